@@ -1,0 +1,106 @@
+"""What the admin API may see and do: the Protocol that lb.control implements.
+
+Lives here: the records and the one Protocol between the admin application and the control process.
+The application asks for plain facts and shapes the JSON itself; it never touches control's own state.
+Must not live here: HTTP (lb.admin.app) and behaviour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from lb.plan import Plan
+from lb.telemetry.cells import Cells
+from lb.telemetry.facts import ProcessFacts
+from lb.telemetry.ledger import Ledger
+
+
+class Problem(Protocol):
+    """One problem of a configuration file, as lb.config reports it. `line` and `column` count from 1."""
+
+    @property
+    def file(self) -> str: ...
+    @property
+    def line(self) -> int: ...
+    @property
+    def column(self) -> int: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+
+
+class Condition(NamedTuple):
+    """One condition of readiness. `name` is a word such as "workers"; `text` says why it does not hold,
+    or what holds."""
+
+    name: str
+    ok: bool
+    text: str = ""
+
+
+class Reload(NamedTuple):
+    """The result of one load or reload. Where `ok`, `generation` is in force and `changes` are the lines
+    of the diff (none: nothing changed). Otherwise the old generation stays and `problems` says why;
+    `error` is set where the files were right and something else failed (a worker, a socket).
+    `at`: unix seconds. `trigger`: start, signal, file, api."""
+
+    ok: bool
+    generation: int
+    at: float
+    trigger: str
+    changes: Sequence[str] = ()
+    problems: Sequence[Problem] = ()
+    error: str = ""
+
+
+class Question(NamedTuple):
+    """A request to explain. `url` is absolute, or a path (then the host comes from `headers`); names in
+    `headers` in lower case; `client_ip` "" for unknown; `listener` "" for the first."""
+
+    method: str
+    url: str
+    headers: Sequence[tuple[str, str]] = ()
+    client_ip: str = ""
+    listener: str = ""
+
+
+class ControlView(ProcessFacts, Protocol):
+    """The control process as the admin application sees it. All calls come from control's own event
+    loop; nothing here may block it."""
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan in force; None before the first."""
+
+    @property
+    def cells(self) -> Cells:
+        """The shared-memory cells of all workers."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """Which cells belong to which listener, route and server."""
+
+    @property
+    def last_reload(self) -> Reload | None:
+        """The last load or reload, whatever its result; None before the first."""
+
+    def conditions(self) -> Sequence[Condition]:
+        """Everything that must hold for this lb to get traffic (configuration loaded, workers running,
+        listeners bound, not draining). Ready means that all hold."""
+
+    def resolved(self) -> str:
+        """The configuration in force as YAML with defaults, secrets masked (lb.config.resolved)."""
+
+    async def server_states(self) -> Mapping[str, Mapping[str, str]]:
+        """Service name → server address → state in one word, as the data plane has it (eligible, …).
+        A server that is missing is shown as "unknown"."""
+
+    async def reload(self) -> Reload:
+        """Read the configuration again and put it in force, all or nothing. Returns when every worker
+        answered; never raises for a bad configuration."""
+
+    async def explain(self, question: Question) -> Mapping[str, object]:
+        """What would happen to this request, as JSON-ready data. Raises ValueError with a sentence for
+        the user where the question makes no sense (bad URL, method, address, unknown listener)."""

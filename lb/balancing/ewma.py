@@ -1,0 +1,55 @@
+"""Peak-EWMA: the cheaper of two different members drawn in proportion to weight.
+
+The load of a member is cost · (in flight + 1) / weight, where the cost is its recent latency with a
+penalty for failures (lb.balancing.latency): a server that fails fast looks slow, not attractive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cython
+
+from lb.balancing.contract import Member
+from lb.balancing.sampling import SampledBalancer, Sampler
+from lb.decisions import Select
+
+LOWEST_COST: cython.int = int(Select.LOWEST_COST)
+ONLY_ONE: cython.int = int(Select.ONLY_ONE)
+ALL_TRIED: cython.int = int(Select.ALL_TRIED)
+
+# Seconds. A member without history counts as costly as the one it is compared with, so that it gets its
+# share by load and is not flooded; but never worse than this, or it would lose to a failing one.
+UNKNOWN_AT_MOST: cython.double = 1.0
+
+
+@cython.cclass
+class Ewma(SampledBalancer):
+    """Of two members drawn, the one with the lower cost · (in flight + 1) / weight."""
+
+    @cython.ccall
+    def pick(self, key: bytes, tried: Sequence[Member]) -> object:
+        sampler: Sampler = self.left(tried)
+        at: cython.Py_ssize_t
+        one: Member
+        two: Member
+        now: cython.double
+        cost_one: cython.double
+        cost_two: cython.double
+        if sampler.size < 2:
+            self.reason = ONLY_ONE if sampler.size else ALL_TRIED
+            return sampler.members[0] if sampler.size else None
+        at = sampler.one()
+        one = sampler.members[at]
+        two = sampler.members[sampler.other(at)]
+        now = self.clock()
+        cost_one = one.cost(now)
+        cost_two = two.cost(now)
+        if cost_one <= 0.0:
+            cost_one = cost_two if 0.0 < cost_two < UNKNOWN_AT_MOST else UNKNOWN_AT_MOST
+        if cost_two <= 0.0:
+            cost_two = cost_one if cost_one < UNKNOWN_AT_MOST else UNKNOWN_AT_MOST
+        self.reason = LOWEST_COST
+        cost_one *= (one.in_flight() + 1) / one.weight
+        cost_two *= (two.in_flight() + 1) / two.weight
+        return two if cost_two < cost_one else one

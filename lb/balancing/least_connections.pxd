@@ -1,0 +1,6 @@
+from lb.balancing.contract cimport Balancer, Member
+
+cdef int FEWEST_IN_FLIGHT, ONLY_ONE, ALL_TRIED
+
+cdef class LeastConnections(Balancer):
+    cdef Py_ssize_t start

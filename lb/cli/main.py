@@ -1,0 +1,112 @@
+"""The command line: names, arguments and help of all commands.
+
+Lives here: what the user types. Must not live here: what a command does; each has its own file, imported
+when it runs, so that help and version are quick.
+
+Exit codes, the same for all commands: 0 done; 1 the configuration has problems; 2 wrong usage; 3 an
+address cannot be listened on; 4 lb cannot run (workers do not start, stale build, admin API unreachable).
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+METHOD = re.compile(r"[A-Za-z-]+")
+
+EXIT_CODES = (
+    "Exit codes: 0 done · 1 the configuration has problems · 2 wrong usage · "
+    "3 an address cannot be listened on · 4 lb cannot run"
+)
+
+app = typer.Typer(
+    name="lb",
+    help="An HTTP load balancer and reverse proxy.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+Config = Annotated[
+    Path, typer.Argument(help="The configuration: a file, or a folder of *.yaml.", show_default=True)
+]
+
+
+@app.command(epilog=EXIT_CODES)
+def run(config: Config = Path("lb.yaml")) -> None:
+    """Run lb until a signal ends it.
+
+    SIGTERM drains, then ends; a second one, or SIGINT (Ctrl-C), ends at once. SIGHUP reloads the
+    configuration, as a change of its files does. SIGUSR1 reopens the access log.
+    """
+    from lb.cli.run import run as command
+
+    raise typer.Exit(command(config))
+
+
+@app.command(epilog=EXIT_CODES)
+def explain(
+    words: Annotated[
+        list[str], typer.Argument(metavar="[CONFIG] METHOD URL", help="CONFIG: lb.yaml where absent.")
+    ],
+    header: Annotated[
+        Optional[list[str]],  # noqa: UP045 (typer reads it)
+        typer.Option("--header", "-H", metavar="NAME: VALUE", help="A request header; may be repeated."),
+    ] = None,
+    client_ip: Annotated[str, typer.Option(help="The client's address.")] = "127.0.0.1",
+    listener: Annotated[str, typer.Option(help="The listener asked; absent: the first one.")] = "",
+    admin: Annotated[
+        str, typer.Option(metavar="URL", help="Ask a running lb, such as http://127.0.0.1:9900, not a file.")
+    ] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say where a request would go, and why: routes, service, servers, pick.
+
+    Example: lb explain lb.yaml GET http://shop.example.com/cart -H "x-beta: 1"
+    """
+    from lb.cli.explain import Wish
+    from lb.cli.explain import explain as command
+
+    config, method, url = (
+        ("lb.yaml", *words) if len(words) == 2 else words if len(words) == 3 else ("", "", "")
+    )
+    if not METHOD.fullmatch(method) or (admin and len(words) == 3):
+        wanted = "METHOD URL" if admin else "[CONFIG] METHOD URL"
+        raise typer.BadParameter(
+            f"expected {wanted}, such as GET http://example.com/", param_hint="arguments"
+        )
+    raise typer.Exit(
+        command(Wish(Path(config), admin, method, url, tuple(header or ()), client_ip, listener, json))
+    )
+
+
+@app.command(epilog=EXIT_CODES)
+def demo(
+    config: Annotated[
+        Optional[Path],  # noqa: UP045 (typer reads it)
+        typer.Argument(help="A configuration whose servers are on 127.0.0.1; absent: a built-in one."),
+    ] = None,
+) -> None:
+    """Run small demo servers and lb in front of them, until Ctrl-C."""
+    from lb.cli.demo import demo as command
+
+    raise typer.Exit(command(config))
+
+
+@app.command()
+def version() -> None:
+    """Print the version, and whether the compiled build runs."""
+    import lb
+    from lb import build
+
+    typer.echo(f"lb {lb.__version__} ({build.status()}), Python {sys.version.split()[0]}")
+
+
+def main() -> None:
+    """The console script `lb`."""
+    app()

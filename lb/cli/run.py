@@ -1,0 +1,52 @@
+"""`lb run`: control, from a configuration to its last log line.
+
+Lives here: what can go wrong before lb serves, as exit codes. Must not live here: control itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from lb import build
+from lb.cli.terminal import complain
+from lb.config import ConfigError
+from lb.control.control import Control
+from lb.control.listeners import BindError
+from lb.control.loading import read_valid
+from lb.control.supervisor import PlanRefused
+from lb.control.worker_process import WorkerFailed
+from lb.worker import journal
+
+OK, PROBLEMS, CANNOT_BIND, CANNOT_RUN = 0, 1, 3, 4
+
+
+def run(config: Path) -> int:
+    """Returns the exit code."""
+    journal.start()
+    return guarded(config, lambda control: control.run())
+
+
+def guarded(config: Path, life: Callable[[Control], Coroutine[Any, Any, None]]) -> int:
+    """Load `config`, let a Control live as `life` says, and tell the user where that fails."""
+    try:
+        build.check()
+        control = Control(config, read_valid(config))
+        uvloop.run(life(control))
+    except ConfigError as error:
+        for problem in error.problems:
+            complain(str(problem))
+        return PROBLEMS
+    except PlanRefused as error:
+        complain(f"{config}: {error}")
+        return PROBLEMS
+    except BindError as error:
+        complain(str(error))
+        return CANNOT_BIND
+    except (build.StaleBuildError, WorkerFailed, OSError) as error:
+        complain(f"lb cannot run: {error}")
+        return CANNOT_RUN
+    return OK

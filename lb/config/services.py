@@ -1,0 +1,233 @@
+"""Services in the configuration: servers, algorithm, connections."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, Field
+
+from lb.config.addresses import ServerAddress, server_address
+from lb.config.fields import TOKEN
+from lb.config.problems import nearest, one_of, shown, wrong, wrong_key
+from lb.config.section import Finding, Section, always
+from lb.config.values import LIST, Checked, Truth, choice, duration, fraction, text, whole
+
+ALGORITHMS = (
+    "round_robin",
+    "random",
+    "weighted_random",
+    "least_connections",
+    "power_of_two",
+    "ewma",
+    "consistent_hash",
+    "first",
+)
+HASHING = "consistent_hash"
+METHODS = ("auto", "rendezvous", "maglev", "ketama")
+KEYS = ("client_ip", "host", "path", "uri")
+NAMED_KEYS = ("header", "cookie", "query")
+_CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z", re.ASCII)
+
+
+def _algorithm_name(value: str) -> str:
+    if value in ALGORITHMS or _CLASS.match(value):
+        return value
+    if ":" in value or "." in value:
+        raise wrong(f"found {shown(value)}; a class of your own is written package.module:Class")
+    raise wrong(
+        f"found {shown(value)}; expected {one_of(ALGORITHMS)}, or a class of your own as package.module:Class"
+        f"{nearest(value, ALGORITHMS)}"
+    )
+
+
+def _key(value: str) -> str:
+    kind, colon, name = value.partition(":")
+    if value in KEYS:
+        return value
+    if kind in NAMED_KEYS:
+        if not name:
+            raise wrong(f'found {shown(value)}; a name is missing: "{kind}:NAME"')
+        if kind != "query" and not TOKEN.match(name):
+            raise wrong(f"found {shown(value)}; {shown(name)} is not a name of a {kind}")
+        return f"{kind}:{name.lower() if kind == 'header' else name}"
+    expected = f"{one_of(KEYS)}, header:NAME, cookie:NAME or query:NAME"
+    suggestion = nearest(kind, NAMED_KEYS if colon else KEYS)
+    raise wrong(f"found {shown(value)}; expected {expected}{suggestion}")
+
+
+def _options(value: object) -> dict[str, str | int | float | bool]:
+    if not isinstance(value, dict):
+        raise wrong(f"found {shown(value)}; expected a mapping of options to values")
+    for name, option in value.items():
+        if not isinstance(option, (str, int, float, bool)):
+            raise wrong(f'found {shown(option)} for "{name}"; an option is text, a number, true or false')
+    return {str(name): str(option) if isinstance(option, str) else option for name, option in value.items()}
+
+
+_OPTION = {"type": ["string", "number", "integer", "boolean"]}
+OptionValues = Annotated[
+    dict[str, str | int | float | bool],
+    Checked(_options, {"type": "object", "additionalProperties": _OPTION}),
+]
+
+
+class AlgorithmSpec(Section):
+    """How a service picks one of its servers."""
+
+    name: Annotated[str, text(_algorithm_name, examples=[*ALGORITHMS, "package.module:Class"])] = Field(
+        default="round_robin", description=f"{one_of(ALGORITHMS)}, or package.module:Class."
+    )
+    key: Annotated[str, text(_key)] | None = Field(
+        default=None,
+        description="What is hashed: client_ip, host, path, uri, header:NAME, cookie:NAME or query:NAME. "
+        "consistent_hash: client_ip unless given.",
+    )
+    method: Annotated[str, choice(*METHODS)] | None = Field(
+        default=None,
+        description="consistent_hash: auto (rendezvous up to 50 servers, maglev above), rendezvous, maglev "
+        "or ketama.",
+    )
+    bounded_load: Annotated[float, fraction(0.0, 100.0)] | None = Field(
+        default=None,
+        description="consistent_hash: no server gets more than this multiple of the average load, such as "
+        "1.25; 0: no bound.",
+    )
+    options: OptionValues = Field(default={}, description="Options of a class of your own.")
+
+    @classmethod
+    def impossible(cls, given: Mapping[str, Any]) -> Iterator[Finding]:
+        name = given.get("name", "round_robin")
+        own = isinstance(name, str) and ":" in name
+        hashing = name == HASHING
+        for key in ("key", "method", "bounded_load"):
+            if key in given and given[key] is not None and not (hashing or (own and key == "key")):
+                yield (key,), wrong_key(f"{shown(name)} does not use it; only consistent_hash does")
+        if given.get("options") and not own:
+            yield (
+                ("options",),
+                wrong_key(f"{shown(name)} has no options; a class of your own (module:Class) has"),
+            )
+        bound = given.get("bounded_load")
+        if isinstance(bound, (int, float)) and not isinstance(bound, bool) and 0 < bound < 1.05:
+            yield (
+                ("bounded_load",),
+                wrong(f"found {bound}; expected a number from 1.05, such as 1.25, or 0 for none"),
+            )
+
+
+def _algorithm(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class ServerSpec(Section):
+    """One member of a service."""
+
+    later: ClassVar[Mapping[str, str]] = {"resolve": "following the DNS records of a server's name"}
+
+    address: ServerAddress = Field(
+        description='"10.0.0.1:8080", "[::1]:8080", "name:8080" or "unix:/run/app.sock".'
+    )
+    weight: Annotated[int, whole(0, 65_535)] = Field(
+        default=1, description="Its share of the requests; 0: none."
+    )
+    backup: Truth = Field(default=False, description="Asked only while no other server is eligible.")
+
+
+def _server(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise wrong(f'found {value}; expected an address: "127.0.0.1:{value}"')
+    return {"address": value} if isinstance(value, str) else value
+
+
+ServerItem = Annotated[ServerSpec, BeforeValidator(_server, json_schema_input_type=ServerSpec | str)]
+
+
+class ConnectionsSpec(Section):
+    """The connections that a service keeps to its servers."""
+
+    max_idle: Annotated[int, whole(0, 100_000)] = Field(
+        default=64, description="Idle connections kept per worker and server."
+    )
+    idle_timeout: Annotated[float, duration()] = Field(
+        default=60.0, description="How long an idle connection is kept."
+    )
+    max_age: Annotated[float, duration()] = Field(
+        default=3600.0, description="The age at which a connection is not used again."
+    )
+    max_per_server: Annotated[int, whole(0, 1_000_000)] = Field(
+        default=0, description="Connections to a server from this machine; 0: no limit."
+    )
+    queue: Annotated[int, whole(0, 1_000_000)] = Field(
+        default=1000, description="Requests that may wait for a connection, per server."
+    )
+    queue_timeout: Annotated[float, duration()] = Field(
+        default=5.0, description="How long a request may wait for a connection."
+    )
+
+
+class ServiceSpec(Section):
+    """A named set of servers with one algorithm."""
+
+    later: ClassVar[Mapping[str, str]] = {
+        "discover": "service discovery",
+        "health_check": "active health checks",
+        "outlier": "outlier detection",
+        "sticky": "sticky sessions",
+        "slow_start": "slow start",
+        "panic_threshold": "the panic threshold",
+        "tls": "TLS to servers",
+    }
+
+    algorithm: Annotated[
+        AlgorithmSpec, BeforeValidator(_algorithm, json_schema_input_type=AlgorithmSpec | str)
+    ] = Field(
+        default_factory=always(AlgorithmSpec()), description="A name, or a mapping with name and options."
+    )
+    servers: Annotated[tuple[ServerItem, ...], LIST] = Field(
+        description="Its members: addresses, or mappings with weight and backup."
+    )
+    connections: ConnectionsSpec = Field(
+        default_factory=always(ConnectionsSpec()), description="Connections kept to its servers."
+    )
+
+    @classmethod
+    def impossible(cls, given: Mapping[str, Any]) -> Iterator[Finding]:
+        servers = given.get("servers")
+        if not isinstance(servers, (list, tuple)):
+            return
+        if not servers:
+            yield ("servers",), wrong('found an empty list; write at least one server: ["127.0.0.1:9001"]')
+        first: dict[str, int] = {}
+        weights: list[object] = []
+        for index, server in enumerate(servers):
+            address = server.get("address") if isinstance(server, dict) else server
+            weights.append(server.get("weight", 1) if isinstance(server, dict) else 1)
+            if not isinstance(address, str):
+                continue
+            try:
+                address = server_address(address)
+            except ValueError:
+                continue
+            if first.setdefault(address, index) != index:
+                yield (
+                    ("servers", index),
+                    wrong(
+                        f"{address} is here twice (number {first[address] + 1} and {index + 1}); use weight"
+                    ),
+                )
+        if weights and all(weight == 0 and weight is not False for weight in weights):
+            yield ("servers",), wrong("all weights are 0; at least one server needs a weight above 0")
+
+
+def _short(value: object) -> object:
+    """A list of addresses stands for {servers: list}."""
+    if isinstance(value, str):
+        raise wrong(f"found {shown(value)}; expected a list of servers: [{shown(value)}]")
+    return {"servers": value} if isinstance(value, (list, tuple)) else value
+
+
+ServiceItem = Annotated[
+    ServiceSpec, BeforeValidator(_short, json_schema_input_type=ServiceSpec | list[str | ServerSpec])
+]

@@ -1,0 +1,165 @@
+"""The control process: its start, its life, its end.
+
+Lives here: the order in which things come up and go down. Must not live here: how each of them works
+(supervisor, listeners, reload, admin_site, filewatch, signals).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+import lb
+from lb import build
+from lb.admin.app import make_app
+from lb.config import ConfigError, sources
+from lb.control.admin_site import AdminSite
+from lb.control.filewatch import watch
+from lb.control.listeners import Listeners
+from lb.control.loading import Reading
+from lb.control.reload import Reloader, worker_count
+from lb.control.signals import Signals
+from lb.control.supervisor import Supervisor
+from lb.control.view import View
+from lb.telemetry.cells import Cells
+from lb.telemetry.layout import REGION
+from lb.telemetry.ledger import Ledger, create_cells_file
+from lb.worker.journal import Journal
+
+# -P: the folder that lb was started in comes first for nobody; a worker gets control's own module path.
+WORKER = (sys.executable, "-P", "-m", "lb.worker")
+NOTICE = 1.0  # seconds between /readyz failing and the listeners closing: who asks it gets to know first
+
+log = Journal("lb.control")
+
+
+class Control:
+    """One running lb. `ready` is set when clients are served."""
+
+    def __init__(self, path: Path, reading: Reading, worker: Sequence[str] = WORKER) -> None:
+        """`path`: the configuration, a file or a folder; `reading`: what it holds. `worker`: the command that
+        starts a worker. Raises OSError where there is no memory to share."""
+        workers = worker_count(reading.spec)
+        self.path = path
+        self.spec = reading.spec
+        self.cells_fd = create_cells_file(workers)
+        # Control only reads; the number of its "own" region is of no importance.
+        self.cells = Cells(self.cells_fd, 0, workers, REGION)
+        self.ledger = Ledger()
+        self.listeners = Listeners(workers)
+        self.supervisor = Supervisor(worker, self.cells_fd, self.cells, self.ledger, self.listeners)
+        self.reloader = Reloader(path, reading, self.supervisor, self.listeners, self.ledger, self.cells)
+        self.view = View(self.reloader, self.supervisor)
+        self.admin: AdminSite | None = None
+        self.ready = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Serve until a signal ends it. Raises BindError, PlanRefused, WorkerFailed or OSError where it
+        cannot start; then nothing is left running."""
+        signals = Signals(
+            asyncio.get_running_loop(), lambda: self._spawn(self._reload("signal")), self._reopen
+        )
+        starting = asyncio.create_task(self._start())
+        try:
+            await first(starting, signals.stop.wait())
+            if starting.done():
+                starting.result()
+                await signals.stop.wait()
+                if not signals.at_once.is_set():
+                    await first(self._drain(), signals.at_once.wait())
+        finally:
+            starting.cancel()
+            with contextlib.suppress(BaseException):
+                await starting
+            await self._end()
+
+    async def _start(self) -> None:
+        began = time.monotonic()
+        log.info(
+            f"lb {lb.__version__} starts",
+            config=self.path, workers=self.supervisor.count, build=build.status().kind, pid=os.getpid(),
+        )  # fmt: skip
+        if self.spec.admin is not None:
+            self.admin = AdminSite(self.spec.admin.bind)
+            await self.admin.start(make_app(self.view))
+        plan = await self.reloader.start()
+        for listener in plan.listeners:
+            for address in listener.bind:
+                log.info("listening", listener=listener.name, address=self.listeners.bound[address].shown)
+        if self.admin is not None:
+            log.info("admin API", address=self.admin.shown)
+        self._spawn(watch(self._files, lambda: self._reload("file")))
+        log.info(
+            "ready", generation=plan.generation, routes=len(plan.routes), services=len(plan.services),
+            took=f"{time.monotonic() - began:.2f}s",
+        )  # fmt: skip
+        self.ready.set()
+
+    # ------------------------------------------------------------------------------- commands
+
+    async def _reload(self, trigger: str) -> None:
+        if not self.supervisor.stopping and self.reloader.plan is not None:
+            await self.reloader.reload(trigger)
+
+    def _files(self) -> list[Path]:
+        try:
+            return sources(self.path)
+        except ConfigError:  # moved away: a change, which the reload reports
+            return [self.path]
+
+    def _reopen(self) -> None:
+        log.info("reopening the access log")
+        self.supervisor.reopen_logs()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.bug("an error in control; it goes on", error)
+
+    # ------------------------------------------------------------------------------------ end
+
+    async def _drain(self) -> None:
+        """Readiness fails first, then the listeners stop, then exchanges finish."""
+        self.view.draining = True
+        grace = self.reloader.plan.shutdown_grace if self.reloader.plan is not None else 0.0
+        log.info("draining", notice=f"{NOTICE:g}s", grace=f"{grace:g}s")
+        await asyncio.sleep(NOTICE)
+        self.supervisor.tell_drain()
+        self.listeners.close()
+        cut = await self.supervisor.drained(grace)
+        if cut:
+            log.warning("shutdown_grace is over: exchanges were cut off", cut=cut, grace=f"{grace:g}s")
+
+    async def _end(self) -> None:
+        self.view.draining = True
+        for task in self._tasks:
+            task.cancel()
+        cut = await self.supervisor.abort()
+        self.listeners.close()
+        if self.admin is not None:
+            await self.admin.close()
+        os.close(self.cells_fd)
+        log.info("ended", **({"cut": cut} if cut else {}))
+
+
+async def first(*works: Coroutine[Any, Any, Any] | asyncio.Task[Any]) -> None:
+    """Wait until one of them is done; cancel those that were started for this."""
+    tasks = [work if isinstance(work, asyncio.Task) else asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task, work in zip(tasks, works, strict=True):
+            if task is not work:
+                task.cancel()

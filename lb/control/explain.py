@@ -1,0 +1,179 @@
+"""What would happen to a request: the answer of `lb explain` and of the admin API, as plain data.
+
+Lives here: asking the codec, the table, the split and the balancer, the same objects that workers ask,
+and writing down what they say. Must not live here: any rule of theirs, text for terminals (lb.cli).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from random import Random
+from typing import Any
+from urllib.parse import urlsplit
+
+from lb.admin.view import Question
+from lb.decisions import SELECT_TEXT, Select
+from lb.http1.request import read_request
+from lb.message import Client, RequestHead
+from lb.outcomes import TABLE, Outcome
+from lb.plan import ListenerPlan, Plan, RoutePlan
+from lb.routing.explain import explain as verdicts_of
+from lb.snapshot import Snapshot, build
+from lb.telemetry.cells import Cells
+from lb.upstream.registry import Registry
+from lb.upstream.service import Service
+
+# What the pick of the next request depends on besides the request; then it may be another server.
+WAVERING = {
+    Select.TURN: "each worker deals in turn: the next request gets the next server",
+    Select.RANDOM: "the next request may get another server",
+    Select.FEWER_OF_TWO: "the next request may get another server",
+    Select.FEWEST_IN_FLIGHT: "the next request may get another server",
+    Select.LOWEST_COST: "latencies are each worker's own: a worker may pick another server",
+    Select.NO_KEY: "the next request may get another server",
+}
+
+
+def snapshot_of(plan: Plan, cells: Cells) -> Snapshot:
+    """A Snapshot as a worker has it, with the live counts of `cells`. Raises SnapshotError."""
+    registry = Registry(cells)
+    slices = build(plan, registry, Random(), time.monotonic)
+    while True:
+        try:
+            next(slices)
+        except StopIteration as end:
+            snapshot: Snapshot = end.value
+            snapshot.take_effect(registry)
+            return snapshot
+
+
+def explain(plan: Plan, question: Question, cells: Cells) -> Mapping[str, Any]:
+    """JSON-ready. Raises ValueError with a sentence for the user where the question makes no sense."""
+    listener = _listener(plan, question.listener)
+    head = _head(question, listener)
+    client = Client(question.client_ip, listener.name)
+    snapshot = snapshot_of(plan, cells)
+    at = snapshot.table.match(head, client)
+    answer: dict[str, Any] = {
+        "request": {
+            "method": head.method.decode(),
+            "host": head.host.decode(),
+            "target": head.target.decode(),
+            "client_ip": client.address,
+            "listener": listener.name,
+        },
+        "routes": [
+            {
+                "route": verdict.route,
+                "won": verdict.won,
+                "misses": [miss._asdict() for miss in verdict.misses],
+            }
+            for verdict in verdicts_of(snapshot.table, head, client)
+        ],
+        "generation": plan.generation,
+        "route": None,
+    }
+    if at < 0:
+        nothing = TABLE[Outcome.NO_ROUTE]
+        return {**answer, "action": "refuse", "status": nothing.status, "reason": nothing.text}
+    route = plan.routes[at]
+    return {**answer, "route": route.name, **_action(snapshot, route, head, client, cells)}
+
+
+def _listener(plan: Plan, name: str) -> ListenerPlan:
+    if not name:
+        return plan.listeners[0]
+    for listener in plan.listeners:
+        if listener.name == name:
+            return listener
+    names = ", ".join(listener.name for listener in plan.listeners)
+    raise ValueError(f"there is no listener {name}; there are: {names}")
+
+
+def _head(question: Question, listener: ListenerPlan) -> RequestHead:
+    """The question as the codec reads it from the wire: what it refuses there, it refuses here."""
+    parts = urlsplit(question.url)
+    absolute = bool(parts.scheme)
+    if absolute and (parts.scheme not in {"http", "https"} or not parts.netloc):
+        raise ValueError(f"{question.url} is no http URL; write it like http://example.com/path")
+    if not absolute and not question.url.startswith("/"):
+        raise ValueError(
+            f"{question.url} is neither a URL nor a path; write http://{question.url} or /{question.url}"
+        )
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    headers = list(question.headers)
+    if not any(name.lower() == "host" for name, _ in headers):
+        if not absolute:
+            raise ValueError("a path alone has no host; write the whole URL, or add the header host")
+        headers.insert(0, ("host", parts.netloc.rpartition("@")[2]))
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    try:
+        raw = f"{question.method} {target} HTTP/1.1\r\n{lines}\r\n".encode("ascii")
+    except UnicodeEncodeError:
+        raise ValueError("only ASCII goes over the wire; write other characters of a URL as %XX") from None
+    head = RequestHead()
+    end = read_request(raw, 0, 0, head, listener.limits.max_header_bytes, listener.limits.max_headers)
+    if end != len(raw):
+        outcome = TABLE[Outcome(-end)] if end < 0 else TABLE[Outcome.BAD_REQUEST]
+        raise ValueError(f"lb would refuse this request with {outcome.status}: {outcome.text}")
+    return head
+
+
+def _action(
+    snapshot: Snapshot, route: RoutePlan, head: RequestHead, client: Client, cells: Cells
+) -> dict[str, Any]:
+    if route.redirect is not None:
+        return {"action": "redirect", "status": route.redirect.status, "to": route.redirect.to}
+    if route.respond is not None:
+        return {"action": "respond", "status": route.respond.status}
+    split = snapshot.table.routes[snapshot.table.match(head, client)].split
+    chosen = route.services[split.choose(Random().random()) if split is not None else 0]
+    whole = sum(each.weight for each in route.services)
+    found: dict[str, Any] = {"action": "forward", **_service(snapshot, chosen.service, head, client, cells)}
+    if len(route.services) > 1:
+        found["split"] = [
+            {"service": each.service, "share": round(each.weight / whole, 4)} for each in route.services
+        ]
+    return found
+
+
+def _service(
+    snapshot: Snapshot, name: str, head: RequestHead, client: Client, cells: Cells
+) -> dict[str, Any]:
+    service: Service = snapshot.services[name]
+    plan = next(each for each in snapshot.plan.services if each.name == name)
+    eligible = {server.address for server in service.eligible}
+    servers = [
+        {
+            "address": server.address,
+            "weight": server.weight,
+            "backup": server.backup,
+            "eligible": server.address in eligible,
+            "why": _why(server.weight, server.backup, server.address in eligible),
+            "in_flight": server.in_flight(),
+        }
+        for server in service.servers
+    ]
+    key = service.key_of(head, client)
+    picked = service.select(key, ())
+    reason = Select(service.reason)
+    return {
+        "service": name,
+        "algorithm": plan.algorithm.name,
+        "key": plan.algorithm.key,
+        "key_value": key.decode("latin-1"),
+        "servers": servers,
+        "pick": picked.address if picked is not None else None,
+        "reason": SELECT_TEXT[reason],
+        "note": WAVERING.get(reason, ""),
+        **({} if picked is not None else {"status": TABLE[Outcome.NO_SERVER].status}),
+    }
+
+
+def _why(weight: float, backup: bool, eligible: bool) -> str:
+    if weight <= 0:
+        return "weight 0: gets no new requests"
+    if backup:
+        return "backup: no other server is eligible" if eligible else "backup: another server is eligible"
+    return "eligible"

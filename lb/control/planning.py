@@ -1,0 +1,70 @@
+"""Planning: a Spec and the slots of its counters → the Plan that workers run.
+
+Lives here: filling in what the Spec left to defaults, in the units of the Plan. Must not live here:
+checks (lb.config did them) and state.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Protocol
+
+from lb.config.listeners import ListenerSpec
+from lb.config.routeplan import route_plan
+from lb.config.serviceplan import algorithm_plan
+from lb.config.services import ServiceSpec
+from lb.config.spec import Spec
+from lb.plan import (
+    AccessLogPlan,
+    ConnectionsPlan,
+    LimitsPlan,
+    ListenerPlan,
+    Plan,
+    ServerPlan,
+    ServicePlan,
+)
+
+
+class Slots(Protocol):
+    """Who allots the counters, by identity (lb.telemetry.ledger)."""
+
+    def listener(self, name: str) -> int: ...
+    def route(self, route: str, service: str) -> int: ...
+    def server(self, service: str, address: str) -> int: ...
+
+
+def make_plan(spec: Spec, generation: int, ledger: Slots) -> Plan:
+    """The Plan of a Spec. Routes stay in the order of the file."""
+    log = spec.access_log
+    return Plan(
+        generation=generation,
+        listeners=tuple(_listener(listener, ledger) for listener in spec.listeners),
+        routes=tuple(route_plan(route, partial(ledger.route, route.name)) for route in spec.routes),
+        services=tuple(_service(name, service, ledger) for name, service in spec.services.items()),
+        access_log=None if log is None else AccessLogPlan(log.path, log.format),
+        shutdown_grace=spec.shutdown_grace,
+    )
+
+
+def _listener(listener: ListenerSpec, ledger: Slots) -> ListenerPlan:
+    return ListenerPlan(
+        name=listener.name,
+        bind=listener.bind,
+        trusted_proxies=listener.trusted_proxies,
+        forwarded_headers=listener.forwarded_headers,
+        proxy_status=listener.proxy_status,
+        limits=LimitsPlan(**listener.limits.model_dump()),
+        slot=ledger.listener(listener.name),
+    )
+
+
+def _service(name: str, service: ServiceSpec, ledger: Slots) -> ServicePlan:
+    return ServicePlan(
+        name=name,
+        algorithm=algorithm_plan(service.algorithm),
+        servers=tuple(
+            ServerPlan(server.address, server.weight, server.backup, ledger.server(name, server.address))
+            for server in service.servers
+        ),
+        connections=ConnectionsPlan(**service.connections.model_dump()),
+    )

@@ -1,0 +1,178 @@
+"""A reload: from files to a generation that all workers run, or to the reasons why not.
+
+Lives here: the order of the steps, one reload at a time, the record of the last one. Must not live here:
+what is valid (lb.config), how workers are spoken to (lb.control.supervisor), why a reload is wanted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+from lb.admin.view import Reload
+from lb.config import ConfigError, Problem, Spec, diff
+from lb.control.listeners import BindError, Listeners
+from lb.control.loading import Reading, read_valid
+from lb.control.planning import make_plan
+from lb.control.supervisor import PlanRefused, Supervisor
+from lb.plan import Plan
+from lb.telemetry.cells import Cells
+from lb.telemetry.ledger import Ledger
+from lb.worker.journal import Journal
+
+SHOWN_CHANGES = 50  # lines of a diff in the log
+
+log = Journal("lb.control")
+
+
+def worker_count(spec: Spec) -> int:
+    """How many workers the configuration asks for: a number, or one per core that lb may run on."""
+    if spec.workers != "auto":
+        return spec.workers
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return cores or 1
+
+
+class Reloader:
+    """Holds the configuration in force. `counts` and `last` are for the admin API."""
+
+    def __init__(
+        self,
+        path: Path,
+        reading: Reading,
+        supervisor: Supervisor,
+        listeners: Listeners,
+        ledger: Ledger,
+        cells: Cells,
+    ) -> None:
+        """`reading`: what `path` held when lb started; in force after `start`."""
+        self.path = path
+        self.reading = reading
+        self.spec = reading.spec
+        self.supervisor = supervisor
+        self.listeners = listeners
+        self.ledger = ledger
+        self.cells = cells
+        self.plan: Plan | None = None
+        self.last: Reload | None = None
+        self.counts = {"success": 0, "unchanged": 0, "failure": 0}
+        self._started_with = reading.spec
+        self._generation = 0  # the last number given out, to a refused plan too
+        self._one_at_a_time = asyncio.Lock()
+        self._next: asyncio.Task[Reload] | None = None
+
+    def make_plan(self, spec: Spec) -> Plan:
+        self._generation += 1
+        self.ledger.begin(self._generation)
+        return make_plan(spec, self._generation, self.ledger)
+
+    async def start(self) -> Plan:
+        """The first generation. Raises BindError, PlanRefused, WorkerFailed or OSError."""
+        plan = self.make_plan(self.spec)
+        self.listeners.open_missing(plan.listeners)
+        warn(self.reading)
+        await self.supervisor.start(plan)
+        self.plan = plan
+        self.last = Reload(True, plan.generation, time.time(), "start")
+        return plan
+
+    async def reload(self, trigger: str) -> Reload:
+        """Read the files and put them in force, all or nothing. While one reload runs, all further
+        wishes become one more; each gets the result of a reload that began after it was asked for."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._when_free(trigger))
+        return await asyncio.shield(self._next)
+
+    async def _when_free(self, trigger: str) -> Reload:
+        async with self._one_at_a_time:
+            self._next = None
+            self.last = await self._reload(trigger)
+            return self.last
+
+    async def _reload(self, trigger: str) -> Reload:
+        before = self.spec
+        try:
+            # In a thread: thousands of routes take seconds, and workers are watched in this one.
+            reading = await asyncio.to_thread(read_valid, self.path)
+            spec = reading.spec
+            changes = await asyncio.to_thread(diff, before, spec)
+        except ConfigError as error:
+            log.error("reload refused, the old configuration stays in force", trigger=trigger)
+            for problem in error.problems:
+                log.error(f"  {problem}")
+            return self._result(False, trigger, problems=tuple(error.problems))
+        if spec == before:
+            log.info("reload: nothing changed", trigger=trigger, generation=self.generation)
+            return self._result(True, trigger)
+        began = time.monotonic()
+        try:
+            plan = await self._apply(spec)
+        except (BindError, PlanRefused) as error:
+            log.error(f"reload refused, the old configuration stays in force: {error}", trigger=trigger)
+            return self._result(False, trigger, error=str(error))
+        took = f"{(time.monotonic() - began) * 1000:.0f}ms"
+        log.info("reloaded", trigger=trigger, generation=plan.generation, changes=len(changes), took=took)
+        for change in changes[:SHOWN_CHANGES]:
+            log.info(f"  {change}")
+        if len(changes) > SHOWN_CHANGES:
+            log.info(f"  … and {len(changes) - SHOWN_CHANGES} more changes")
+        warn(reading)
+        waiting = self.needs_restart(spec)
+        for change in waiting:
+            log.warning(change)
+        return self._result(True, trigger, changes=(*changes, *waiting))
+
+    async def _apply(self, spec: Spec) -> Plan:
+        plan = self.make_plan(spec)
+        opened = self.listeners.open_missing(plan.listeners)
+        try:
+            await self.supervisor.apply(plan)
+        except PlanRefused:
+            self.listeners.forget(opened)
+            raise
+        for bound in opened:
+            log.info("listening", address=bound.shown)
+        self.listeners.forget(self.listeners.unused(plan.listeners))
+        self.spec, self.plan = spec, plan
+        self.ledger.sweep(self.cells)
+        return plan
+
+    def needs_restart(self, spec: Spec) -> list[str]:
+        """What is different from what this process was started with and stays so until it is restarted."""
+        found = []
+        now, wanted = worker_count(self._started_with), worker_count(spec)
+        if now != wanted:
+            found.append(f"workers: {wanted} are configured, {now} are running; restart lb to change that")
+        admin_now, admin_wanted = _admin(self._started_with), _admin(spec)
+        if admin_now != admin_wanted:
+            found.append(
+                f"admin.bind: {admin_wanted} is configured, {admin_now} is in use; restart lb to change that"
+            )
+        return found
+
+    @property
+    def generation(self) -> int:
+        return self.plan.generation if self.plan is not None else 0
+
+    def _result(
+        self,
+        ok: bool,
+        trigger: str,
+        changes: tuple[str, ...] = (),
+        problems: tuple[Problem, ...] = (),
+        error: str = "",
+    ) -> Reload:
+        self.counts["failure" if not ok else "success" if changes else "unchanged"] += 1
+        return Reload(ok, self.generation, time.time(), trigger, changes, problems, error)
+
+
+def warn(reading: Reading) -> None:
+    """Log what is valid and hardly meant: a route that never wins, a test that fails."""
+    for problem in reading.warnings:
+        log.warning(f"configuration: {problem}")
+
+
+def _admin(spec: Spec) -> str:
+    return spec.admin.bind if spec.admin is not None else "off"

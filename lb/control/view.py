@@ -1,0 +1,104 @@
+"""What the admin API may see of control and ask of it: the implementation of lb.admin.view.ControlView.
+
+Lives here: reading facts together. Must not live here: HTTP (lb.admin), or doing anything itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+
+from lb.admin.view import Condition, Question, Reload
+from lb.config import resolved
+from lb.control.reload import Reloader
+from lb.control.supervisor import Supervisor
+from lb.plan import Plan
+from lb.telemetry.cells import Cells
+from lb.telemetry.facts import WorkerFacts
+from lb.telemetry.ledger import Ledger
+
+
+class View:
+    """A ControlView. `draining` is set when lb is about to end."""
+
+    def __init__(self, reloader: Reloader, supervisor: Supervisor) -> None:
+        self.started = time.time()
+        self.draining = False
+        self._reloader = reloader
+        self._supervisor = supervisor
+
+    @property
+    def generation(self) -> int:
+        return self._reloader.generation
+
+    @property
+    def plan(self) -> Plan | None:
+        return self._reloader.plan
+
+    @property
+    def cells(self) -> Cells:
+        return self._supervisor.cells
+
+    @property
+    def ledger(self) -> Ledger:
+        return self._supervisor.ledger
+
+    @property
+    def reloads(self) -> Mapping[str, int]:
+        return self._reloader.counts
+
+    @property
+    def last_reload(self) -> Reload | None:
+        return self._reloader.last
+
+    @property
+    def last_reload_ok(self) -> bool:
+        return self.last_reload is not None and self.last_reload.ok
+
+    @property
+    def last_reload_at(self) -> float:
+        return self.last_reload.at if self.last_reload is not None else 0.0
+
+    def workers(self) -> Sequence[WorkerFacts]:
+        return self._supervisor.facts()
+
+    def conditions(self) -> Sequence[Condition]:
+        """Ready is who has a configuration and a worker for every listener. One worker of several that is
+        being replaced does not take the machine out of service: the others go on."""
+        running = sum(worker.state == "running" for worker in self.workers())
+        loaded = self.plan is not None
+        return (
+            Condition(
+                "configuration", loaded, f"generation {self.generation}" if loaded else "not in force yet"
+            ),
+            Condition("workers", running > 0, f"{running} of {self._supervisor.count} running"),
+            Condition("draining", not self.draining, "lb is about to end" if self.draining else "no"),
+        )
+
+    def resolved(self) -> str:
+        return resolved(self._reloader.spec)
+
+    async def server_states(self) -> Mapping[str, Mapping[str, str]]:
+        """A server that the workers see differently is shown with all its states."""
+        seen: dict[str, dict[str, set[str]]] = {}
+        for described in await self._supervisor.describe():
+            for service, servers in described.get("services", {}).items():
+                states = seen.setdefault(service, {})
+                for address, server in servers.items():
+                    states.setdefault(address, set()).add(server["state"])
+        return {
+            service: {address: "/".join(sorted(states)) for address, states in servers.items()}
+            for service, servers in seen.items()
+        }
+
+    async def reload(self) -> Reload:
+        return await self._reloader.reload("api")
+
+    async def explain(self, question: Question) -> Mapping[str, object]:
+        plan = self._reloader.plan
+        if plan is None:
+            raise ValueError("no configuration is in force yet")
+        from lb.control.explain import explain
+
+        return await asyncio.to_thread(explain, plan, question, self.cells)

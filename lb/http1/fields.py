@@ -1,0 +1,158 @@
+"""Field lines: the one loop that validates them, for requests, responses and trailers.
+
+A line is `name ":" OWS value OWS CRLF` (RFC 9112 5). No bare CR or LF, no white space before the colon,
+no folding, no empty name, no control character. Lines that a proxy must look at are *marked* on the
+head by the number of their name; all others are left as bytes. Pure: no decisions about framing.
+"""
+
+from __future__ import annotations
+
+import cython
+
+from lb.http1.grammar import CLASS, LOWER
+from lb.message import MAX_MARKS, Head
+
+_CLASS: bytes = CLASS  # a C global in the compiled build
+_LOWER: bytes = LOWER  # a C global in the compiled build
+
+# Ids of known fields: bits of Head.seen.
+CONNECTION = 1
+KEEP_ALIVE = 2
+PROXY_CONNECTION = 3
+TE = 4
+TRAILER = 5
+TRANSFER_ENCODING = 6
+UPGRADE = 7
+HOST = 8
+CONTENT_LENGTH = 9
+EXPECT = 10
+FORWARDED = 11
+X_FORWARDED_FOR = 12
+X_FORWARDED_PROTO = 13
+X_FORWARDED_HOST = 14
+VIA = 15
+X_REQUEST_ID = 16
+HTTP2_SETTINGS = 17
+DATE = 18
+PROXY_STATUS = 19
+
+NAMES: dict[bytes, int] = {
+    b"connection": CONNECTION,
+    b"keep-alive": KEEP_ALIVE,
+    b"proxy-connection": PROXY_CONNECTION,
+    b"te": TE,
+    b"trailer": TRAILER,
+    b"transfer-encoding": TRANSFER_ENCODING,
+    b"upgrade": UPGRADE,
+    b"host": HOST,
+    b"content-length": CONTENT_LENGTH,
+    b"expect": EXPECT,
+    b"forwarded": FORWARDED,
+    b"x-forwarded-for": X_FORWARDED_FOR,
+    b"x-forwarded-proto": X_FORWARDED_PROTO,
+    b"x-forwarded-host": X_FORWARDED_HOST,
+    b"via": VIA,
+    b"x-request-id": X_REQUEST_ID,
+    b"http2-settings": HTTP2_SETTINGS,
+    b"date": DATE,
+    b"proxy-status": PROXY_STATUS,
+}
+
+# Which lengths and first letters a known name has: most lines are dismissed by one look here.
+_FIRST: bytes = bytes(
+    1 if any(len(n) == i >> 8 and n[0] == i & 255 for n in NAMES) else 0 for i in range(32 << 8)
+)
+
+OK = 0
+BAD = -1
+TOO_MANY = -2
+
+_TCHAR: cython.int = 1
+_VALUE: cython.int = 2
+
+
+@cython.ccall
+def read_fields(
+    raw: bytes, at: cython.Py_ssize_t, end: cython.Py_ssize_t, head: Head, most: cython.int
+) -> cython.int:
+    """Validate the field lines raw[at:end], which end with the blank line, and mark the known ones.
+
+    Returns OK, BAD, or TOO_MANY (over `most` lines, or over MAX_MARKS known ones)."""
+    p: cython.p_const_uchar = raw
+    table: cython.p_const_uchar = _CLASS
+    lower: cython.p_const_uchar = _LOWER
+    first: cython.p_const_uchar = _FIRST
+    i: cython.Py_ssize_t = at
+    start: cython.Py_ssize_t
+    value: cython.Py_ssize_t
+    size: cython.Py_ssize_t
+    count: cython.int = 0
+    known: object
+    n: cython.int = 0
+    m: cython.int
+    head.seen = 0
+    while i < end:
+        start = i
+        while i < end and table[p[i]] & _TCHAR:
+            i += 1
+        size = i - start
+        if size == 0:
+            # only the blank line that ends the section has no name
+            head.marked = n
+            return OK if i == end - 2 and p[i] == 13 and p[i + 1] == 10 else BAD
+        if i >= end or p[i] != 58:  # ":"
+            return BAD
+        i += 1
+        value = i
+        while i < end and table[p[i]] & _VALUE:
+            i += 1
+        if i + 1 >= end or p[i] != 13 or p[i + 1] != 10:
+            return BAD
+        i += 2
+        count += 1
+        if count > most:
+            return TOO_MANY
+        if size < 32 and first[(size << 8) | lower[p[start]]]:
+            known = NAMES.get(raw[start : start + size].lower())
+            if known is not None:
+                if n >= MAX_MARKS:
+                    return TOO_MANY
+                m = known
+                head.seen |= 1 << m
+                head.marks[4 * n] = m
+                head.marks[4 * n + 1] = start
+                head.marks[4 * n + 2] = value
+                head.marks[4 * n + 3] = i
+                n += 1
+    return BAD
+
+
+@cython.ccall
+def value_of(head: Head, mark: cython.int) -> bytes:
+    """The value of one marked line, outer SP and HTAB removed."""
+    raw: bytes = head.raw
+    p: cython.p_const_uchar = raw
+    a: cython.Py_ssize_t = head.marks[4 * mark + 2]
+    b: cython.Py_ssize_t = head.marks[4 * mark + 3] - 2
+    while a < b and (p[a] == 32 or p[a] == 9):
+        a += 1
+    while b > a and (p[b - 1] == 32 or p[b - 1] == 9):
+        b -= 1
+    return raw[a:b]
+
+
+@cython.ccall
+def joined(head: Head, known: cython.int) -> object:
+    """All lines of a known field as one list value (RFC 9110 5.3), or None where there is none."""
+    found: object = None
+    k: cython.int
+    for k in range(head.marked):
+        if head.marks[4 * k] == known:
+            found = value_of(head, k) if found is None else b"%b, %b" % (found, value_of(head, k))
+    return found
+
+
+def tokens(value: bytes) -> list[bytes]:
+    """The elements of a comma-separated list, lower case, outer white space removed, empty ones left
+    out (RFC 9110 5.6.1.2)."""
+    return [t for t in (part.strip(b" \t").lower() for part in value.split(b",")) if t]

@@ -1,0 +1,2 @@
+cpdef bytes chunk(bytes piece)
+cpdef bytes last_chunk(bytes trailers)

@@ -1,0 +1,188 @@
+"""The Plan: what control tells a worker to run, as plain data.
+
+Lives here: the frozen records that cross the process border, with every default filled in and every
+unit resolved (seconds, bytes). Must not live here: defaults (lb.config), behaviour (lb.snapshot,
+lb.routing, lb.balancing), or anything that needs more than msgspec to import.
+
+Names of records and fields follow the configuration file. `slot` fields are offsets of counter blocks
+in a worker's shared-memory cells; control allots them by identity (lb.telemetry.ledger), so that a
+counter survives every reload.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Record(Struct, frozen=True, gc=False, omit_defaults=True):
+    """Base of all plan records: immutable, compared by value, invisible to the cycle collector."""
+
+
+# ---------------------------------------------------------------------------------------- listeners
+
+
+class LimitsPlan(Record, frozen=True):
+    """Limits of a listener. Times in seconds, sizes in bytes; 0 means no limit for `max_body`."""
+
+    max_connections: int = 100_000
+    header_timeout: float = 10.0
+    idle_timeout: float = 75.0
+    body_timeout: float = 60.0
+    max_header_bytes: int = 32 * 1024
+    max_headers: int = 100
+    max_body: int = 0
+
+
+class ListenerPlan(Record, frozen=True):
+    name: str
+    bind: tuple[str, ...]  # "0.0.0.0:8080", "[::]:8080", "unix:/run/lb.sock": normalised, never ":8080"
+    trusted_proxies: tuple[str, ...] = ()  # CIDR blocks
+    forwarded_headers: tuple[str, ...] = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "via")
+    proxy_status: bool = False
+    limits: LimitsPlan = LimitsPlan()
+    slot: int = 0
+
+
+# ------------------------------------------------------------------------------------------- routes
+
+
+class ValuePlan(Record, frozen=True):
+    """A predicate on one named value (header, query parameter, cookie): exactly one field is set."""
+
+    name: str  # header names in lower case
+    exact: tuple[str, ...] = ()  # alternatives
+    regex: str | None = None  # re.search: anchors are the operator's
+    present: bool | None = None
+
+
+class MatchPlan(Record, frozen=True):
+    """All present predicates must hold; a tuple holds alternatives; an empty tuple: not asked."""
+
+    listener: tuple[str, ...] = ()
+    host: tuple[str, ...] = ()  # lower case; "*.example.com" matches one or more labels in front
+    path: tuple[str, ...] = ()  # at most one of path, path_prefix, path_regex is present
+    path_prefix: tuple[str, ...] = ()
+    path_regex: tuple[str, ...] = ()
+    method: tuple[str, ...] = ()
+    header: tuple[ValuePlan, ...] = ()
+    query: tuple[ValuePlan, ...] = ()
+    cookie: tuple[ValuePlan, ...] = ()
+    client_ip: tuple[str, ...] = ()  # CIDR blocks
+
+
+class WeightedService(Record, frozen=True):
+    service: str
+    weight: int
+    slot: int = 0  # counters of (route, service)
+
+
+class RedirectPlan(Record, frozen=True):
+    to: str  # may contain ${path} ${query} ${host} ${scheme} ${uri}
+    status: int = 308
+
+
+class RespondPlan(Record, frozen=True):
+    status: int = 200
+    body: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class RewritePlan(Record, frozen=True):
+    strip_prefix: str | None = None
+    add_prefix: str | None = None
+    regex: str | None = None  # on the path, replaced by `to` (Python's re.sub syntax)
+    to: str | None = None
+    host: str = "preserve"  # preserve | server | a literal host
+
+
+class HeaderEditsPlan(Record, frozen=True):
+    """Names in lower case; values may contain ${client_ip} ${host} ${path} ${scheme} ${request_id}."""
+
+    set: tuple[tuple[str, str], ...] = ()
+    add: tuple[tuple[str, str], ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+class TimeoutPlan(Record, frozen=True):
+    """Seconds; 0 means no limit. `response`: to the first byte of the response head."""
+
+    connect: float = 2.0
+    response: float = 30.0
+    total: float = 0.0
+    idle: float = 60.0
+
+
+class RetryPlan(Record, frozen=True):
+    """`attempts` counts further tries after the first. `on`: connect, reset, or a status number."""
+
+    attempts: int = 1
+    on: tuple[str, ...] = ("connect", "reset")
+    methods: tuple[str, ...] = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE")
+
+
+class RoutePlan(Record, frozen=True):
+    """A route. Exactly one of services, redirect, respond is present; one service or a split."""
+
+    name: str
+    match: MatchPlan = MatchPlan()
+    priority: int = 0
+    services: tuple[WeightedService, ...] = ()
+    redirect: RedirectPlan | None = None
+    respond: RespondPlan | None = None
+    rewrite: RewritePlan | None = None
+    request_headers: HeaderEditsPlan | None = None
+    response_headers: HeaderEditsPlan | None = None
+    timeout: TimeoutPlan = TimeoutPlan()
+    retry: RetryPlan = RetryPlan()
+    slot: int = 0  # counters of the route where no service is involved (redirect, respond)
+
+
+# ----------------------------------------------------------------------------------------- services
+
+
+class AlgorithmPlan(Record, frozen=True):
+    name: str = "round_robin"  # a registry name, or "package.module:Class"
+    key: str = ""  # client_ip | host | path | uri | header:NAME | cookie:NAME | query:NAME
+    options: dict[str, str | int | float | bool] = {}  # method, bounded_load, a user's own
+
+
+class ServerPlan(Record, frozen=True):
+    address: str  # "10.0.0.1:8080", "[::1]:8080", "name:8080", "unix:/run/app.sock"
+    weight: int = 1
+    backup: bool = False
+    slot: int = 0
+
+
+class ConnectionsPlan(Record, frozen=True):
+    max_idle: int = 64  # idle connections kept per worker and server
+    idle_timeout: float = 60.0
+    max_age: float = 3600.0
+    max_per_server: int = 0  # 0: no limit. A machine-wide number, divided among the workers
+    queue: int = 1000
+    queue_timeout: float = 5.0
+
+
+class ServicePlan(Record, frozen=True):
+    name: str
+    algorithm: AlgorithmPlan = AlgorithmPlan()
+    servers: tuple[ServerPlan, ...] = ()
+    connections: ConnectionsPlan = ConnectionsPlan()
+
+
+# ------------------------------------------------------------------------------------------ the plan
+
+
+class AccessLogPlan(Record, frozen=True):
+    path: str = "stdout"  # stdout | stderr | a file
+    format: str = "json"  # json | common | combined | a template with ${fields}
+
+
+class Plan(Record, frozen=True):
+    generation: int
+    listeners: tuple[ListenerPlan, ...] = ()
+    routes: tuple[RoutePlan, ...] = ()  # in the order of the file
+    services: tuple[ServicePlan, ...] = ()
+    access_log: AccessLogPlan | None = None
+    shutdown_grace: float = 30.0
+
+

@@ -1,0 +1,37 @@
+from lb.proxy.rules cimport ListenerRules
+from lb.proxy.state cimport ExchangeState
+from lb.telemetry.cells cimport Cells
+from lb.telemetry.record cimport ExchangeRecord
+from lb.upstream.server cimport Server
+
+cdef list[bytes] _FLAGS
+cdef list[bool] _SERVER_SIDE
+cdef list[int] _BOUNDS
+cdef int _BOUND_COUNT
+cdef int OUTCOMES
+cdef int LISTENER_REQUESTS
+cdef int ROUTE_IN_FLIGHT
+cdef int ROUTE_CLASS
+cdef int ROUTE_BYTES_IN
+cdef int ROUTE_BYTES_OUT
+cdef int ROUTE_RETRIES
+cdef int ROUTE_DURATION_SUM
+cdef int ROUTE_DURATION
+cdef int SERVER_IN_FLIGHT
+cdef int SERVER_CLASS
+cdef int SERVER_BYTES_IN
+cdef int SERVER_BYTES_OUT
+cdef int SERVER_FAILURES
+cdef int SERVER_CONNECT_FAILURES
+cdef int SERVER_REUSED
+cdef int SERVER_DURATION_SUM
+cdef int SERVER_DURATION
+cdef int CONNECT_FAILED
+cdef int CONNECT_TIMEOUT
+
+cdef int _bucket(long long us)
+cpdef object open_exchange(ExchangeState exchange)
+cpdef object enter_route(ExchangeState exchange)
+cpdef object open_attempt(ExchangeState exchange)
+cpdef object close_attempt(ExchangeState exchange, int outcome)
+cpdef object close_exchange(ExchangeState exchange)

@@ -1,0 +1,174 @@
+"""What is recorded of exchanges and attempts: counters in shared memory, latency, one access-log line.
+
+Every counter of the data plane about exchanges moves here and nowhere else, always in pairs: what `open_*`
+adds, `close_*` takes away. Plain adds; no object, no clock but one reading at the end.
+"""
+
+from __future__ import annotations
+
+from time import monotonic, time
+
+import cython
+
+from lb.outcomes import TABLE, Outcome
+from lb.proxy.rules import ListenerRules
+from lb.proxy.state import ExchangeState
+from lb.telemetry import layout
+from lb.telemetry.cells import Cells
+from lb.telemetry.record import ExchangeRecord
+from lb.upstream.server import Server
+
+_FLAGS: list[bytes] = [b"--"] * 64
+_SERVER_SIDE: list[bool] = [False] * 64
+for _outcome, _row in TABLE.items():
+    _FLAGS[_outcome] = _row.flag.encode()
+    _SERVER_SIDE[_outcome] = _row.side == "server" and _outcome != Outcome.DONE
+
+_BOUNDS: list[int] = list(layout.BOUNDS_US)
+_BOUND_COUNT: cython.int = len(layout.BOUNDS_US)
+
+OUTCOMES: cython.int = layout.WORKER_OUTCOMES
+LISTENER_REQUESTS: cython.int = layout.LISTENER_REQUESTS
+ROUTE_IN_FLIGHT: cython.int = layout.ROUTE_IN_FLIGHT
+ROUTE_CLASS: cython.int = layout.ROUTE_CLASS
+ROUTE_BYTES_IN: cython.int = layout.ROUTE_BYTES_IN
+ROUTE_BYTES_OUT: cython.int = layout.ROUTE_BYTES_OUT
+ROUTE_RETRIES: cython.int = layout.ROUTE_RETRIES
+ROUTE_DURATION_SUM: cython.int = layout.ROUTE_DURATION_SUM
+ROUTE_DURATION: cython.int = layout.ROUTE_DURATION
+SERVER_IN_FLIGHT: cython.int = layout.SERVER_IN_FLIGHT
+SERVER_CLASS: cython.int = layout.SERVER_CLASS
+SERVER_BYTES_IN: cython.int = layout.SERVER_BYTES_IN
+SERVER_BYTES_OUT: cython.int = layout.SERVER_BYTES_OUT
+SERVER_FAILURES: cython.int = layout.SERVER_FAILURES
+SERVER_CONNECT_FAILURES: cython.int = layout.SERVER_CONNECT_FAILURES
+SERVER_REUSED: cython.int = layout.SERVER_REUSED
+SERVER_DURATION_SUM: cython.int = layout.SERVER_DURATION_SUM
+SERVER_DURATION: cython.int = layout.SERVER_DURATION
+
+CONNECT_FAILED: cython.int = int(Outcome.CONNECT_FAILED)
+CONNECT_TIMEOUT: cython.int = int(Outcome.CONNECT_TIMEOUT)
+
+
+@cython.cfunc
+def _bucket(us: cython.longlong) -> cython.int:
+    bounds: list[int] = _BOUNDS
+    i: cython.int = 0
+    bound: cython.longlong
+    while i < _BOUND_COUNT:
+        bound = bounds[i]
+        if us <= bound:
+            break
+        i += 1
+    return i
+
+
+@cython.ccall
+def open_exchange(exchange: ExchangeState) -> object:
+    """The exchange begins."""
+    exchange.core.exchanges += 1
+    exchange.core.cells.add(exchange.client.rules.slot + LISTENER_REQUESTS, 1)
+    return None
+
+
+@cython.ccall
+def enter_route(exchange: ExchangeState) -> object:
+    """A Route matched, and `slot` is that of (route, service)."""
+    exchange.core.cells.add(exchange.slot + ROUTE_IN_FLIGHT, 1)
+    return None
+
+
+@cython.ccall
+def open_attempt(exchange: ExchangeState) -> object:
+    """An attempt on `server` begins."""
+    exchange.attempting = True
+    exchange.core.cells.add(exchange.server.slot + SERVER_IN_FLIGHT, 1)
+    return None
+
+
+@cython.ccall
+def close_attempt(exchange: ExchangeState, outcome: cython.int) -> object:
+    """The attempt on `server` is over."""
+    cells: Cells = exchange.core.cells
+    server: Server = exchange.server
+    slot: cython.Py_ssize_t = server.slot
+    us: cython.longlong
+    failed: cython.bint = _SERVER_SIDE[outcome]
+    status: cython.int = exchange.status if exchange.first_byte >= 0 else 0
+    exchange.attempting = False
+    cells.add(slot + SERVER_IN_FLIGHT, -1)
+    if exchange.sent:
+        cells.add(slot + SERVER_BYTES_OUT, exchange.sent)
+    if exchange.side is not None and exchange.side.served > 1:
+        cells.add(slot + SERVER_REUSED, 1)
+    if failed:
+        cells.add(slot + SERVER_FAILURES, 1)
+        if outcome == CONNECT_FAILED or outcome == CONNECT_TIMEOUT:
+            cells.add(slot + SERVER_CONNECT_FAILURES, 1)
+    if exchange.first_byte >= 0:
+        us = int(exchange.first_byte * 1e6)
+        cells.add(slot + SERVER_CLASS + status // 100, 1)
+        cells.add(slot + SERVER_BYTES_IN, exchange.received)
+        cells.add(slot + SERVER_DURATION_SUM, us)
+        cells.add(slot + SERVER_DURATION + _bucket(us), 1)
+        if status != 101:
+            server.latency.observe(
+                exchange.first_byte, not failed and status < 500 and status != 429, exchange.core.now
+            )
+    elif failed:
+        server.latency.observe(0.0, False, exchange.core.now)
+    if exchange.retries or outcome:
+        exchange.attempts.append(
+            (server.name, status, monotonic() - exchange.attempt_began, _FLAGS[outcome])
+        )
+    return None
+
+
+@cython.ccall
+def close_exchange(exchange: ExchangeState) -> object:
+    """The exchange is over: status, outcome and byte counts are final."""
+    cells: Cells = exchange.core.cells
+    rules: ListenerRules = exchange.client.rules
+    slot: cython.Py_ssize_t = exchange.slot
+    duration: cython.double = monotonic() - exchange.began
+    us: cython.longlong = int(duration * 1e6)
+    record: ExchangeRecord
+    exchange.core.exchanges -= 1
+    cells.add(OUTCOMES + exchange.outcome, 1)
+    if exchange.rules is not None:
+        cells.add(slot + ROUTE_IN_FLIGHT, -1)
+        cells.add(slot + ROUTE_CLASS + exchange.status // 100, 1)
+        cells.add(slot + ROUTE_BYTES_IN, exchange.bytes_in)
+        cells.add(slot + ROUTE_BYTES_OUT, exchange.bytes_out)
+        cells.add(slot + ROUTE_DURATION_SUM, us)
+        cells.add(slot + ROUTE_DURATION + _bucket(us), 1)
+        if exchange.retries:
+            cells.add(slot + ROUTE_RETRIES, exchange.retries)
+    if exchange.line is not None:
+        record = exchange.core.record
+        record.time = time()
+        record.client = exchange.source.address
+        record.listener = rules.label
+        record.route = exchange.rules.label if exchange.rules is not None else b""
+        record.service = exchange.service.label if exchange.service is not None else b""
+        record.server = exchange.server.name if exchange.server is not None else b""
+        record.method = exchange.head.method
+        record.target = exchange.head.target
+        record.host = exchange.head.authority
+        record.minor = exchange.head.minor
+        record.status = exchange.status
+        record.bytes_in = exchange.bytes_in
+        record.bytes_out = exchange.bytes_out
+        record.duration = duration
+        record.ttfb = exchange.first_byte
+        record.connect = exchange.connect_took
+        record.queue = exchange.queue_took
+        record.attempts = exchange.attempts
+        record.flag = _FLAGS[exchange.outcome]
+        record.reason = exchange.reason
+        record.request_id = exchange.request_id
+        record.head = exchange.head
+        record.generation = exchange.generation
+        record.upgraded = exchange.status == 101
+        exchange.core.log(exchange.line.line(record))
+    return None

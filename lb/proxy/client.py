@@ -1,0 +1,520 @@
+"""ClientConnection: HTTP/1 on the client's side, one asyncio protocol object per connection.
+
+Lives here: reading requests one after another (pipelined ones in order), putting framing on responses,
+keep-alive, and closing so that the client sees what happened. Must not live here: what is done with a
+request (lb.proxy.exchange), grammar (lb.http1).
+
+States: HEAD (waiting for or reading a request head) → BODY (reading its body) → BUSY (the request is
+complete, the response is not) → HEAD …; TUNNEL; LINGER (answered; what still comes is discarded so that
+the answer is not lost to a reset); CLOSED.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+
+import cython
+
+from lb.http1.body import BodyReader
+from lb.http1.request import read_request
+from lb.http1.serialize import chunk, last_chunk, status_line
+from lb.message import Client, ResponseHead
+from lb.outcomes import Outcome
+from lb.proxy.answers import error_answer
+from lb.proxy.core import TICK, Core
+from lb.proxy.exchange import Exchange
+from lb.proxy.forwarded import own_lines
+from lb.proxy.heads import response_head
+from lb.proxy.rules import ListenerRules
+from lb.proxy.sides import ClientSide
+from lb.telemetry import layout
+
+HEAD: cython.int = 0
+BODY: cython.int = 1
+BUSY: cython.int = 2
+TUNNEL: cython.int = 3
+LINGER: cython.int = 4
+CLOSED: cython.int = 5
+_STATES = ("head", "body", "busy", "tunnel", "linger", "closed")
+
+# BodyReader kinds
+_LENGTH: cython.int = 1
+_CHUNKED: cython.int = 2
+
+BAD_BODY: cython.int = int(Outcome.BAD_BODY)
+HEAD_TIMEOUT: cython.int = int(Outcome.HEAD_TIMEOUT)
+TOO_MANY_CONNECTIONS: cython.int = int(Outcome.TOO_MANY_CONNECTIONS)
+SHUTDOWN: cython.int = int(Outcome.SHUTDOWN)
+
+DATE: cython.int = 18
+HOLD_PIPELINE: cython.int = 4
+_TICK: cython.double = TICK
+# Bytes of pipelined requests that are kept while a response is under way.
+_MOST_PIPELINED: cython.Py_ssize_t = 64 * 1024
+# How long and how much is read and discarded after an answer that ends the connection.
+_LINGER: cython.double = 2.0
+_MOST_LINGER: cython.longlong = 1024 * 1024
+# How long a closing connection may take to get its last bytes out.
+_FLUSH: cython.double = 30.0
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
+
+CONNECTIONS: cython.int = layout.LISTENER_CONNECTIONS
+ACCEPTED: cython.int = layout.LISTENER_ACCEPTED
+REJECTED: cython.int = layout.LISTENER_REJECTED
+BYTES_IN: cython.int = layout.LISTENER_BYTES_IN
+BYTES_OUT: cython.int = layout.LISTENER_BYTES_OUT
+TUNNELS: cython.int = layout.LISTENER_TUNNELS
+OUTCOMES: cython.int = layout.WORKER_OUTCOMES
+
+
+@cython.cclass
+class ClientConnection(ClientSide):
+    # the worker's
+    core: Core
+    clients: set[ClientConnection]
+    # the connection's
+    transport: object
+    exchange: Exchange | None
+    reader: BodyReader | None
+    state: cython.int
+    generation: cython.longlong
+    buf: bytes
+    scanned: cython.Py_ssize_t
+    deadline: cython.double
+    holds: cython.int
+    write_paused: cython.bint
+    looping: cython.bint
+    discarded: cython.longlong
+    # the response's
+    keep: cython.bint
+    out_chunked: cython.bint
+    out_until_close: cython.bint
+    no_body: cython.bint
+
+    def __init__(
+        self, core: Core, clients: set[ClientConnection], rules: ListenerRules, scheme: bytes
+    ) -> None:
+        self.core = core
+        self.clients = clients
+        self.rules = rules
+        self.scheme = scheme
+        self.client = Client("", rules.name)
+        self.trusted = False
+        self.own_lines = b""
+        self.transport = None
+        self.exchange = None
+        self.reader = None
+        self.state = HEAD
+        self.generation = 0
+        self.buf = b""
+        self.scanned = 0
+        self.deadline = 0.0
+        self.holds = 0
+        self.write_paused = self.looping = False
+        self.discarded = 0
+        self.keep = True
+        self.out_chunked = self.out_until_close = self.no_body = False
+
+    def __repr__(self) -> str:
+        return f"<ClientConnection {self.client.address} {_STATES[self.state]} {self.exchange!r}>"
+
+    # ------------------------------------------------------------------------------ asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        cells = self.core.cells
+        slot: cython.Py_ssize_t = self.rules.slot
+        self.transport = transport
+        self.clients.add(self)
+        cells.add(slot + CONNECTIONS, 1)
+        cells.add(slot + ACCEPTED, 1)
+        peername = transport.get_extra_info("peername")
+        address = peername[0] if isinstance(peername, tuple) else ""
+        if address.startswith("::ffff:"):
+            address = address[7:]
+        self.client = Client(address, self.rules.name)
+        self._follow()
+        self.deadline = self.core.now + self.rules.header_timeout + _TICK
+        if self.core.cells.get(slot + CONNECTIONS) > self.rules.max_connections:
+            cells.add(slot + REJECTED, 1)
+            self.refuse(TOO_MANY_CONNECTIONS)
+        elif self.core.draining:
+            self.refuse(SHUTDOWN)
+
+    def data_received(self, data: bytes) -> None:
+        exchange: Exchange | None = self.exchange
+        self.core.cells.add(self.rules.slot + BYTES_IN, len(data))
+        if self.state == HEAD:
+            if self.buf:
+                data = self.buf + data
+            self._read_head(data)
+        elif self.state == BODY:
+            self._read_body(data)
+        elif self.state == TUNNEL:
+            exchange.tunnel_from_client(data, False)
+        elif self.state == BUSY:
+            self.buf += data
+            if len(self.buf) > _MOST_PIPELINED:
+                self.hold(HOLD_PIPELINE)
+        elif self.state == LINGER:
+            self.discarded += len(data)
+            if self.discarded > _MOST_LINGER:
+                self.transport.abort()
+
+    def eof_received(self) -> bool:
+        """The client sends no more. A tunnel lives on in one direction; anything else is cancelled."""
+        if self.state == TUNNEL and self.exchange is not None:
+            self.exchange.tunnel_from_client(b"", True)
+            return self.state == TUNNEL
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        exchange: Exchange | None = self.exchange
+        slot: cython.Py_ssize_t = self.rules.slot
+        if self.state == TUNNEL:
+            self.core.cells.add(slot + TUNNELS, -1)
+        self.state = CLOSED
+        self.exchange = None
+        self.buf = b""
+        self.clients.discard(self)
+        self.core.cells.add(slot + CONNECTIONS, -1)
+        if exchange is not None:
+            exchange.client_gone()
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+        if self.exchange is not None:
+            self.exchange.client_full()
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        if self.exchange is not None:
+            self.exchange.client_ready()
+
+    # ------------------------------------------------------------------------------------ requests
+
+    @cython.cfunc
+    def _follow(self) -> object:
+        """Take over the listener's rules of the generation in force; its address and slot stay."""
+        rules: ListenerRules | None = self.core.listeners.get(self.rules.name)
+        if rules is not None:
+            self.rules = rules
+        self.generation = self.core.generation
+        self.trusted = rules is not None and rules.trusts(self.client.address)
+        self.own_lines = own_lines(self.rules, self.client.address, self.scheme)
+        return None
+
+    @cython.cfunc
+    def _read_head(self, data: bytes) -> object:
+        """Read requests from `data` until one needs more bytes or waits for its response."""
+        exchange: Exchange
+        at: cython.Py_ssize_t
+        if self.looping:
+            return None
+        self.looping = True
+        while True:
+            exchange = self.core.spare.pop() if self.core.spare else Exchange(self.core)
+            if self.generation != self.core.generation:
+                self._follow()
+            at = read_request(
+                data, 0, self.scanned, exchange.head, self.rules.max_header_bytes, self.rules.max_headers
+            )
+            if at <= 0:
+                self.core.spare.append(exchange)
+                if at < 0:
+                    self.buf = b""
+                    self.refuse(-at)
+                else:
+                    if not self.buf:
+                        self.deadline = self.core.now + self.rules.header_timeout + _TICK
+                    self.buf = data
+                    self.scanned = len(data)
+                break
+            self.scanned = 0
+            self.deadline = 0.0
+            at = self._begin(exchange, data, at)
+            if self.state == HEAD and at >= 0 and at < len(data):
+                data = data[at:]
+                self.buf = b""
+                continue
+            if at >= 0 and self.state != CLOSED and self.state != LINGER:
+                self.buf = data[at:] if at < len(data) else b""
+            break
+        self.looping = False
+        return None
+
+    @cython.cfunc
+    def _begin(self, exchange: Exchange, data: bytes, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """Start the exchange whose head was read up to data[at]; where its body, as far as it came, ends,
+        or -1 where the connection ends here."""
+        reader: BodyReader
+        piece: bytes = b""
+        last: cython.bint = True
+        exchange.reset()
+        self.exchange = exchange
+        self.keep = exchange.head.keep_alive
+        self.no_body = exchange.head.method == b"HEAD"
+        self.state = BUSY
+        if exchange.head.chunked or exchange.head.content_length > 0:
+            if self.reader is None:
+                self.reader = BodyReader()
+            reader = self.reader
+            reader.begin(_CHUNKED if exchange.head.chunked else _LENGTH, exchange.head.content_length)
+            at = reader.read(data, at)
+            if at < 0:
+                self.exchange = None
+                self.core.spare.append(exchange)
+                self.refuse(BAD_BODY)
+                return -1
+            piece = reader.piece
+            last = reader.done
+            if not last:
+                self.state = BODY
+            elif reader.trailers:
+                exchange.begin(self, b"", False)
+                if self.exchange is exchange:
+                    exchange.take_body(piece, True, reader.trailers)
+                return at
+        exchange.begin(self, piece, last)
+        return at
+
+    @cython.cfunc
+    def _read_body(self, data: bytes) -> object:
+        reader: BodyReader = self.reader
+        at: cython.Py_ssize_t = reader.read(data, 0)
+        if at < 0:
+            self.keep = False
+            self.exchange.fail(BAD_BODY)
+            return None
+        if reader.done:
+            self.state = BUSY
+            self.buf = data[at:] if at < len(data) else b""
+        if reader.piece or reader.done:
+            self.exchange.take_body(reader.piece, reader.done, reader.trailers)
+        return None
+
+    @cython.ccall
+    def refuse(self, outcome: cython.int) -> object:
+        """Answer a request that is none, and end the connection."""
+        status, lines, body = error_answer(outcome, None, b"", self.rules.proxy_status)
+        self.core.cells.add(OUTCOMES + outcome, 1)
+        self.no_body = False
+        self.respond_self(status, lines, body, True)
+        self._linger()
+        return None
+
+    # ----------------------------------------------------------------------------------- responses
+
+    @cython.cfunc
+    def _write(self, data: bytes) -> object:
+        if self.state != CLOSED:
+            self.core.cells.add(self.rules.slot + BYTES_OUT, len(data))
+            self.transport.write(data)
+        return None
+
+    @cython.ccall
+    def respond(self, head: ResponseHead, piece: bytes, last: cython.bint) -> object:
+        exchange: Exchange = self.exchange
+        minor: cython.int = exchange.head.minor
+        length: cython.bint = head.content_length >= 0 and not head.chunked
+        ours: bytes = b""
+        out: bytes
+        if head.status == 204:
+            length = False
+            self.no_body = True
+        elif head.status == 304:
+            self.no_body = True
+        self.out_chunked = not self.no_body and not length and minor >= 1
+        self.out_until_close = not self.no_body and not length and minor == 0
+        if self.keep and (
+            self.out_until_close or self.core.draining or (last and not exchange.request_ended)
+        ):
+            self.keep = False
+        if self.out_chunked:
+            ours = b"Transfer-Encoding: chunked\r\n"
+        if not self.keep:
+            ours += b"Connection: close\r\n"
+        elif minor == 0:
+            ours += b"Connection: keep-alive\r\n"
+        if not head.seen & (1 << DATE):
+            # RFC 9110 6.6.1: a recipient with a clock adds it
+            ours += self.core.date
+        out = response_head(self.core, head, exchange.rules, ours, length)
+        if self.out_chunked:
+            out = out + chunk(piece) + last_chunk(b"") if last else out + chunk(piece)
+        elif piece:
+            out += piece
+        self._write(out)
+        return None
+
+    @cython.ccall
+    def respond_interim(self, head: ResponseHead) -> object:
+        # RFC 9110 15.2: never to an HTTP/1.0 client
+        if self.exchange.head.minor >= 1:
+            self._write(response_head(self.core, head, None, b"", False))
+        return None
+
+    @cython.ccall
+    def respond_self(
+        self, status: cython.int, lines: bytes, body: bytes, close: cython.bint
+    ) -> object:
+        parts: list[bytes] = [status_line(status), self.core.date, lines]
+        if status != 204 and status != 304:
+            parts.append(b"Content-Length: %d\r\n" % len(body))
+        if close or self.core.draining:
+            self.keep = False
+        if not self.keep:
+            parts.append(b"Connection: close\r\n")
+        elif self.exchange is not None and self.exchange.head.minor == 0:
+            parts.append(b"Connection: keep-alive\r\n")
+        parts.append(b"\r\n")
+        if not self.no_body:
+            parts.append(body)
+        self._write(b"".join(parts))
+        return None
+
+    @cython.ccall
+    def send(self, piece: bytes, last: cython.bint, trailers: bytes) -> object:
+        if self.out_chunked:
+            piece = chunk(piece) + last_chunk(trailers) if last else chunk(piece)
+        if piece and not self.no_body:
+            self._write(piece)
+        return None
+
+    @cython.ccall
+    def open_tunnel(self, head: ResponseHead) -> object:
+        ours = b"Connection: upgrade\r\nUpgrade: %b\r\n" % (head.upgrade or self.exchange.head.upgrade)
+        self._write(response_head(self.core, head, self.exchange.rules, ours, False))
+        self.state = TUNNEL
+        self.keep = False
+        self.core.cells.add(self.rules.slot + TUNNELS, 1)
+        if self.buf:
+            data = self.buf
+            self.buf = b""
+            self.let_go(HOLD_PIPELINE)
+            self.exchange.tunnel_from_client(data, False)
+        return None
+
+    @cython.ccall
+    def send_raw(self, data: bytes, ended: cython.bint) -> object:
+        if data:
+            self._write(data)
+        if ended and self.state != CLOSED and self.transport.can_write_eof():
+            self.transport.write_eof()
+        return None
+
+    @cython.ccall
+    def break_off(self) -> object:
+        self.keep = False
+        if self.state == CLOSED:
+            return None
+        if self.out_until_close:
+            # an orderly close would look like the end of the body: reset instead
+            sock = self.transport.get_extra_info("socket")
+            if sock is not None and sock.family != socket.AF_UNIX:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self.transport.abort()
+        return None
+
+    @cython.ccall
+    def done(self) -> object:
+        ended: cython.bint = self.exchange is None or self.exchange.request_ended
+        data: bytes
+        self.exchange = None
+        if self.state == CLOSED:
+            return None
+        if self.state == TUNNEL:
+            self.core.cells.add(self.rules.slot + TUNNELS, -1)
+            self.state = BUSY
+        if not ended:
+            self._linger()
+        elif not self.keep or self.core.draining:
+            self._close()
+        else:
+            self.state = HEAD
+            self.holds_off()
+            self.deadline = self.core.now + self.rules.idle_timeout + _TICK
+            if self.buf and not self.looping:
+                data = self.buf
+                self.buf = b""
+                self._read_head(data)
+        return None
+
+    # ---------------------------------------------------------------------------- flow and deadlines
+
+    @cython.ccall
+    def hold(self, why: cython.int) -> object:
+        if not self.holds and self.state != CLOSED:
+            self.transport.pause_reading()
+        self.holds |= why
+        return None
+
+    @cython.ccall
+    def let_go(self, why: cython.int) -> object:
+        if self.holds & why:
+            self.holds &= ~why
+            if not self.holds and self.state != CLOSED:
+                self.transport.resume_reading()
+        return None
+
+    @cython.cfunc
+    def holds_off(self) -> object:
+        if self.holds:
+            self.holds = 0
+            self.transport.resume_reading()
+        return None
+
+    @cython.ccall
+    def held(self) -> cython.bint:
+        return self.holds != 0
+
+    @cython.ccall
+    def blocked(self) -> cython.bint:
+        return self.write_paused
+
+    @cython.cfunc
+    def _close(self) -> object:
+        """Close in order, after what was written went out."""
+        self.state = LINGER
+        self.deadline = self.core.now + _FLUSH
+        self.transport.close()
+        return None
+
+    @cython.cfunc
+    def _linger(self) -> object:
+        """Say that no more comes, and read on for a while: closing with unread bytes would reset the
+        connection and could take the answer with it (RFC 9112 9.6)."""
+        if self.state == CLOSED:
+            return None
+        self.state = LINGER
+        self.deadline = self.core.now + _LINGER
+        self.holds_off()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+        return None
+
+    @cython.ccall
+    def check(self, now: cython.double) -> object:
+        """Called by the sweep every TICK."""
+        if self.exchange is not None:
+            self.exchange.check(now)
+        elif 0 < self.deadline <= now:
+            if self.state == HEAD:
+                if self.buf:
+                    self.refuse(HEAD_TIMEOUT)
+                else:
+                    self._close()
+            elif self.state == LINGER:
+                self.transport.abort()
+        return None
+
+    @cython.ccall
+    def drain(self) -> object:
+        """Close where no request is under way; otherwise after this one."""
+        self.keep = False
+        if self.state == HEAD and not self.buf:
+            self._close()
+        return None

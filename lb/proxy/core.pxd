@@ -1,0 +1,27 @@
+from lb.proxy.rules cimport ListenerRules, RouteRules
+from lb.routing.table cimport Table
+from lb.routing.template cimport Variables
+from lb.telemetry.accesslog cimport LineFormat
+from lb.telemetry.cells cimport Cells
+from lb.telemetry.record cimport ExchangeRecord
+
+cdef class Core:
+    cdef public Cells cells
+    cdef public Table table
+    cdef public list[RouteRules] routes
+    cdef public LineFormat line
+    cdef public long long generation
+    cdef public double now
+    cdef public bytes date
+    cdef public bint draining
+    cdef public dict[str, ListenerRules] listeners
+    cdef public long long exchanges
+    cdef public ExchangeRecord record
+    cdef public Variables variables
+    cdef public object log
+    cdef public object rng
+    cdef public object open
+    cdef public list[object] spare
+    cdef bytes id_prefix
+    cdef unsigned long long id_next
+    cpdef bytes new_id(self)

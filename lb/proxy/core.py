@@ -1,0 +1,83 @@
+"""Core: what all exchanges of one worker share.
+
+Lives here: the published generation as the hot path reads it, coarse time, the objects that are used again
+for every request, and request ids. Must not live here: decisions.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from email.utils import formatdate
+from random import Random
+from time import monotonic
+
+import cython
+
+from lb.proxy.rules import ListenerRules, RouteRules
+from lb.routing.table import Table
+from lb.routing.template import Variables
+from lb.telemetry.accesslog import LineFormat
+from lb.telemetry.cells import Cells
+from lb.telemetry.record import ExchangeRecord
+
+# Seconds between two looks at all deadlines. `now` may be this old, so deadlines are set this much later
+# and never fire early.
+TICK = 0.1
+
+
+@cython.cclass
+class Core:
+    """One per worker. `now` is monotonic time in seconds, as of the last tick. `exchanges` counts those
+    under way, tunnels included."""
+
+    cells: Cells
+    table: Table
+    routes: list[RouteRules]
+    line: LineFormat | None
+    generation: cython.longlong
+    now: cython.double
+    date: bytes  # the Date line of this second
+    draining: cython.bint
+    listeners: dict[str, ListenerRules]
+    exchanges: cython.longlong
+    record: ExchangeRecord
+    variables: Variables
+    log: object
+    rng: object
+    open: object  # (Server, Exchange) → ServerSide, which begins to connect
+    spare: list[object]  # Exchanges to be used again
+    id_prefix: bytes
+    id_next: cython.ulonglong
+
+    def __init__(self, cells: Cells, log: Callable[[bytes], None], rng: Random) -> None:
+        self.cells = cells
+        self.table = Table([])
+        self.routes = []
+        self.line = None
+        self.generation = 0
+        self.now = monotonic()
+        self.date = b""
+        self.listeners = {}
+        self.draining = False
+        self.exchanges = 0
+        self.record = ExchangeRecord()
+        self.variables = Variables()
+        self.log = log
+        self.rng = rng
+        self.open = None
+        self.spare = []
+        self.id_prefix = os.urandom(6).hex().encode()
+        self.id_next = 0
+        self.tick()
+
+    def tick(self) -> None:
+        """Read the clocks; every TICK seconds."""
+        self.now = monotonic()
+        self.date = b"Date: %b\r\n" % formatdate(usegmt=True).encode()
+
+    @cython.ccall
+    def new_id(self) -> bytes:
+        """A request id: unique on this machine and, by 48 random bits a worker, hardly anywhere else."""
+        self.id_next += 1
+        return b"%b%08x" % (self.id_prefix, self.id_next)

@@ -1,0 +1,520 @@
+"""Exchange: one request and its response, across attempts.
+
+The decisions are made elsewhere (match: lb.routing, select: lb.upstream, whether to try again:
+lb.proxy.retry, what is recorded: lb.proxy.account) and only carried out here. No HTTP bytes, no sockets:
+both sides are behind lb.proxy.sides. Plain callbacks in the worker's loop; nothing here awaits or raises.
+
+Phases: NEW → (QUEUED → | CONNECTING →) WAITING → STREAMING | TUNNEL → OVER. A retry leads from CONNECTING
+or WAITING back to QUEUED, CONNECTING or WAITING, and only while no byte of a response went to the client.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+
+import cython
+
+from lb.http1.serialize import chunk, last_chunk
+from lb.outcomes import TABLE, Outcome
+from lb.proxy.account import close_attempt, close_exchange, enter_route, open_attempt, open_exchange
+from lb.proxy.answers import error_answer
+from lb.proxy.core import TICK, Core
+from lb.proxy.forwarded import source_of
+from lb.proxy.heads import request_head
+from lb.proxy.retry import may_retry
+from lb.proxy.rules import RouteRules
+from lb.proxy.sides import ClientSide, ServerSide
+from lb.proxy.state import ExchangeState
+from lb.routing.redirect import Redirect
+from lb.routing.respond import Respond
+from lb.upstream.server import Server
+
+QUEUED: cython.int = 1
+CONNECTING: cython.int = 2
+WAITING: cython.int = 3
+STREAMING: cython.int = 4
+TUNNEL: cython.int = 5
+OVER: cython.int = 6
+
+DONE: cython.int = int(Outcome.DONE)
+BODY_TOO_LARGE: cython.int = int(Outcome.BODY_TOO_LARGE)
+BODY_TIMEOUT: cython.int = int(Outcome.BODY_TIMEOUT)
+CLIENT_GONE: cython.int = int(Outcome.CLIENT_GONE)
+CLIENT_STALLED: cython.int = int(Outcome.CLIENT_STALLED)
+NO_ROUTE: cython.int = int(Outcome.NO_ROUTE)
+NO_SERVER: cython.int = int(Outcome.NO_SERVER)
+QUEUE_FULL: cython.int = int(Outcome.QUEUE_FULL)
+QUEUE_TIMEOUT: cython.int = int(Outcome.QUEUE_TIMEOUT)
+TOTAL_TIMEOUT: cython.int = int(Outcome.TOTAL_TIMEOUT)
+CONNECT_TIMEOUT: cython.int = int(Outcome.CONNECT_TIMEOUT)
+SERVER_BROKE_OFF: cython.int = int(Outcome.SERVER_BROKE_OFF)
+RESPONSE_TIMEOUT: cython.int = int(Outcome.RESPONSE_TIMEOUT)
+IDLE_TIMEOUT: cython.int = int(Outcome.IDLE_TIMEOUT)
+
+# Why reading from the client is held: bits for ClientSide.hold.
+HOLD_SERVER: cython.int = 1  # the server takes no more for now
+HOLD_PENDING: cython.int = 2  # there is no server connection yet and enough of the body is kept
+
+# How much of a request body is kept so that it can be sent again.
+_REPLAY: cython.Py_ssize_t = 64 * 1024
+_SAFE_ID = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:+/=@")
+_MOST_ID: cython.Py_ssize_t = 128
+X_REQUEST_ID: cython.int = 16
+_TICK: cython.double = TICK
+
+
+@cython.cclass
+class Exchange(ExchangeState):
+    # ------------------------------------------------------------------------------ the client's side
+
+    @cython.ccall
+    def begin(self, client: ClientSide, piece: bytes, last: cython.bint) -> object:
+        """A request head was read into `head`, with the first bytes of its body."""
+        core: Core = self.core
+        rules: RouteRules
+        index: cython.Py_ssize_t
+        self.client = client
+        self.began = monotonic()
+        self.touched = core.now
+        self.generation = core.generation
+        self.line = core.line
+        self.source = source_of(client.rules, self.head, client.client) if client.trusted else client.client
+        self.request_id = self._identity()
+        open_exchange(self)
+        index = core.table.match(self.head, self.source)
+        if index < 0:
+            self.request_ended = last
+            self.fail(NO_ROUTE)
+            return None
+        rules = core.routes[index]
+        self.rules = rules
+        self.slot = rules.slot
+        if rules.total > 0:
+            self.total_deadline = core.now + rules.total + _TICK
+        if len(rules.services) > 1:
+            index = rules.route.split.choose(core.rng.random())
+            self.service = rules.services[index]
+            self.slot = rules.slots[index]
+        elif rules.services:
+            self.service = rules.services[0]
+        enter_route(self)
+        if self.service is None:
+            self.request_ended = last
+            self._respond_self()
+            return None
+        if client.rules.max_body > 0 and self.head.content_length > client.rules.max_body:
+            self.fail(BODY_TOO_LARGE)
+            return None
+        self.key = self.service.key_of(self.head, self.source)
+        if piece or not last:
+            self.take_body(piece, last, b"")
+            if self.phase == OVER:
+                return None
+        else:
+            self.request_ended = True
+        self._attempt(False)
+        return None
+
+    @cython.ccall
+    def take_body(self, piece: bytes, last: cython.bint, trailers: bytes) -> object:
+        """Further bytes of the request body, framing taken off."""
+        framed: bytes = piece
+        self.touched = self.core.now
+        self.bytes_in += len(piece)
+        if self.client.rules.max_body > 0 and self.bytes_in > self.client.rules.max_body:
+            self.fail(BODY_TOO_LARGE)
+            return None
+        if self.head.chunked:
+            framed = chunk(piece) + last_chunk(trailers) if last else chunk(piece)
+        self.request_ended = last
+        if self.replayable and framed:
+            self.body.append(framed)
+            self.body_size += len(framed)
+        if self.phase >= WAITING:
+            if self.body_size > _REPLAY and self.replayable:
+                self.replayable = False
+                self.body = []
+            self.sent += len(framed)
+            if framed:
+                self.side.send(framed)
+            if last and self.phase == WAITING:
+                self._await_response()
+        elif self.body_size > _REPLAY and not last:
+            self.client.hold(HOLD_PENDING)
+        return None
+
+    @cython.ccall
+    def client_gone(self) -> object:
+        """The client closed its connection: the exchange is cancelled at the server too."""
+        self.fail(CLIENT_GONE)
+        return None
+
+    @cython.ccall
+    def client_ready(self) -> object:
+        """The client takes bytes again."""
+        self.touched = self.core.now
+        if self.side is not None:
+            self.side.let_go()
+        return None
+
+    @cython.ccall
+    def client_full(self) -> object:
+        """The client takes no more bytes for now."""
+        if self.side is not None:
+            self.side.hold()
+        return None
+
+    # ---------------------------------------------------------------------------------- attempts
+
+    @cython.cfunc
+    def _attempt(self, fresh: cython.bint) -> object:
+        """Choose a Server and get a connection to it; `fresh`: the same one again, on a new connection."""
+        server: Server
+        side: ServerSide | None = None
+        if not fresh:
+            self.server = self.service.select(self.key, self.tried)
+            self.reason = self.service.reason
+            if self.server is None:
+                self.fail(NO_SERVER)
+                return None
+        server = self.server
+        self.attempt_began = monotonic() if self.retries or fresh else self.began
+        self.sent = self.received = 0
+        self.first_byte = -1.0
+        open_attempt(self)
+        if server.full():
+            if not server.enter(self):
+                self.server_failed(QUEUE_FULL, False)
+                return None
+            self.phase = QUEUED
+            self.deadline = self.core.now + server.queue_timeout + _TICK
+            return None
+        self._occupy(server)
+        if not fresh:
+            side = server.pool.take()
+        if side is None:
+            self._connect()
+        else:
+            self._send(side)
+        return None
+
+    @cython.cfunc
+    def _occupy(self, server: Server) -> object:
+        self.occupying = True
+        server.occupy()
+        return None
+
+    @cython.cfunc
+    def _connect(self) -> object:
+        self.phase = CONNECTING
+        self.deadline = self.core.now + self.rules.connect + _TICK if self.rules.connect > 0 else 0.0
+        self.side = self.core.open(self.server, self)
+        return None
+
+    @cython.ccall
+    def leave_queue(self) -> object:
+        """It is this exchange's turn: the Server has room. Called after `vacate` took it off the queue."""
+        server: Server = self.server
+        side: ServerSide | None
+        self.queue_took = monotonic() - self.attempt_began
+        self._occupy(server)
+        side = server.pool.take()
+        if side is None:
+            self._connect()
+        else:
+            self._send(side)
+        return None
+
+    @cython.ccall
+    def connected(self, side: ServerSide) -> object:
+        """The connection that this exchange asked for is open."""
+        self.connect_took = monotonic() - self.attempt_began
+        self._send(side)
+        return None
+
+    @cython.cfunc
+    def _send(self, side: ServerSide) -> object:
+        out: bytes = request_head(
+            self.core, self.head, self.rules, self.client, self.server, self.request_id
+        )
+        self.side = side
+        self.phase = WAITING
+        self.touched = self.core.now
+        if self.body:
+            out += b"".join(self.body)
+            if self.body_size > _REPLAY:
+                self.replayable = False
+                self.body = []
+        self.sent = len(out)
+        self.deadline = 0.0
+        if self.request_ended:
+            self._await_response()
+        else:
+            self.client.let_go(HOLD_PENDING)
+        side.start(self, out, self.head.method == b"HEAD")
+        return None
+
+    @cython.cfunc
+    def _await_response(self) -> object:
+        self.deadline = self.core.now + self.rules.response + _TICK if self.rules.response > 0 else 0.0
+        return None
+
+    # ------------------------------------------------------------------------------ the server's side
+
+    @cython.ccall
+    def got_interim(self) -> object:
+        """A 1xx response other than 101 is in `response`."""
+        self.touched = self.core.now
+        self.client.respond_interim(self.response)
+        return None
+
+    @cython.ccall
+    def got_response(self, piece: bytes, last: cython.bint, trailers: bytes) -> object:
+        """A final response head is in `response`, with the first bytes of its body."""
+        self.first_byte = monotonic() - self.attempt_began
+        self.touched = self.core.now
+        self.received += len(piece)
+        self.status = self.response.status
+        if self.status in self.rules.retry_statuses and may_retry(self, DONE, False):
+            self._try_again(DONE, False)
+            return None
+        self.phase = STREAMING
+        self.deadline = 0.0
+        self.bytes_out = len(piece)
+        if self.rules.route.response_edits is not None:
+            self.core.variables.fill(self.head, self.source, self.client.scheme, self.request_id)
+        self.client.respond(self.response, piece, last and not trailers)
+        if self.phase == STREAMING:
+            if trailers:
+                self.client.send(b"", True, trailers)
+            if last:
+                self._complete()
+            elif self.client.blocked():
+                self.side.hold()
+        return None
+
+    @cython.ccall
+    def got_body(self, piece: bytes, last: cython.bint, trailers: bytes) -> object:
+        """Further bytes of the response body, framing taken off."""
+        self.touched = self.core.now
+        self.received += len(piece)
+        self.bytes_out += len(piece)
+        self.client.send(piece, last, trailers)
+        if last and self.phase == STREAMING:
+            self._complete()
+        return None
+
+    @cython.ccall
+    def got_tunnel(self) -> object:
+        """The server switched protocols, as the client asked: `response` is the 101."""
+        self.first_byte = monotonic() - self.attempt_began
+        self.touched = self.core.now
+        self.status = 101
+        self.phase = TUNNEL
+        self.deadline = 0.0
+        self.client.open_tunnel(self.response)
+        return None
+
+    @cython.ccall
+    def server_ready(self) -> object:
+        """The server takes bytes again."""
+        self.touched = self.core.now
+        if self.client is not None:
+            self.client.let_go(HOLD_SERVER)
+        return None
+
+    @cython.ccall
+    def server_full(self) -> object:
+        """The server takes no more bytes for now."""
+        if self.client is not None:
+            self.client.hold(HOLD_SERVER)
+        return None
+
+    @cython.ccall
+    def server_failed(self, outcome: cython.int, reused: cython.bint) -> object:
+        """The attempt failed. `reused`: the connection had served before and died before any byte of a
+        response, so that the request was most likely never seen (RFC 9112 9.3.1)."""
+        if self.phase == STREAMING or self.phase == TUNNEL:
+            self.fail(SERVER_BROKE_OFF)
+        elif may_retry(self, outcome, reused):
+            self._try_again(outcome, reused)
+        else:
+            self.fail(outcome)
+        return None
+
+    @cython.cfunc
+    def _try_again(self, outcome: cython.int, fresh: cython.bint) -> object:
+        self._drop_side(outcome)
+        if fresh:
+            # not a retry in the operator's sense: the server never saw the request
+            self._attempt(True)
+            return None
+        self.retries += 1
+        if self.server not in self.tried:
+            self.tried.append(self.server)
+        self._attempt(False)
+        return None
+
+    # ------------------------------------------------------------------------------------ tunnel
+
+    @cython.ccall
+    def tunnel_from_client(self, data: bytes, ended: cython.bint) -> object:
+        self.touched = self.core.now
+        self.bytes_in += len(data)
+        self.sent += len(data)
+        if data:
+            self.side.send(data)
+        if ended and not self.client_ended:
+            self.client_ended = True
+            self.side.end_tunnel()
+        if self.client_ended and self.server_ended:
+            self._complete()
+        return None
+
+    @cython.ccall
+    def tunnel_from_server(self, data: bytes, ended: cython.bint) -> object:
+        self.touched = self.core.now
+        self.bytes_out += len(data)
+        self.received += len(data)
+        if data or ended:
+            self.client.send_raw(data, ended)
+        if ended:
+            self.server_ended = True
+        if self.client_ended and self.server_ended:
+            self._complete()
+        return None
+
+    # -------------------------------------------------------------------------------------- ends
+
+    @cython.cfunc
+    def _respond_self(self) -> object:
+        """Redirect or fixed response."""
+        redirect: Redirect | None = self.rules.route.redirect
+        respond: Respond | None = self.rules.route.respond
+        lines: bytes
+        body: bytes = b""
+        if redirect is not None:
+            self.status = redirect.status
+            lines = b"Location: %b\r\n" % redirect.location(self.head, self.client.scheme)
+        else:
+            self.status = respond.status
+            lines = respond.headers
+            body = respond.body
+        if self.rules.route.response_edits is not None:
+            self.core.variables.fill(self.head, self.source, self.client.scheme, self.request_id)
+            lines += self.rules.route.response_edits.lines(self.core.variables)
+        self.bytes_out = 0 if self.head.method == b"HEAD" else len(body)
+        self.client.respond_self(self.status, lines, body, not self.request_ended)
+        self._over()
+        return None
+
+    @cython.ccall
+    def fail(self, outcome: cython.int) -> object:
+        """End the exchange with an outcome: answer where nothing was sent yet, otherwise break off."""
+        client: ClientSide = self.client
+        begun: cython.bint = self.phase == STREAMING or self.phase == TUNNEL
+        if self.phase == OVER:
+            return None
+        self.outcome = outcome
+        self._drop_side(outcome)
+        if outcome == CLIENT_GONE:
+            if not begun:
+                self.status = TABLE[Outcome.CLIENT_GONE].status
+        elif begun:
+            client.break_off()
+        else:
+            status, lines, body = error_answer(
+                outcome, self.head, self.request_id, client.rules.proxy_status
+            )
+            self.status = status
+            self.bytes_out = 0 if self.head.method == b"HEAD" else len(body)
+            client.respond_self(status, lines, body, not self.request_ended)
+        self._over()
+        return None
+
+    @cython.cfunc
+    def _drop_side(self, outcome: cython.int) -> object:
+        """The attempt is over and its connection, where it has one, cannot be used again."""
+        side: ServerSide | None = self.side
+        if not self.attempting:
+            return None
+        close_attempt(self, outcome)
+        self.side = None
+        if self.phase == QUEUED:
+            self.server.leave(self)
+        if side is not None:
+            side.exchange = None
+            side.close()
+        if self.occupying:
+            self._vacate(self.server)
+        return None
+
+    @cython.cfunc
+    def _vacate(self, server: Server) -> object:
+        following: Exchange | None
+        self.occupying = False
+        following = server.vacate()
+        if following is not None:
+            following.leave_queue()
+        return None
+
+    @cython.cfunc
+    def _complete(self) -> object:
+        """The response is complete."""
+        side: ServerSide = self.side
+        server: Server = self.server
+        close_attempt(self, DONE)
+        self.side = None
+        side.exchange = None
+        if not (side.reusable and self.request_ended and server.pool.give(side, server.slot, self.core.now)):
+            side.close()
+        self._vacate(server)
+        self._over()
+        return None
+
+    @cython.cfunc
+    def _over(self) -> object:
+        client: ClientSide = self.client
+        self.phase = OVER
+        close_exchange(self)
+        client.done()
+        self.reset()
+        self.phase = OVER
+        self.core.spare.append(self)
+        return None
+
+    # ----------------------------------------------------------------------------------- deadlines
+
+    @cython.ccall
+    def check(self, now: cython.double) -> object:
+        """Called by the sweep; ends what took too long."""
+        quiet: cython.double = now - self.touched - _TICK
+        late: cython.bint = 0 < self.deadline <= now
+        if 0 < self.total_deadline <= now:
+            self.fail(TOTAL_TIMEOUT)
+        elif self.phase == QUEUED:
+            if late:
+                self.fail(QUEUE_TIMEOUT)
+        elif self.phase == CONNECTING:
+            if late:
+                self.server_failed(CONNECT_TIMEOUT, False)
+        elif self.phase == WAITING:
+            if self.request_ended:
+                if late:
+                    self.server_failed(RESPONSE_TIMEOUT, False)
+            elif quiet >= self.client.rules.body_timeout > 0 and not self.client.held():
+                self.fail(BODY_TIMEOUT)
+            elif quiet >= self.rules.idle > 0:
+                self.server_failed(RESPONSE_TIMEOUT, False)
+        elif quiet >= self.rules.idle > 0:
+            self.fail(CLIENT_STALLED if self.client.blocked() else IDLE_TIMEOUT)
+        return None
+
+    @cython.cfunc
+    def _identity(self) -> bytes:
+        """The client's X-Request-Id where it is harmless, or a new one."""
+        if self.head.seen & (1 << X_REQUEST_ID):
+            theirs = self.head.header(b"x-request-id")
+            if 0 < len(theirs) <= _MOST_ID and _SAFE_ID.issuperset(theirs):
+                return theirs
+        return self.core.new_id()

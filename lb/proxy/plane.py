@@ -1,0 +1,182 @@
+"""DataPlane: the data plane of one worker, as the worker process sees it.
+
+Lives here: accepting, publishing a Snapshot, the tick that sweeps deadlines, draining. Must not live here:
+anything per request. Runs in the worker's uvloop; no method blocks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Generator
+from random import Random
+from time import monotonic
+from typing import Any
+
+from lb.plan import Plan
+from lb.proxy.client import ClientConnection
+from lb.proxy.core import TICK, Core
+from lb.proxy.exchange import Exchange
+from lb.proxy.server import ServerConnection, connect
+from lb.proxy.sweep import sweep
+from lb.snapshot import Snapshot, build
+from lb.telemetry import layout
+from lb.telemetry.cells import Cells
+from lb.upstream.registry import Registry
+from lb.upstream.server import Server
+
+# Idle server connections are looked through this often, in ticks.
+_EXPIRE_EVERY = 10
+
+
+class DataPlane:
+    """One per worker process. `log` takes finished access-log lines."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, cells: Cells, worker: int, log: Callable[[bytes], None]
+    ) -> None:
+        self.loop = loop
+        self.cells = cells
+        self.worker = worker
+        # differs from worker to worker, so that they do not all begin with the same server
+        self.rng = Random(os.urandom(8))
+        self.core = Core(cells, log, self.rng)
+        self.core.open = self._open
+        self.registry = Registry(cells)
+        self.snapshot: Snapshot | None = None
+        self.clients: set[ClientConnection] = set()
+        self.accepting: dict[str, list[asyncio.Server]] = {}
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self.ticks = 0
+        self.loop.call_later(TICK, self._tick)
+
+    # ---------------------------------------------------------------------------------- generations
+
+    def build(self, plan: Plan) -> Generator[None, None, Snapshot]:
+        """Build a Snapshot in slices; nothing changes until it is published. Raises SnapshotError."""
+        return build(plan, self.registry, self.rng, monotonic)
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Put a Snapshot in force: exchanges that began before finish on the generation they began with."""
+        snapshot.take_effect(self.registry)
+        core = self.core
+        core.table = snapshot.table
+        core.routes = snapshot.routes
+        core.line = snapshot.line
+        core.listeners = snapshot.listeners
+        core.generation = snapshot.generation
+        self.snapshot = snapshot
+
+    # -------------------------------------------------------------------------------------- accepting
+
+    def serve(self, listener: str, sock: socket.socket) -> None:
+        """Accept connections on a listening socket; its listener is named in the published Snapshot."""
+        assert self.snapshot is not None
+        rules = self.snapshot.listeners[listener]
+        core, clients = self.core, self.clients
+
+        def connection() -> ClientConnection:
+            return ClientConnection(core, clients, core.listeners.get(listener, rules), b"http")
+
+        async def start() -> None:
+            if sock.family == socket.AF_UNIX:
+                server = await self.loop.create_unix_server(connection, sock=sock)
+            else:
+                server = await self.loop.create_server(connection, sock=sock)
+            self.accepting.setdefault(listener, []).append(server)
+
+        self._spawn(start())
+
+    def stop_serving(self, listener: str | None = None) -> None:
+        """Stop accepting, on one listener or on all."""
+        for name in [listener] if listener is not None else list(self.accepting):
+            for server in self.accepting.pop(name, []):
+                server.close()
+
+    # ------------------------------------------------------------------------------------------ ends
+
+    def drain(self) -> None:
+        """Close idle connections; the others end with their exchange."""
+        self.core.draining = True
+        for client in list(self.clients):
+            client.drain()
+
+    def abort(self) -> None:
+        """Close everything at once."""
+        self.stop_serving()
+        for client in list(self.clients):
+            if client.transport is not None:
+                client.transport.abort()
+        self.registry.close()
+        for task in self.tasks:
+            task.cancel()
+
+    # ------------------------------------------------------------------------------------------ facts
+
+    @property
+    def exchanges(self) -> int:
+        """Exchanges and tunnels under way."""
+        return self.core.exchanges
+
+    @property
+    def connections(self) -> int:
+        """Open client connections."""
+        return len(self.clients)
+
+    def describe(self) -> dict[str, Any]:
+        """What the admin API shows of this worker, as plain data."""
+        services: dict[str, Any] = {}
+        if self.snapshot is not None:
+            for name, service in self.snapshot.services.items():
+                services[name] = {
+                    "servers": [
+                        {
+                            "address": s.address,
+                            "weight": s.weight,
+                            "backup": s.backup,
+                            "eligible": s in service.eligible,
+                            "busy": s.busy,
+                            "waiting": len(s.waiting),
+                            "idle": len(s.pool.idle),
+                            "cost_seconds": round(s.cost(monotonic()), 6),
+                        }
+                        for s in service.servers
+                    ]
+                }
+        return {
+            "worker": self.worker,
+            "generation": self.core.generation,
+            "draining": self.core.draining,
+            "connections": len(self.clients),
+            "exchanges": self.core.exchanges,
+            "services": services,
+        }
+
+    # ----------------------------------------------------------------------------------------- inside
+
+    def _tick(self) -> None:
+        self.loop.call_later(TICK, self._tick)
+        self.core.tick()
+        sweep(self.clients, self.core.now)
+        self.ticks += 1
+        if self.ticks % _EXPIRE_EVERY == 0:
+            self.registry.expire(self.core.now)
+
+    def _open(self, server: Server, exchange: Exchange) -> ServerConnection:
+        connection = ServerConnection(self.core, server.pool)
+        connection.exchange = exchange
+        self.cells.add(server.slot + layout.SERVER_CONNECTING, 1)
+        self.cells.add(server.slot + layout.SERVER_CONNECTIONS, 1)
+        connection.task = self._spawn(connect(connection, server))
+        slot = server.slot
+        connection.task.add_done_callback(
+            lambda _task: self.cells.add(slot + layout.SERVER_CONNECTING, -1)
+        )
+        return connection
+
+    def _spawn(self, work: Any) -> asyncio.Task[Any]:
+        task = self.loop.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task

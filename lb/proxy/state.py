@@ -1,0 +1,109 @@
+"""The fields of an Exchange, grouped by lifetime.
+
+Lives here: data, and how it is reset. Must not live here: behaviour (lb.proxy.exchange), counting
+(lb.proxy.account), deciding (lb.proxy.retry): they all take this record.
+"""
+
+from __future__ import annotations
+
+import cython
+
+from lb.message import Client, RequestHead, ResponseHead
+from lb.outcomes import Outcome
+from lb.proxy.core import Core
+from lb.proxy.rules import RouteRules
+from lb.proxy.sides import ClientSide, ServerSide
+from lb.telemetry.accesslog import LineFormat
+from lb.upstream.server import Server
+from lb.upstream.service import Service
+
+NEW = 0
+QUEUED = 1
+CONNECTING = 2
+WAITING = 3
+STREAMING = 4
+TUNNEL = 5
+OVER = 6
+_PHASES = ("new", "queued", "connecting", "waiting", "streaming", "tunnel", "over")
+
+
+@cython.cclass
+class ExchangeState:
+    # the worker's
+    core: Core
+    head: RequestHead
+    response: ResponseHead
+    # this exchange's
+    client: ClientSide | None
+    source: Client | None  # the client behind trusted proxies
+    rules: RouteRules | None
+    service: Service | None
+    slot: cython.Py_ssize_t  # counters of (route, service)
+    key: bytes
+    request_id: bytes
+    generation: cython.longlong
+    line: LineFormat | None  # the access log of its generation
+    phase: cython.int
+    outcome: cython.int
+    status: cython.int
+    began: cython.double
+    touched: cython.double  # coarse time of the last progress
+    total_deadline: cython.double
+    bytes_in: cython.longlong
+    bytes_out: cython.longlong
+    request_ended: cython.bint
+    body: list[bytes]  # framed pieces of the request body, kept to be sent first or again
+    body_size: cython.Py_ssize_t
+    replayable: cython.bint
+    tried: list[Server]
+    retries: cython.int
+    attempts: list[tuple[bytes, int, float, bytes]]
+    # this attempt's
+    server: Server | None
+    side: ServerSide | None
+    reason: cython.int
+    attempting: cython.bint  # an attempt is under way: it counts as in flight on `server`
+    occupying: cython.bint  # it counts against the server's connections
+    deadline: cython.double
+    attempt_began: cython.double
+    first_byte: cython.double  # seconds from the attempt's beginning to the response head; -1: none yet
+    connect_took: cython.double
+    queue_took: cython.double
+    sent: cython.longlong
+    received: cython.longlong
+    client_ended: cython.bint  # tunnel: no more bytes from the client
+    server_ended: cython.bint
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.head = RequestHead()
+        self.response = ResponseHead()
+        self.reset()
+
+    def __repr__(self) -> str:
+        return f"<Exchange {_PHASES[self.phase]} {self.head!r} {self.server!r}>"
+
+    @cython.ccall
+    def reset(self) -> object:
+        """Back to NEW, holding no reference to the last exchange."""
+        self.line = self.client = self.source = self.rules = self.service = self.server = self.side = None
+        self.slot = 0
+        self.key = self.request_id = b""
+        self.generation = 0
+        self.phase = 0
+        self.outcome = int(Outcome.DONE)
+        self.status = 0
+        self.reason = 0
+        self.touched = self.total_deadline = self.deadline = 0.0
+        self.bytes_in = self.bytes_out = 0
+        self.request_ended = self.attempting = self.occupying = False
+        self.body = []
+        self.body_size = 0
+        self.replayable = True
+        self.tried = []
+        self.retries = 0
+        self.attempts = []
+        self.first_byte = self.connect_took = self.queue_took = -1.0
+        self.client_ended = self.server_ended = False
+        return None
+

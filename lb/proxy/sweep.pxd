@@ -1,0 +1,3 @@
+from lb.proxy.client cimport ClientConnection
+
+cpdef object sweep(set[ClientConnection] clients, double now)

@@ -1,0 +1,10 @@
+from lb.message cimport Client, RequestHead
+from lb.routing.octets cimport quoted, single_slash
+from lb.routing.template cimport Template, Variables
+
+cdef class Redirect:
+    cdef public int status
+    cdef Template _template
+    cdef Variables _variables
+    cdef bint _local
+    cpdef bytes location(self, RequestHead head, bytes scheme)

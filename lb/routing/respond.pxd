@@ -1,0 +1,4 @@
+cdef class Respond:
+    cdef public int status
+    cdef public bytes headers
+    cdef public bytes body

@@ -1,0 +1,216 @@
+"""One access-log line from one ExchangeRecord, as fast as it can be made.
+
+Lives here: LineFormat, a compiled format that walks its fields and returns the finished line.
+Must not live here: which fields there are (lb.telemetry.fields), bytes and escaping
+(lb.telemetry.linebuffer), where lines go (lb.telemetry.logwriter).
+"""
+
+from __future__ import annotations
+
+import cython
+
+from lb.decisions import Select
+from lb.telemetry.fields import NAMED, Kind, Part, json_parts, template_parts
+from lb.telemetry.linebuffer import LineBuffer, json_text, plain_text
+from lb.telemetry.record import ExchangeRecord
+
+TEXT: cython.int = int(Kind.TEXT)
+NUMBER: cython.int = int(Kind.NUMBER)
+SECONDS: cython.int = int(Kind.SECONDS)
+TIME: cython.int = int(Kind.TIME)
+FLAG: cython.int = int(Kind.FLAG)
+
+# The codes of fields, counted from 0 within the fields of one kind.
+_CODES: dict[str, int] = {
+    **{name: code for code, name in enumerate((
+        "client", "listener", "route", "service", "server", "method", "host", "target", "protocol",
+        "flag", "reason", "request_id", "header",
+    ))},
+    **{name: code for code, name in enumerate(("status", "bytes_in", "bytes_out", "generation"))},
+    **{name: code for code, name in enumerate(("duration", "ttfb", "connect", "queue"))},
+    **{name: code for code, name in enumerate(("time", "time_common"))},
+    "attempts": 0,
+    "upgraded": 0,
+}  # fmt: skip
+# By the value of a Select; the values are dense from 0.
+REASONS: list[bytes] = [
+    b"" if reason == Select.NONE else reason.name.lower().encode() for reason in sorted(Select)
+]
+PROTOCOLS: list[bytes] = [b"HTTP/1.0", b"HTTP/1.1"]
+
+
+def compile_format(format: str) -> LineFormat:
+    """The compiled form of an access-log format: `json`, `common`, `combined`, or a template with
+    ${fields}. Raises ValueError with a sentence for the operator. A LineFormat belongs to one thread."""
+    if format == "json":
+        parts, tail = json_parts()
+    else:
+        parts, tail = template_parts(NAMED.get(format, format))
+    return LineFormat([_piece(part) for part in parts], tail, format == "json")
+
+
+def _piece(part: Part) -> Piece:
+    return Piece(part.before, part.after, int(part.kind), _CODES[part.field], part.argument)
+
+
+@cython.cclass
+class Piece:
+    """One field of a line with the constant text around it."""
+
+    before: bytes
+    after: bytes
+    kind: cython.int
+    code: cython.int
+    name: bytes
+
+    def __init__(self, before: bytes, after: bytes, kind: int, code: int, name: bytes) -> None:
+        self.before = before
+        self.after = after
+        self.kind = kind
+        self.code = code
+        self.name = name
+
+
+@cython.cclass
+class LineFormat(LineBuffer):
+    """A compiled format. Not reentrant: the buffer is kept from line to line."""
+
+    pieces: list[Piece]
+    tail: bytes
+
+    def __init__(self, pieces: list[Piece], tail: bytes, is_json: bool) -> None:
+        LineBuffer.__init__(self, is_json)
+        self.pieces = pieces
+        self.tail = tail
+
+    @cython.ccall
+    def line(self, e: ExchangeRecord) -> bytes:
+        """The line of this exchange, ended by LF and holding no other LF."""
+        piece: Piece
+        kind: cython.int
+        value: bytes
+        seconds: cython.double
+        self.at = 0
+        for piece in self.pieces:
+            kind = piece.kind
+            if kind == TEXT:
+                value = self._text(piece, e)
+                if value:
+                    self._quoted(piece.before, value, piece.after)
+                else:
+                    self._nothing(piece)
+            elif kind == NUMBER:
+                self._raw(piece.before)
+                self._number(self._integer(piece, e))
+            elif kind == SECONDS:
+                seconds = self._interval(piece, e)
+                if seconds >= 0.0:
+                    self._raw(piece.before)
+                    self._seconds(seconds)
+                else:
+                    self._nothing(piece)
+            elif kind == TIME:
+                self._raw(piece.before)
+                self._time(e.time, piece.code == 1)
+                self._raw(piece.after)
+            elif kind == FLAG:
+                if e.upgraded:
+                    self._raw(piece.before)
+                    self._raw(b"true")
+                else:
+                    self._nothing(piece)
+            else:
+                self._attempts(piece, e)
+        self._raw(self.tail)
+        return self._finished()
+
+    # ------------------------------------------------------------------------------------ the values
+
+    @cython.cfunc
+    def _text(self, piece: Piece, e: ExchangeRecord) -> bytes:
+        code: cython.int = piece.code
+        if code < 6:
+            if code == 0:
+                return e.client.encode("utf-8")  # named: then compiled to one C call
+            if code == 1:
+                return e.listener
+            if code == 2:
+                return e.route
+            if code == 3:
+                return e.service
+            if code == 4:
+                return e.server
+            return e.method
+        if code == 6:
+            return e.host
+        if code == 7:
+            return e.target
+        if code == 8:
+            return PROTOCOLS[1 if e.minor else 0]
+        if code == 9:
+            return e.flag
+        if code == 10:
+            return REASONS[e.reason] if 0 <= e.reason < len(REASONS) else b""
+        if code == 11:
+            return e.request_id
+        found: object = None if e.head is None else e.head.header(piece.name)
+        return found if isinstance(found, bytes) else b""
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def _integer(self, piece: Piece, e: ExchangeRecord) -> cython.longlong:
+        code: cython.int = piece.code
+        if code == 0:
+            return e.status
+        if code == 1:
+            return e.bytes_in
+        if code == 2:
+            return e.bytes_out
+        return e.generation
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def _interval(self, piece: Piece, e: ExchangeRecord) -> cython.double:
+        code: cython.int = piece.code
+        if code == 0:
+            return e.duration
+        if code == 1:
+            return e.ttfb
+        if code == 2:
+            return e.connect
+        return e.queue
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=False)
+    def _nothing(self, piece: Piece) -> cython.int:
+        """A field without a value: left out of JSON, a dash in text."""
+        if not self.is_json:
+            self._raw(piece.before)
+            self._raw(b"-")
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=False)
+    def _attempts(self, piece: Piece, e: ExchangeRecord) -> cython.int:
+        """JSON: only what the other fields do not say. Text: server:status:seconds:flag, comma between."""
+        if not e.attempts and (self.is_json or not e.server):
+            return self._nothing(piece)
+        single = (e.server, e.status, e.duration if e.ttfb < 0 else e.ttfb, e.flag)
+        between = b""
+        self._raw(piece.before)
+        if self.is_json:
+            self._raw(b"[")
+        for server, status, seconds, flag in e.attempts or [single]:
+            self._raw(between)
+            between = b","
+            if self.is_json:
+                self._raw(b'{"server":"%b","status":%d,"duration":' % (json_text(server), status))
+                self._seconds(max(seconds, 0.0))
+                self._raw(b',"flag":"%b"}' % flag)
+            else:
+                self._raw(b"%b:%d:" % (plain_text(server), status))
+                self._seconds(max(seconds, 0.0))
+                self._raw(b":%b" % flag)
+        if self.is_json:
+            self._raw(b"]")
+        return 0

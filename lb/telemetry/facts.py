@@ -1,0 +1,50 @@
+"""What telemetry asks of the control process: the figures that do not lie in the cells.
+
+Lives here: plain records and one Protocol that lb.control implements. Must not live here: anything that
+reads or renders them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+
+class WorkerFacts(NamedTuple):
+    """One place for a worker process. `worker` is its region of the cells; `pid` 0 where none runs;
+    `state` one of starting, running, draining, stopped; `generation` the last that it acknowledged;
+    `started` unix seconds; `restarts` how often a dead worker was replaced here."""
+
+    worker: int
+    pid: int
+    state: str
+    generation: int
+    started: float
+    restarts: int = 0
+
+
+class ProcessFacts(Protocol):
+    """Facts about the running control process; every attribute is cheap to read."""
+
+    @property
+    def started(self) -> float:
+        """When control started, unix seconds."""
+
+    @property
+    def generation(self) -> int:
+        """The generation in force; 0 before the first."""
+
+    @property
+    def reloads(self) -> Mapping[str, int]:
+        """How many reloads ended "success", "unchanged" or "failure" (the first load is not one)."""
+
+    @property
+    def last_reload_ok(self) -> bool:
+        """Whether the last load or reload gave a generation that is in force."""
+
+    @property
+    def last_reload_at(self) -> float:
+        """When the last load or reload ended, unix seconds; 0.0 before the first."""
+
+    def workers(self) -> Sequence[WorkerFacts]:
+        """All places for workers in the order of `worker`, dead ones too."""

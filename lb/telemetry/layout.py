@@ -1,0 +1,72 @@
+"""Where each counter lies in a worker's shared-memory cells.
+
+Lives here: the offsets inside a block and the sizes of blocks, as plain ints that the data plane adds
+to a `slot`. Every cell is a signed 64-bit integer with one writer, the worker that owns the region.
+Gauges are marked; all others only grow. Times are microseconds. Must not live here: code.
+"""
+
+from __future__ import annotations
+
+# Cells in the region of one worker: 32 MiB, of which only pages that are used take memory.
+REGION = 4 * 1024 * 1024
+
+# Upper bounds of the duration buckets, microseconds; the last bucket has none.
+BOUNDS_US: tuple[int, ...] = (
+    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
+    1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000,
+)  # fmt: skip
+BUCKETS = len(BOUNDS_US) + 1
+
+# Block of the worker itself: always at slot 0 of its region.
+WORKER_GENERATION = 0  # gauge
+WORKER_RELOADS = 1
+WORKER_BUILD_US = 2  # gauge: time the last snapshot took to build
+WORKER_STALL_US = 3  # gauge: longest slice of the last build
+WORKER_LAG_US = 4  # gauge: how late the last tick of the loop was
+WORKER_LOG_DROPPED = 5
+WORKER_LAG_MAX_US = 6  # gauge
+WORKER_OUTCOMES = 16  # + Outcome: how many exchanges ended so
+WORKER_SIZE = 80
+
+# Block of a listener.
+LISTENER_CONNECTIONS = 0  # gauge
+LISTENER_ACCEPTED = 1
+LISTENER_REJECTED = 2  # over max_connections
+LISTENER_REQUESTS = 3
+LISTENER_BYTES_IN = 4
+LISTENER_BYTES_OUT = 5
+LISTENER_TUNNELS = 6  # gauge
+LISTENER_SIZE = 8
+
+# Block of (route, service); service is "" for redirect and respond.
+ROUTE_IN_FLIGHT = 0  # gauge
+ROUTE_CLASS = 0  # + status // 100, 1..5
+ROUTE_BYTES_IN = 6
+ROUTE_BYTES_OUT = 7
+ROUTE_RETRIES = 8
+ROUTE_DURATION_SUM = 9
+ROUTE_DURATION = 10  # + bucket
+ROUTE_SIZE = ROUTE_DURATION + BUCKETS
+
+# Block of a server (service, address).
+SERVER_IN_FLIGHT = 0  # gauge
+SERVER_CLASS = 0  # + status // 100, 1..5
+SERVER_BYTES_IN = 6  # from the server
+SERVER_BYTES_OUT = 7  # to the server
+SERVER_FAILURES = 8  # attempts that ended in an outcome of side "server"
+SERVER_CONNECT_FAILURES = 9
+SERVER_CONNECTIONS = 10  # opened
+SERVER_REUSED = 11  # attempts on a connection that had served before
+SERVER_IDLE = 12  # gauge
+SERVER_BUSY = 13  # gauge
+SERVER_CONNECTING = 14  # gauge
+SERVER_QUEUED = 15  # gauge
+SERVER_DURATION_SUM = 16
+SERVER_DURATION = 17  # + bucket; time to the first response byte
+SERVER_SIZE = SERVER_DURATION + BUCKETS
+
+# Cells to be zeroed when a worker died: its gauges, by kind of block.
+WORKER_GAUGES = (WORKER_GENERATION, WORKER_BUILD_US, WORKER_STALL_US, WORKER_LAG_US, WORKER_LAG_MAX_US)
+LISTENER_GAUGES = (LISTENER_CONNECTIONS, LISTENER_TUNNELS)
+ROUTE_GAUGES = (ROUTE_IN_FLIGHT,)
+SERVER_GAUGES = (SERVER_IN_FLIGHT, SERVER_IDLE, SERVER_BUSY, SERVER_CONNECTING, SERVER_QUEUED)

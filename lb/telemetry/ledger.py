@@ -1,0 +1,196 @@
+"""Who owns which cells: the control process's register of counter blocks.
+
+Lives here: allotting a block to each listener, route and server by identity, so that a counter survives
+every reload; freeing it when the identity is gone for good; making the shared file. Must not live here:
+the meaning of cells (lb.telemetry.layout) and their rendering (lb.telemetry.metrics).
+
+When a block may be used again. Control only knows for certain what workers run by what they publish, so
+a block is freed when all of this holds: its identity was absent from two generations in a row; every
+running worker is at the second of them or later; all gauges of the block are zero in every region.
+Workers hold an in-flight gauge up for as long as an exchange may write to the block, tunnels included.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from typing import Generic, NamedTuple, TypeVar
+
+from lb.telemetry.cells import CELL, Cells
+from lb.telemetry.layout import (
+    LISTENER_GAUGES,
+    LISTENER_SIZE,
+    REGION,
+    ROUTE_GAUGES,
+    ROUTE_SIZE,
+    SERVER_GAUGES,
+    SERVER_SIZE,
+    WORKER_GAUGES,
+    WORKER_GENERATION,
+    WORKER_SIZE,
+)
+
+# The name of the block that everything shares for which the region has no room. Brackets: no name in a
+# configuration can have them.
+OTHER = "(other)"
+
+
+class ListenerId(NamedTuple):
+    name: str
+
+
+class RouteId(NamedTuple):
+    """`service` is "" where the route redirects or responds by itself."""
+
+    route: str
+    service: str
+
+
+class ServerId(NamedTuple):
+    service: str
+    address: str
+
+
+Identity = TypeVar("Identity", bound="ListenerId | RouteId | ServerId")
+
+
+def create_cells_file(workers: int, size: int = REGION) -> int:
+    """A file descriptor of an unnamed file for `workers` regions of `size` cells, all zero, to be mapped
+    by Cells and passed to workers. The caller closes it. Raises OSError."""
+    if hasattr(os, "memfd_create"):
+        fd = os.memfd_create("lb-cells", os.MFD_CLOEXEC)
+    else:
+        fd, path = tempfile.mkstemp(prefix="lb-cells-")
+        os.unlink(path)
+    os.ftruncate(fd, workers * size * CELL)
+    return fd
+
+
+class _Row:
+    __slots__ = ("seen", "slot")
+
+    def __init__(self, slot: int, seen: int) -> None:
+        self.slot = slot
+        self.seen = seen
+
+
+class _Blocks(Generic[Identity]):
+    """All blocks of one kind. `other` is the shared block, `crowded` whether anybody had to use it."""
+
+    def __init__(self, size: int, gauges: tuple[int, ...], other: int) -> None:
+        self.size = size
+        self.gauges = gauges
+        self.other = other
+        self.crowded = False
+        self.rows: dict[Identity, _Row] = {}
+        self.free: list[int] = []
+
+
+class Ledger:
+    """Allots slots by identity. One per control process; not thread-safe.
+
+    In a reload: `begin(generation)`; ask for the slot of everything in the plan; when the workers have
+    answered, `sweep(cells)`.
+    """
+
+    def __init__(self, size: int = REGION) -> None:
+        """`size`: cells in a region; at least WORKER_SIZE + LISTENER_SIZE + ROUTE_SIZE + SERVER_SIZE."""
+        self._size = size
+        self._generation = 0
+        self._next = WORKER_SIZE
+        self._listeners = _Blocks[ListenerId](LISTENER_SIZE, LISTENER_GAUGES, self._fresh(LISTENER_SIZE))
+        self._routes = _Blocks[RouteId](ROUTE_SIZE, ROUTE_GAUGES, self._fresh(ROUTE_SIZE))
+        self._servers = _Blocks[ServerId](SERVER_SIZE, SERVER_GAUGES, self._fresh(SERVER_SIZE))
+
+    def begin(self, generation: int) -> None:
+        """Identities that are asked for from now on belong to `generation`, which only grows."""
+        self._generation = max(generation, self._generation)
+
+    def listener(self, name: str) -> int:
+        """The slot of a listener."""
+        return self._slot(self._listeners, ListenerId(name))
+
+    def route(self, route: str, service: str) -> int:
+        """The slot of a route and one of its services ("": none)."""
+        return self._slot(self._routes, RouteId(route, service))
+
+    def server(self, service: str, address: str) -> int:
+        """The slot of a server of a service."""
+        return self._slot(self._servers, ServerId(service, address))
+
+    def listeners(self) -> Iterator[tuple[ListenerId, int]]:
+        """All listeners that have a block, with their slots; OTHER last where it is in use."""
+        return self._all(self._listeners, ListenerId(OTHER))
+
+    def routes(self) -> Iterator[tuple[RouteId, int]]:
+        return self._all(self._routes, RouteId(OTHER, OTHER))
+
+    def servers(self) -> Iterator[tuple[ServerId, int]]:
+        return self._all(self._servers, ServerId(OTHER, OTHER))
+
+    def wipe_gauges(self, cells: Cells, worker: int) -> None:
+        """Zero what a dead worker left standing in its gauges: after its death was noticed and before a
+        successor starts. Its counters stay."""
+        for gauge in WORKER_GAUGES:
+            cells.wipe(worker, gauge)
+        for blocks in (self._listeners, self._routes, self._servers):
+            for slot in (blocks.other, *(row.slot for row in blocks.rows.values())):
+                for gauge in blocks.gauges:
+                    cells.wipe(worker, slot + gauge)
+
+    def sweep(self, cells: Cells) -> int:
+        """Free the blocks of identities that are gone for good (see the top of this module), zeroed.
+        Returns how many."""
+        running = [g for w in range(cells.workers) if (g := cells.of(w, WORKER_GENERATION)) > 0]
+        if not running:
+            return 0
+        oldest = min(running)
+        return (
+            self._sweep(self._listeners, cells, oldest)
+            + self._sweep(self._routes, cells, oldest)
+            + self._sweep(self._servers, cells, oldest)
+        )
+
+    def _fresh(self, size: int) -> int:
+        slot = self._next
+        if slot + size > self._size:
+            return -1
+        self._next = slot + size
+        return slot
+
+    def _slot(self, blocks: _Blocks[Identity], identity: Identity) -> int:
+        row = blocks.rows.get(identity)
+        if row is not None:
+            row.seen = self._generation
+            return row.slot
+        slot = blocks.free.pop() if blocks.free else self._fresh(blocks.size)
+        if slot < 0:
+            blocks.crowded = True
+            return blocks.other
+        blocks.rows[identity] = _Row(slot, self._generation)
+        return slot
+
+    def _all(self, blocks: _Blocks[Identity], other: Identity) -> Iterator[tuple[Identity, int]]:
+        for identity, row in blocks.rows.items():
+            yield identity, row.slot
+        if blocks.crowded:
+            yield other, blocks.other
+
+    def _sweep(self, blocks: _Blocks[Identity], cells: Cells, oldest: int) -> int:
+        gone = [
+            (identity, row.slot)
+            for identity, row in blocks.rows.items()
+            if row.seen + 2 <= oldest and self._quiet(blocks, cells, row.slot)
+        ]
+        for identity, slot in gone:
+            del blocks.rows[identity]
+            cells.zero(slot, blocks.size)
+            blocks.free.append(slot)
+        return len(gone)
+
+    @staticmethod
+    def _quiet(blocks: _Blocks[Identity], cells: Cells, slot: int) -> bool:
+        return not any(
+            cells.of(worker, slot + gauge) for worker in range(cells.workers) for gauge in blocks.gauges
+        )

@@ -1,0 +1,52 @@
+"""Registry: the State of one worker that outlives Snapshots, by identity.
+
+Servers that stay keep their counts, averages and warm connections; removed ones finish what they carry and
+are forgotten. Must not live here: anything that belongs to one generation only.
+"""
+
+from __future__ import annotations
+
+from lb.plan import ServicePlan
+from lb.telemetry.cells import Cells
+from lb.upstream.pool import Pool
+from lb.upstream.server import Server
+
+
+class Registry:
+    """All Servers by (service, address) and all Pools by address."""
+
+    def __init__(self, cells: Cells) -> None:
+        self.cells = cells
+        self.servers: dict[tuple[str, str], Server] = {}
+        self.pools: dict[str, Pool] = {}
+
+    def server(self, service: str, address: str) -> Server:
+        """The Server of that identity, made where there is none yet. Making one changes nothing for the
+        generation in force, so a Snapshot that fails to build leaves no harm behind."""
+        found = self.servers.get((service, address))
+        if found is None:
+            pool = self.pools.get(address)
+            if pool is None:
+                pool = self.pools[address] = Pool(address, self.cells)
+            found = self.servers[service, address] = Server(service, address, self.cells, pool)
+        return found
+
+    def reconcile(self, services: tuple[ServicePlan, ...]) -> None:
+        """Forget what the published generation does not name, and close idle connections to addresses that
+        nobody has any more. Exchanges under way hold their Server themselves."""
+        named = {(s.name, server.address) for s in services for server in s.servers}
+        for identity in [i for i in self.servers if i not in named]:
+            del self.servers[identity]
+        addresses = {address for _, address in named}
+        for address in [a for a in self.pools if a not in addresses]:
+            self.pools.pop(address).close()
+
+    def expire(self, now: float) -> None:
+        """Close connections that were idle too long. `now` in monotonic seconds."""
+        for pool in self.pools.values():
+            if pool.idle:
+                pool.expire(now)
+
+    def close(self) -> None:
+        for pool in self.pools.values():
+            pool.close()

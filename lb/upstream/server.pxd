@@ -1,0 +1,29 @@
+from lb.balancing.contract cimport Member
+from lb.balancing.latency cimport PeakEwma
+from lb.telemetry.cells cimport Cells
+from lb.upstream.pool cimport Pool
+
+cdef int IN_FLIGHT
+cdef int BUSY
+cdef int QUEUED
+
+cdef class Server(Member):
+    cdef public str address
+    cdef public str service
+    cdef public bytes name
+    cdef public bytes host
+    cdef public bint backup
+    cdef public Py_ssize_t slot
+    cdef public Cells cells
+    cdef public Pool pool
+    cdef public PeakEwma latency
+    cdef public int busy
+    cdef public int most
+    cdef public int queue
+    cdef public double queue_timeout
+    cdef public dict[object, object] waiting
+    cpdef bint full(self)
+    cpdef object occupy(self)
+    cpdef object vacate(self)
+    cpdef bint enter(self, object exchange)
+    cpdef object leave(self, object exchange)

@@ -1,0 +1,127 @@
+"""Server: one member of one Service. State that outlives Snapshots, keyed by (service, address).
+
+Lives here: weight, latency average, how many connections are in use, who waits for one, and the counters
+in shared memory. Must not live here: connections (lb.upstream.pool), choice (lb.balancing), and what an
+exchange does with it (lb.proxy).
+"""
+
+from __future__ import annotations
+
+import cython
+
+from lb.balancing.contract import Member
+from lb.balancing.latency import PeakEwma
+from lb.plan import ConnectionsPlan, ServerPlan
+from lb.telemetry import layout
+from lb.telemetry.cells import Cells
+from lb.upstream.pool import Pool
+
+IN_FLIGHT: cython.int = layout.SERVER_IN_FLIGHT
+BUSY: cython.int = layout.SERVER_BUSY
+QUEUED: cython.int = layout.SERVER_QUEUED
+
+
+@cython.cclass
+class Server(Member):
+    """One server of one service, as one worker sees it.
+
+    `busy` counts connections of this worker that are connecting or carry an exchange; `most` is this
+    worker's share of max_per_server (0: no limit). `waiting` holds the exchanges in the queue, first come
+    first served; a dict, so that one that gives up leaves in O(1).
+    """
+
+    address: str
+    service: str
+    name: bytes  # the address, for the access log
+    host: bytes  # for `rewrite: {host: server}`
+    backup: cython.bint
+    slot: cython.Py_ssize_t
+    cells: Cells
+    pool: Pool
+    latency: PeakEwma
+    busy: cython.int
+    most: cython.int
+    queue: cython.int
+    queue_timeout: cython.double
+    waiting: dict[object, object]
+
+    def __init__(self, service: str, address: str, cells: Cells, pool: Pool) -> None:
+        Member.__init__(self, f"{service}/{address}")
+        self.service = service
+        self.address = address
+        self.name = address.encode()
+        self.host = b"localhost" if address.startswith("unix:") else address.encode()
+        self.backup = False
+        self.slot = 0
+        self.cells = cells
+        self.pool = pool
+        self.latency = PeakEwma()
+        self.busy = 0
+        self.most = 0
+        self.queue = 0
+        self.queue_timeout = 0.0
+        self.waiting = {}
+
+    def __repr__(self) -> str:
+        return f"<Server {self.identity} weight={self.weight:g} busy={self.busy} waiting={len(self.waiting)}>"
+
+    def configure(self, plan: ServerPlan, connections: ConnectionsPlan) -> None:
+        """Take over what a new generation says; counts, averages and connections stay."""
+        self.weight = float(plan.weight)
+        self.backup = plan.backup
+        self.slot = plan.slot
+        workers = self.cells.workers
+        share = connections.max_per_server // workers
+        rest = connections.max_per_server % workers
+        # Every worker must be able to reach every server, so the share is never 0.
+        self.most = max(1, share + (1 if self.cells.worker < rest else 0)) if connections.max_per_server else 0
+        self.queue = connections.queue
+        self.queue_timeout = connections.queue_timeout
+
+    @cython.ccall
+    def in_flight(self) -> cython.longlong:
+        return self.cells.total(self.slot + IN_FLIGHT)
+
+    @cython.ccall
+    def cost(self, now: cython.double) -> cython.double:
+        return self.latency.value(now)
+
+    @cython.ccall
+    def full(self) -> cython.bint:
+        """Whether a further connection would go over max_per_server."""
+        return self.most > 0 and self.busy >= self.most
+
+    @cython.ccall
+    def occupy(self) -> object:
+        self.busy += 1
+        self.cells.add(self.slot + BUSY, 1)
+        return None
+
+    @cython.ccall
+    def vacate(self) -> object:
+        """A connection is not in use any more; the next waiting exchange, removed from the queue, or
+        None."""
+        self.busy -= 1
+        self.cells.add(self.slot + BUSY, -1)
+        if self.waiting and not self.full():
+            exchange = next(iter(self.waiting))
+            self.leave(exchange)
+            return exchange
+        return None
+
+    @cython.ccall
+    def enter(self, exchange: object) -> cython.bint:
+        """Join the queue; False where it is full."""
+        if len(self.waiting) >= self.queue:
+            return False
+        self.waiting[exchange] = None
+        self.cells.add(self.slot + QUEUED, 1)
+        return True
+
+    @cython.ccall
+    def leave(self, exchange: object) -> object:
+        """Leave the queue, wherever in it."""
+        if exchange in self.waiting:
+            del self.waiting[exchange]
+            self.cells.add(self.slot + QUEUED, -1)
+        return None

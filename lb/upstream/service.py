@@ -1,0 +1,88 @@
+"""Service: the eligible Servers of one generation with the algorithm that picks among them.
+
+Part of a Snapshot: immutable but for the algorithm's own tables. Lives here: who is eligible, backups,
+what happens when all were tried. Must not live here: the algorithms (lb.balancing), retries (lb.proxy).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cython
+
+from lb.balancing.contract import Balancer
+from lb.balancing.keys import KeySource
+from lb.decisions import Select
+from lb.message import Client, RequestHead
+from lb.upstream.server import Server
+
+NONE: cython.int = int(Select.NONE)
+ONLY_ONE: cython.int = int(Select.ONLY_ONE)
+BACKUP: cython.int = int(Select.BACKUP)
+ALL_TRIED: cython.int = int(Select.ALL_TRIED)
+NOT_ELIGIBLE: cython.int = int(Select.NOT_ELIGIBLE)
+
+
+@cython.cclass
+class Service:
+    """`servers` are all members, `eligible` those that `balancer` picks from; where no other server is
+    eligible these are the backups. `reason` is valid after `select`."""
+
+    name: str
+    label: bytes
+    servers: list[Server]
+    eligible: list[Server]
+    balancer: Balancer
+    key: KeySource | None
+    on_backup: cython.bint
+    reason: cython.int
+
+    def __init__(self, name: str, servers: list[Server], balancer: Balancer, key: KeySource | None) -> None:
+        self.name = name
+        self.label = name.encode()
+        self.servers = servers
+        self.balancer = balancer
+        self.key = key
+        self.reason = NONE
+        self.eligible = []
+        self.on_backup = False
+
+    def __repr__(self) -> str:
+        return f"<Service {self.name} {len(self.eligible)}/{len(self.servers)} eligible>"
+
+    def refresh(self) -> None:
+        """Work out who is eligible: when the generation is published, and after every change of weight or
+        health."""
+        self.eligible = [s for s in self.servers if s.weight > 0 and not s.backup]
+        self.on_backup = False
+        if not self.eligible:
+            self.eligible = [s for s in self.servers if s.weight > 0]
+            self.on_backup = bool(self.eligible)
+        if self.eligible:
+            self.balancer.rebuild(list(self.eligible))
+
+    @cython.ccall
+    def key_of(self, head: RequestHead, client: Client) -> bytes:
+        """The key that the algorithm hashes; b"" where it needs none or the request has none."""
+        if self.key is None:
+            return b""
+        return self.key.of(head, client)
+
+    @cython.ccall
+    def select(self, key: bytes, tried: Sequence[Server]) -> object:
+        """The Server for this attempt, not one of `tried` while another is eligible; None where no server
+        is eligible. Sets `reason`."""
+        found: object
+        if not self.eligible:
+            self.reason = NOT_ELIGIBLE
+            return None
+        if len(self.eligible) == 1:
+            self.reason = BACKUP if self.on_backup else ONLY_ONE
+            return self.eligible[0]
+        found = self.balancer.pick(key, tried)
+        self.reason = BACKUP if self.on_backup else self.balancer.reason
+        if found is None:
+            # every eligible server was tried: better a second try on one than none at all
+            found = self.balancer.pick(key, ())
+            self.reason = ALL_TRIED
+        return found

@@ -1,0 +1,281 @@
+"""What a worker does: carries out control's messages on the data plane, and keeps time.
+
+Lives here: the answers to messages, the tick (access log, loop lag, end of a drain). Must not live here:
+the process (lb.worker.main), the wire (lb.worker.channel), building (lb.worker.prepare), or anything that
+touches a client's bytes (lb.proxy).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import socket
+from collections.abc import Callable, Generator
+from time import perf_counter  # uvloop's clock counts whole milliseconds
+from typing import Any, Protocol
+
+from lb.plan import Plan
+from lb.telemetry import layout
+from lb.telemetry.cells import Cells
+from lb.worker.channel import Channel, ChannelClosed
+from lb.worker.journal import Journal
+from lb.worker.logfile import LogFile
+from lb.worker.messages import (
+    Abort,
+    Applied,
+    Bye,
+    Commit,
+    Describe,
+    Described,
+    Discard,
+    Drain,
+    Message,
+    PlanAssembly,
+    PlanBegin,
+    PlanEnd,
+    Prepared,
+    Ready,
+    ReopenLog,
+    RoutesPiece,
+    Serve,
+    ServicesPiece,
+    StopServing,
+    ToWorker,
+)
+from lb.worker.prepare import Preparation
+
+TICK = 0.1  # seconds between flushes of the access log and measurements of the loop's lag
+DRAIN_TICK = 0.02  # the same while a drain waits for its end
+MOVED_EVERY = 10  # ticks between looks whether the access log was renamed
+CLOSE_GRACE = 2.0  # seconds that connections without an exchange get to flush and close
+
+Log = Callable[[bytes], None]
+log = Journal("lb.worker")
+
+
+class Plane(Protocol):
+    """The data plane as the worker drives it; lb.proxy.plane.DataPlane is the real one."""
+
+    def build(self, plan: Plan) -> Generator[None, None, Any]: ...
+    def publish(self, snapshot: Any) -> None: ...
+    def serve(self, listener: str, sock: socket.socket) -> None: ...
+    def stop_serving(self, listener: str | None = None) -> None: ...
+    def drain(self) -> None: ...
+    def abort(self) -> None: ...
+    def describe(self) -> dict[str, Any]: ...
+    @property
+    def exchanges(self) -> int: ...
+    @property
+    def connections(self) -> int: ...
+
+
+class Worker:
+    """One worker. `run` ends when control says so, or after a SIGTERM when control is gone."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        cells: Cells,
+        number: int,
+        plane_factory: Callable[[asyncio.AbstractEventLoop, Cells, int, Log], Plane],
+    ) -> None:
+        self.loop = loop
+        self.cells = cells
+        self.plane = plane_factory(loop, cells, number, self._write_log)
+        self.generation = 0
+        self.grace = 30.0  # seconds; the plan's shutdown_grace
+        self.file: LogFile | None = None
+        self.preparation: Preparation | None = None
+        self.assembly: PlanAssembly | None = None
+        self.draining = False
+        self.terminated = False
+        self.drain_end = 0.0  # loop time; only counts where no control watches over the drain
+        self.close_end = 0.0
+        self.ended: asyncio.Future[None] = loop.create_future()
+        self.ticks = 0
+        self.due = 0.0  # when the next tick should be, by perf_counter
+        self.channel = Channel(loop, sock, ToWorker, self._received, self._control_gone)
+
+    async def run(self) -> None:
+        self._tell(Ready())
+        self._schedule_tick(TICK)
+        await self.ended
+
+    def close(self) -> None:
+        if self.file is not None:
+            self.file.close()
+        self.channel.close()
+
+    # ------------------------------------------------------------------------------- messages
+
+    def _tell(self, message: Message) -> None:
+        with contextlib.suppress(ChannelClosed):
+            self.channel.send(message)
+
+    def _received(self, message: Any, fd: int) -> None:
+        match message:
+            case PlanBegin():
+                self.assembly = PlanAssembly(message)
+            case RoutesPiece() | ServicesPiece():
+                if self.assembly is not None:
+                    self.assembly.add(message)
+            case PlanEnd():
+                self._prepare()
+            case Commit():
+                self._commit(message.generation)
+            case Discard():
+                self._discard()
+            case Serve():
+                self.plane.serve(message.listener, socket.socket(fileno=fd))
+            case StopServing():
+                self.plane.stop_serving(message.listener)
+            case Drain():
+                self._drain()
+            case Abort():
+                self._abort()
+            case ReopenLog():
+                self.reopen_log()
+            case Describe():
+                self._tell(Described(message.id, self.plane.describe()))
+
+    def _control_gone(self, reason: str) -> None:
+        if self.draining or self.terminated:
+            self._drain()
+            return
+        log.error(
+            "control is gone; going on with the last configuration. SIGTERM to this process drains and ends it",
+            generation=self.generation,
+            reason=reason,
+        )
+        if self.generation == 0:  # nothing to go on with
+            self._end()
+
+    # ---------------------------------------------------------------------------------- plans
+
+    def _prepare(self) -> None:
+        if self.assembly is None:
+            return
+        plan, self.assembly = self.assembly.plan(), None
+        self._discard()
+        self.preparation = Preparation(self.loop, self.plane, plan, self.file, self._prepared)
+
+    def _prepared(self, answer: Prepared) -> None:
+        if answer.error is not None:
+            self.preparation = None
+        self._tell(answer)
+
+    def _discard(self) -> None:
+        if self.preparation is not None:
+            self.preparation.drop()
+            self.preparation = None
+
+    def _commit(self, generation: int) -> None:
+        prepared = self.preparation
+        if prepared is None or prepared.plan.generation != generation or not prepared.done:
+            log.error("told to publish a generation that is not prepared", generation=generation)
+            return
+        self.preparation = None
+        began = perf_counter()
+        self.plane.publish(prepared.snapshot)
+        if prepared.file is not self.file:
+            if self.file is not None:
+                self.file.close()
+            self.file = prepared.file
+        self.generation = generation
+        self.grace = prepared.plan.shutdown_grace
+        build_us, stall_us = prepared.build_us, prepared.stall_us
+        del prepared
+        # What the Snapshot is made of lives long: out of the collector's sight, after the last one's
+        # cycles, if there are any, were collected.
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+        stall_us = max(stall_us, round((perf_counter() - began) * 1e6))
+        self.cells.put(layout.WORKER_GENERATION, generation)
+        self.cells.add(layout.WORKER_RELOADS, 1)
+        self.cells.put(layout.WORKER_BUILD_US, build_us)
+        self.cells.put(layout.WORKER_STALL_US, stall_us)
+        self._tell(Applied(generation, stall_us))
+
+    # ------------------------------------------------------------------------------------ end
+
+    def terminate(self) -> None:
+        """SIGTERM: control decides, unless it is gone (a service manager signals all processes)."""
+        self.terminated = True
+        if self.channel.closed:
+            self._drain()
+
+    def _drain(self) -> None:
+        if self.draining:
+            return
+        self.draining = True
+        self.drain_end = self.loop.time() + self.grace
+        self.plane.stop_serving(None)
+        self.plane.drain()
+
+    def _abort(self) -> None:
+        cut = self.plane.exchanges
+        self.plane.abort()
+        self._end(cut)
+
+    def _end(self, cut: int = 0) -> None:
+        if not self.ended.done():
+            self._tell(Bye(cut))
+            self.ended.set_result(None)
+
+    def _watch_drain(self, now: float) -> None:
+        if self.plane.exchanges:
+            self.close_end = 0.0
+            if self.channel.closed and now > self.drain_end:
+                self._abort()
+            return
+        # The last bytes of an answer may still be on their way to a slow client.
+        if not self.close_end:
+            self.close_end = now + CLOSE_GRACE
+        if not self.plane.connections or now > self.close_end:
+            self._end()
+
+    # ----------------------------------------------------------------------- tick, access log
+
+    def _tick(self) -> None:
+        lag = max(0, round((perf_counter() - self.due) * 1e6))
+        self.cells.put(layout.WORKER_LAG_US, lag)
+        if lag > self.cells.get(layout.WORKER_LAG_MAX_US):
+            self.cells.put(layout.WORKER_LAG_MAX_US, lag)
+        self.ticks += 1
+        if self.file is not None:
+            if self.ticks % MOVED_EVERY == 0:
+                self._reopen(self.file.reopen_if_moved)
+            self.file.flush()
+            if self.file.dropped:
+                self.cells.add(layout.WORKER_LOG_DROPPED, self.file.dropped)
+                self.file.dropped = 0
+        if self.draining:
+            self._watch_drain(self.loop.time())
+        if not self.ended.done():
+            self._schedule_tick(DRAIN_TICK if self.draining else TICK)
+
+    def _schedule_tick(self, after: float) -> None:
+        self.due = perf_counter() + after
+        self.loop.call_later(after, self._tick)
+
+    def _write_log(self, lines: bytes) -> None:
+        if self.file is not None:
+            self.file.write(lines)
+
+    def reopen_log(self) -> None:
+        """SIGUSR1, or control's word: the access log was rotated."""
+        if self.file is not None:
+            self._reopen(self.file.reopen)
+
+    def _reopen(self, reopen: Callable[[], None]) -> None:
+        try:
+            reopen()
+        except OSError as error:
+            log.error(
+                "the access log cannot be reopened; still writing to the old file. Check the folder and its rights",
+                path=self.file.path if self.file else "",
+                error=error.strerror or error,
+            )

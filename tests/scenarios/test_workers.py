@@ -1,0 +1,117 @@
+"""A killed worker is replaced within a second and takes nothing with it but its own exchanges."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from .harness import Broken, Scenario, eventually
+
+CONFIG = """
+workers: 2
+listeners: [{name: web, bind: "$web"}]
+services: {app: ["$a"]}
+routes: {"/": app}
+"""
+
+
+def test_there_are_as_many_workers_as_configured() -> None:
+    with Scenario(CONFIG) as s:
+        workers = s.lb.workers()
+        assert len(set(workers)) == 2
+        assert set(workers) <= set(s.lb.processes())
+
+
+def test_both_workers_serve() -> None:
+    with Scenario(CONFIG) as s:
+        for _ in range(60):
+            assert s.get().status == 200
+        served = {k: v for k, v in s.lb.metrics().items() if "worker=" in k and v > 0}
+        assert {w for w in ("0", "1") if any(f'worker="{w}"' in k for k in served)} == {"0", "1"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
+def test_a_killed_worker_is_replaced_within_a_second(number: signal.Signals) -> None:
+    with Scenario(CONFIG, quiet=True) as s:
+        before = s.lb.workers()
+        os.kill(before[0], number)
+        started = time.monotonic()
+        eventually(lambda: len(s.lb.workers()) == 2 and before[0] not in s.lb.workers(), within=5)
+        eventually(lambda: all(s.get().status == 200 for _ in range(10)), within=5)
+        assert time.monotonic() - started < 1.5  # a second, and the ten requests
+        assert before[1] in s.lb.workers(), "the other worker lived on"
+
+
+def test_connections_of_the_other_workers_live_on() -> None:
+    with Scenario(CONFIG) as s:
+        clients = [s.client() for _ in range(20)]
+        for c in clients:
+            assert c.get().status == 200
+        before = s.lb.workers()
+        os.kill(before[0], signal.SIGKILL)
+        eventually(lambda: len(s.lb.workers()) == 2 and before[0] not in s.lb.workers(), within=5)
+        alive = 0
+        for c in clients:
+            try:
+                alive += c.get().status == 200
+            except (Broken, OSError):
+                pass
+        assert 0 < alive < 20
+
+
+def test_new_connections_wait_for_the_successor() -> None:
+    """Control holds the listening sockets: a connection that arrives meanwhile waits in their queues."""
+    with Scenario(CONFIG.replace("workers: 2", "workers: 1")) as s:
+        (pid,) = s.lb.workers()
+        os.kill(pid, signal.SIGKILL)
+        for _ in range(20):
+            assert s.get().status == 200
+
+
+def test_gauges_of_a_dead_worker_are_forgotten() -> None:
+    with Scenario(CONFIG.replace("workers: 2", "workers: 1")) as s:
+        s.a.take_over()
+        c = s.client()
+        c.send_request("GET", "/dies")
+        s.a.next_request()
+        eventually(lambda: s.lb.metric(r"lb_.*in_flight") >= 1)
+        (pid,) = s.lb.workers()
+        os.kill(pid, signal.SIGKILL)
+        assert c.closed()
+        eventually(lambda: s.lb.metric(r"lb_.*in_flight") == 0, because="requests in flight of a dead worker are still counted")
+
+
+def test_counters_survive_a_dead_worker() -> None:
+    with Scenario(CONFIG.replace("workers: 2", "workers: 1")) as s:
+        for _ in range(10):
+            assert s.get().status == 200
+        eventually(lambda: s.lb.metric(r"lb_requests_total") == 10)
+        (pid,) = s.lb.workers()
+        os.kill(pid, signal.SIGKILL)
+        for _ in range(5):
+            assert s.get().status == 200
+        eventually(lambda: s.lb.metric(r"lb_requests_total") == 15, because="a counter went back")
+
+
+def test_a_stopped_worker_does_not_stop_the_admin_api() -> None:
+    with Scenario(CONFIG) as s:
+        pid = s.lb.workers()[0]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            assert s.lb.admin("GET", "/metrics")[0] == 200
+            assert s.lb.admin("GET", "/livez")[0] == 200
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_a_new_worker_gets_the_newest_routes() -> None:
+    with Scenario(CONFIG.replace("workers: 2", "workers: 1")) as s:
+        s.write(CONFIG.replace("workers: 2", "workers: 1").replace('"/": app', '"/new": app'))
+        assert s.lb.admin("POST", "/api/v1/reload")[0] == 200
+        (pid,) = s.lb.workers()
+        os.kill(pid, signal.SIGKILL)
+        assert s.get("/new").status == 200
+        assert s.get("/old").status == 404
