@@ -27,7 +27,8 @@ from lb import build  # noqa: E402
 
 GENERATED = Path("build/cython")  # the C files: never among the sources
 CORES = os.cpu_count() or 1
-FLAGS = ["-O2", "-g0"]
+# Cython stores `x or Typed()` through a generic pointer, to the same bytes: newer compilers refuse that.
+FLAGS = ["-O2", "-g0", "-Wno-incompatible-pointer-types"]
 DIRECTIVES = {
     "annotation_typing": True,
     "always_allow_keywords": True,

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from bench import install
 from bench.loads import LOADS
-from bench.places import OTHER_CORE, RESULTS, ROOT
+from bench.places import OTHER_CORE, PROXY_CORE, RESULTS, ROOT
 from bench.proxies import PROXIES
 from bench.report import markdown
 from bench.session import Session
@@ -36,6 +36,13 @@ def _chosen(registry: Sequence[str], what: str) -> Any:
     return parse
 
 
+def _checkout(text: str) -> Path:
+    path = Path(text).resolve()
+    if not (path / "lb" / "__main__.py").exists():
+        raise argparse.ArgumentTypeError(f"no checkout of lb at {text}")
+    return path
+
+
 def options(arguments: Sequence[str], program: str = "bench") -> argparse.Namespace:
     """Parse the command line. Exits with 2 and a message when it is wrong."""
     parser = argparse.ArgumentParser(prog=f"python -m {program}", description="lb beside other proxies")
@@ -43,8 +50,8 @@ def options(arguments: Sequence[str], program: str = "bench") -> argparse.Namesp
     parser.add_argument("--loads", type=_chosen(list(LOADS), "load"), default=list(LOADS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of the measured part of a run")
-    parser.add_argument("--lb", metavar="PROGRAM", help="the lb to run, instead of .venv/bin/lb")
-    parser.add_argument("--other-lb", metavar="PROGRAM", help="a second lb beside it: before and after")
+    parser.add_argument("--lb", type=_checkout, default=ROOT, help="the checkout whose lb is run")
+    parser.add_argument("--other-lb", type=_checkout, help="a second checkout beside it: before and after")
     parser.add_argument("--name", default="results", help="of the files in bench/results/")
     return parser.parse_args(arguments)
 
@@ -52,6 +59,8 @@ def options(arguments: Sequence[str], program: str = "bench") -> argparse.Namesp
 def main(arguments: Sequence[str], program: str = "bench") -> int:
     """Run the benchmark. Returns 0, or 1 when a run failed or a response was wrong."""
     chosen = options(arguments, program)
+    if not {PROXY_CORE, OTHER_CORE} <= os.sched_getaffinity(0):
+        sys.exit("bench: needs two cores, one for the proxy and one for everything else")
     signal.signal(signal.SIGTERM, _interrupt)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -61,8 +70,8 @@ def main(arguments: Sequence[str], program: str = "bench") -> int:
         print(f"bench: {name} is left out. {reason}", file=sys.stderr)
     versions = {name: install.version(name, path) for name, path in programs.items()}
     if chosen.other_lb:
-        programs[OTHER_LB] = chosen.other_lb
-        versions[OTHER_LB] = install.version("lb", chosen.other_lb)
+        programs[OTHER_LB] = str(chosen.other_lb)
+        versions[OTHER_LB] = install.version("lb", programs[OTHER_LB])
     if not programs:
         sys.exit("bench: no proxy is left to run")
     os.sched_setaffinity(0, {OTHER_CORE})

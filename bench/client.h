@@ -17,7 +17,9 @@
 enum { MANY_FAILURES = 20000 };
 
 enum failure { NOT_CONNECTED, BAD_STATUS, BAD_LENGTH, CUT_OFF, NO_ANSWER, FAILURES };
-static const char *const failure_names[] = {"not_connected", "bad_status", "bad_length", "cut_off", "no_answer"};
+static const char *const failure_names[] = {
+    "not_connected", "bad_status", "bad_length", "cut_off", "no_answer",
+};
 
 struct connection {
     int fd; /* -1: not open */
@@ -73,8 +75,9 @@ static void answered(struct connection *c) {
 
 static void flush(struct connection *c) {
     for (int i = 0; i < 2; i++) {
+        int flags = MSG_NOSIGNAL | (i == 0 && c->out[1].length ? MSG_MORE : 0);
         while (c->out[i].length) {
-            ssize_t n = send(c->fd, c->out[i].bytes, c->out[i].length, MSG_NOSIGNAL | (i == 0 && c->out[1].length ? MSG_MORE : 0));
+            ssize_t n = send(c->fd, c->out[i].bytes, c->out[i].length, flags);
             if (n < 0) {
                 if (errno != EAGAIN) fail(c, errno == ECONNREFUSED ? NOT_CONNECTED : CUT_OFF);
                 return;

@@ -29,6 +29,7 @@ class Standing:
     rounds: int
     figures: Mapping[str, Figure]
     failures: int
+    reconnects: int  # idle connections that the proxy closed
     held: bool  # it answered the offered rate (always true for loads without one)
     logged: bool  # it wrote at least one log line per request, where it says that it logs requests
 
@@ -57,6 +58,7 @@ def _standing(
         rounds=len(runs),
         figures={metric: _figure(metric, rounds, base) for metric in METRICS},
         failures=sum(sum(run["failures"].values()) for run in runs),
+        reconnects=sum(run["reconnects"] for run in runs),
         held=median(run["rate"] / run["offered_rate"] if run["offered_rate"] else 1.0 for run in runs)
         >= HELD,
         logged=all(run["log_lines"] >= run["requests"] for run in runs),

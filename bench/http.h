@@ -32,6 +32,12 @@ static inline void die(const char *what) {
     exit(2);
 }
 
+/* End for a wrong command line. */
+static inline void refuse(const char *why) {
+    fprintf(stderr, "%s\n", why);
+    exit(2);
+}
+
 static inline uint64_t now_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -113,9 +119,11 @@ static inline enum body_result body_feed(struct body *body, const char *data, si
     return BODY_MORE;
 }
 
-/* Length of the head at the front of `data` with its empty line, or 0 when that has not come yet. */
+/* Length of the head at the front of `data` with its empty line, or 0 when that has not come yet;
+ * the first `seen` bytes were looked at before. */
 static inline size_t head_length(const char *data, size_t length, size_t seen) {
-    const char *found = memmem(data + (seen > 3 ? seen - 3 : 0), length - (seen > 3 ? seen - 3 : 0), "\r\n\r\n", 4);
+    size_t from = seen > 3 ? seen - 3 : 0;
+    const char *found = memmem(data + from, length - from, "\r\n\r\n", 4);
     return found ? (size_t)(found - data) + 4 : 0;
 }
 

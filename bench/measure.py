@@ -6,58 +6,38 @@ import os
 import shutil
 import subprocess
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench import machine
 from bench.loads import Load
-from bench.places import PROXY_CORE, ROOT
+from bench.places import PROXY_CORE
 from bench.proxies import Proxy
 from bench.site import Launch, Site, request_paths, route_prefixes
-from bench.traffic import Generator, Origins, await_answer, fetch
+from bench.traffic import Generator, Origins, await_answer
 
 _START_SECONDS = 90.0  # five thousand routes take some of them a while
-_ERROR_LINES = 15
+_ERROR_LINES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """What one run gave. Times in µs, memory in bytes of the whole process tree (PSS, and RSS beside it)."""
+class Pace:
+    """How long the measured part takes, and requests per second (0: as fast as answers come)."""
 
-    load: str
-    proxy: str
-    round: int
-    requests: int
-    rate: float  # answered requests per second
-    offered_rate: float  # 0: as fast as answers came
-    unsent: int  # paced runs: requests that fell due and found every connection busy until the end
-    cpu: float  # CPU µs per request of the whole tree
-    core_busy: float  # share of the run that the tree spent on its core
-    p50: float
-    p99: float
-    p999: float
-    slowest: float
-    memory: int  # PSS with the connections open, after the load
-    memory_rss: int
-    memory_start: int  # PSS after the first request
-    memory_per_connection: float
-    failures: dict[str, int]
-    reconnects: int  # connections closed by the proxy while idle
-    server_connections: int  # connections opened to the servers
-    log_lines: int
-
-    def failed(self) -> int:
-        return sum(self.failures.values())
-
-    def record(self) -> dict[str, Any]:
-        return asdict(self)
+    seconds: float
+    rate: float = 0.0
 
 
-def measure(
-    load: Load, proxy: Proxy, program: str, origins: Origins, number: int, seconds: float, rate: float
-) -> Run:
-    """Start the proxy, load it, stop it. Raises RuntimeError, with what the proxy said, if it fails."""
+def measure(load: Load, proxy: Proxy, program: str, origins: Origins, pace: Pace) -> dict[str, Any]:
+    """Start the proxy, load it, stop it. Raises RuntimeError, with what the proxy said, if it fails.
+
+    Returns latencies (p50, p99, p999, slowest) in µs; `cpu` in µs per request of the whole process tree;
+    `rate` in answered requests per second; memory in bytes, as PSS unless it says RSS, with the
+    connections open after the load; `unsent`, the requests of a paced run that fell due and found every
+    connection busy until its end; `reconnects`, the idle connections that the proxy closed;
+    `server_connections` opened by the proxy; and the lines of its access log.
+    """
     folder = Path(tempfile.mkdtemp(prefix=f"bench-{proxy.name}-"))
     try:
         site = Site(
@@ -71,15 +51,16 @@ def measure(
         launch = proxy.configure(site, program)
         running = _start(launch, folder)
         try:
-            figures = _observe(load, site, launch, running, origins, seconds, rate)
+            await_answer(launch.metrics, _START_SECONDS, [running])
+            figures = _observe(load, site, running, origins, pace)
         except (RuntimeError, OSError) as error:
-            raise RuntimeError(f"{load.name}, {proxy.name}: {error}\n{_said(folder)}") from error
+            raise RuntimeError(f"{error}\n{_said(folder)}") from error
         finally:
             machine.stop(running)
         lines = _count_lines(launch.access_log)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return Run(load=load.name, proxy=proxy.name, round=number, log_lines=lines, **figures)
+    return {**figures, "log_lines": lines}
 
 
 def _start(launch: Launch, folder: Path) -> subprocess.Popen[bytes]:
@@ -88,7 +69,7 @@ def _start(launch: Launch, folder: Path) -> subprocess.Popen[bytes]:
         return machine.start(
             launch.command,
             PROXY_CORE,
-            cwd=ROOT,
+            cwd=launch.cwd,
             stdout=stdout,
             stderr=stderr,
             environment=dict(launch.environment),
@@ -98,19 +79,15 @@ def _start(launch: Launch, folder: Path) -> subprocess.Popen[bytes]:
 def _observe(
     load: Load,
     site: Site,
-    launch: Launch,
     running: subprocess.Popen[bytes],
     origins: Origins,
-    seconds: float,
-    rate: float,
+    pace: Pace,
 ) -> dict[str, Any]:
     first = request_paths(site.routes, "/1k")[0]
     await_answer(f"http://{site.listen}{first}", _START_SECONDS, [running])
-    await_answer(launch.metrics, _START_SECONDS, [running])
-    fetch(f"http://{site.listen}{request_paths(site.routes, '/1k')[-1]}")
     at_start = machine.memory(running.pid)
     servers_before = origins.connections()
-    generator = Generator(load, site.routes, site.port, site.folder, seconds, rate)
+    generator = Generator(load, site, pace.seconds, pace.rate)
     try:
         generator.ready()
         before = machine.cpu_time(running.pid)
@@ -124,7 +101,7 @@ def _observe(
     return {
         "requests": requests,
         "rate": requests / elapsed,
-        "offered_rate": rate,
+        "offered_rate": pace.rate,
         "unsent": seen["unsent"],
         "cpu": spent / 1e3 / requests if requests else 0.0,
         "core_busy": spent / 1e9 / elapsed,

@@ -3,8 +3,8 @@
  *   origin ADDRESS:PORT [ADDRESS:PORT ...]
  *
  * The last segment of the path chooses the answer: 1k, 64k, 1m, chunked (16 KiB in 16 chunks), upload
- * (113 bytes after the whole body), ws (WebSocket echo), counts (connections and requests so far).
- * Everything else is 404. Ends with its parent or on SIGTERM. */
+ * (113 bytes after the whole body), ws (WebSocket echo), counts (connections and requests so far; asked on
+ * a connection of its own). Everything else is 404. Ends with its parent or on SIGTERM. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,6 +19,7 @@
 
 #include "http.h"
 
+#define OK "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 #define EXTRA "Server: origin\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nETag: \"5e3a-62b1c7d8\"\r\n" \
               "Cache-Control: private, max-age=60\r\nVary: Accept-Encoding\r\n"
 enum { MASKED_HEAD = 6, FRAME_LIMIT = 131, CHUNKS = 16, CHUNK = 1024 };
@@ -41,14 +42,15 @@ struct connection {
     char own[512];         /* an answer made for this connection: an echo, the counts */
 };
 
-static struct answer answers[] = {{"1k", 0, 0}, {"64k", 0, 0}, {"1m", 0, 0}, {"chunked", 0, 0}, {"upload", 0, 0}};
+enum { ANSWERS = 5 };
+static struct answer answers[ANSWERS];
 static const struct answer not_found = {"", "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", 45};
 static uint64_t connections, requests;
 static int poller;
 
 static struct answer sized(const char *name, size_t size) {
     struct answer answer = {name, malloc(size + 1024), 0};
-    int head = sprintf(answer.bytes, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n%s\r\n", size, EXTRA);
+    int head = sprintf(answer.bytes, OK EXTRA "Content-Length: %zu\r\n\r\n", size);
     memset(answer.bytes + head, 'o', size);
     answer.length = (size_t)head + size;
     return answer;
@@ -57,7 +59,7 @@ static struct answer sized(const char *name, size_t size) {
 static struct answer chunked(const char *name) {
     struct answer answer = {name, malloc(CHUNKS * (CHUNK + 16) + 1024), 0};
     char *p = answer.bytes;
-    p += sprintf(p, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n%s\r\n", EXTRA);
+    p += sprintf(p, OK EXTRA "Transfer-Encoding: chunked\r\n\r\n");
     for (int i = 0; i < CHUNKS; i++) {
         p += sprintf(p, "%x\r\n", CHUNK);
         p = (char *)memset(p, 'o', CHUNK) + CHUNK;
@@ -107,7 +109,8 @@ static bool answer(struct connection *c) {
 
 static bool upgrade(struct connection *c) {
     /* The key is always the one of RFC 6455, section 1.3, so the answer to it is known. */
-    static const char text[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    static const char text[] = "HTTP/1.1 101 Switching Protocols\r\n"
+                               "Upgrade: websocket\r\nConnection: Upgrade\r\n"
                                "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
     c->echoing = true;
     return respond(c, text, sizeof text - 1);
@@ -115,6 +118,7 @@ static bool upgrade(struct connection *c) {
 
 static bool counts(struct connection *c) {
     char body[128];
+    connections--; /* the one that asks is none of the load */
     int size = sprintf(body, "{\"connections\": %lu, \"requests\": %lu}", connections, requests);
     int length = sprintf(c->own, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", size, body);
     return respond(c, c->own, (size_t)length);
@@ -134,8 +138,8 @@ static bool begin(struct connection *c, size_t length) {
     if (size == 2 && memcmp(name, "ws", 2) == 0) return upgrade(c);
     if (size == 6 && memcmp(name, "counts", 6) == 0) return counts(c);
     c->answer = &not_found;
-    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
-        if (strlen(answers[i].name) == size && memcmp(name, answers[i].name, size) == 0) c->answer = &answers[i];
+    for (const struct answer *a = answers; a < answers + ANSWERS; a++)
+        if (strlen(a->name) == size && memcmp(name, a->name, size) == 0) c->answer = a;
     body_begin(&c->body, c->head, length);
     c->reading_body = true;
     return true;
@@ -218,12 +222,12 @@ static struct connection *watch(int fd, bool listening, uint32_t events) {
 
 static void listen_on(char *text) {
     char *colon = strrchr(text, ':');
-    if (!colon) die("ADDRESS:PORT expected");
+    if (!colon) refuse("ADDRESS:PORT expected");
     *colon = 0;
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(colon + 1))};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (inet_pton(AF_INET, text, &address.sin_addr) != 1) die("not an IPv4 address");
+    if (inet_pton(AF_INET, text, &address.sin_addr) != 1) refuse("not an IPv4 address");
     if (bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, 4096)) die("listen");
     watch(fd, true, EPOLLIN);
 }
@@ -231,6 +235,7 @@ static void listen_on(char *text) {
 int main(int count, char **arguments) {
     struct epoll_event events[256];
     struct rlimit files;
+    if (count < 2) refuse("usage: origin ADDRESS:PORT [ADDRESS:PORT ...]");
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;

@@ -114,11 +114,13 @@ def _notes(load: Load, row: Standing) -> list[str]:
         notes.append(
             f"{row.proxy} did not hold the offered rate; its latencies only say that it was overloaded."
         )
+    if row.reconnects:
+        notes.append(f"{row.proxy} closed {row.reconnects:,} idle connections.")
     busy = row.figures["core_busy"].median
     if not load.paced_by and load.kind != "idle" and busy < _BUSY:
         notes.append(
-            f"{row.proxy} kept its core only {busy:.0%} busy: the load generator or the servers were the limit, "
-            "so compare CPU, not requests/s."
+            f"{row.proxy} kept its core only {busy:.0%} busy: the load generator, the servers or "
+            "other programs were the limit, so compare CPU, not requests/s."
         )
     # A WebSocket is one exchange: one line when it ends.
     if load.kind != "websocket" and not row.logged:

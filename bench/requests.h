@@ -31,7 +31,8 @@ static inline struct piece whole_file(const char *name) {
 }
 
 /* One request head per line of the paths file: request line, the fields of the head file, empty line. */
-static inline struct requests build_requests(const char *head_file, const char *paths_file, size_t upload, bool closing) {
+static inline struct requests build_requests(const char *head_file, const char *paths_file, size_t upload,
+                                             bool closing) {
     struct requests r = {0};
     struct piece head = whole_file(head_file), paths = whole_file(paths_file);
     char extra[64] = "";
@@ -39,14 +40,18 @@ static inline struct requests build_requests(const char *head_file, const char *
     if (closing) strcpy(extra, "Connection: close\r\n");
     for (char *path = strtok((char *)paths.bytes, "\n"); path; path = strtok(NULL, "\n")) {
         char *text;
-        int size = asprintf(&text, "%s %s HTTP/1.1\r\n%s%s\r\n", upload ? "POST" : "GET", path, head.bytes, extra);
+        const char *method = upload ? "POST" : "GET";
+        int size = asprintf(&text, "%s %s HTTP/1.1\r\n%s%s\r\n", method, path, head.bytes, extra);
         r.heads = realloc(r.heads, (r.count + 1) * sizeof *r.heads);
         r.heads[r.count++] = (struct piece){text, (size_t)size};
     }
-    if (!r.count) die("no path");
+    if (!r.count) refuse("the file of paths is empty");
     char *text;
     char *first = strndup(r.heads[0].bytes, r.heads[0].length - 2);
-    int size = asprintf(&text, "%sConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", first);
+    int size = asprintf(&text,
+                        "%sConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", /* RFC 6455, section 1.3 */
+                        first);
     r.handshake = (struct piece){text, (size_t)size};
     r.frame[0] = r.echo[0] = (char)0x82; /* the whole message in one binary frame */
     r.frame[1] = (char)(0x80 | MESSAGE);

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bench.figures import equal_rate
 from bench.loads import LOADS, Load
-from bench.measure import measure
-from bench.proxies import PROXIES, Proxy
+from bench.measure import Pace, measure
+from bench.proxies import PROXIES
 from bench.traffic import Origins, origins
 
 PACERS = ("lb", "nginx", "haproxy")  # the slowest of these sets the equal rate
@@ -38,27 +38,41 @@ class Session:
 
     def run(self) -> None:
         """Run everything. After Ctrl-C `runs` holds what was complete until then."""
-        with tempfile.TemporaryDirectory(prefix="bench-origins-") as folder, origins(Path(folder)) as servers:
-            with _progress(len(self.loads) * self.rounds * len(self.programs)) as say:
-                for load in self.loads:
-                    rate = self._rate(load, servers)
-                    for number in range(self.rounds):
-                        for name in self._order(number):
-                            say(f"{load.name} · round {number + 1} of {self.rounds} · {name}")
-                            self._measure(load, name, servers, number, rate)
+        with (
+            tempfile.TemporaryDirectory(prefix="bench-origins-") as folder,
+            origins(Path(folder)) as servers,
+            _progress(len(self.loads) * self.rounds * len(self.programs)) as say,
+        ):
+            for load in self.loads:
+                self._run_load(load, servers, say)
+
+    def _run_load(self, load: Load, servers: Origins, say: Callable[[str], None]) -> None:
+        """All rounds of one load. A proxy that fails once is left out of the rounds that follow."""
+        pace = Pace(self.seconds, self._rate(load, servers))
+        failed: set[str] = set()
+        for number in range(self.rounds):
+            for name in self._order(number):
+                say(f"{load.name} · round {number + 1} of {self.rounds} · {name}")
+                if name in failed:
+                    continue
+                run = self._measure(load, name, servers, pace)
+                if run is None:
+                    failed.add(name)
+                else:
+                    self.runs.append({"load": load.name, "proxy": name, "round": number, **run})
 
     def _order(self, number: int) -> list[str]:
         """The proxies, beginning with another one each round: nobody always follows the same neighbour."""
         names = list(self.programs)
         return names[number % len(names) :] + names[: number % len(names)]
 
-    def _measure(self, load: Load, name: str, servers: Origins, number: int, rate: float) -> None:
+    def _measure(self, load: Load, name: str, servers: Origins, pace: Pace) -> dict[str, Any] | None:
+        proxy = PROXIES["lb" if name == "lb-other" else name]
         try:
-            run = measure(load, _proxy(name), self.programs[name], servers, number, self.seconds, rate)
+            return measure(load, proxy, self.programs[name], servers, pace)
         except RuntimeError as error:
-            self.problems.append(str(error))
-            return
-        self.runs.append({**run.record(), "proxy": name})
+            self.problems.append(f"{load.name}, {name}: {error}")
+            return None
 
     def _rate(self, load: Load, servers: Origins) -> float:
         """The fixed rate of a paced load; where the load that paces it did not run, it is run briefly."""
@@ -69,22 +83,14 @@ class Session:
             return rate
         trials = []
         for name in [name for name in self.programs if name in PACERS] or list(self.programs):
-            pacer = LOADS[load.paced_by]
-            try:
-                run = measure(pacer, _proxy(name), self.programs[name], servers, 0, _CALIBRATION_SECONDS, 0.0)
-            except RuntimeError as error:
-                self.problems.append(str(error))
-                continue
-            trials.append(run.record())
+            run = self._measure(LOADS[load.paced_by], name, servers, Pace(_CALIBRATION_SECONDS))
+            if run is not None:
+                trials.append({"load": load.paced_by, "proxy": name, **run})
         return equal_rate(trials, load.paced_by, PACERS, PACE_SHARE)
 
 
-def _proxy(name: str) -> Proxy:
-    return PROXIES["lb" if name == "lb-other" else name]
-
-
 @contextmanager
-def _progress(total: int) -> Iterator[Any]:
+def _progress(total: int) -> Iterator[Callable[[str], None]]:
     """A function to call before each run: a bar on a terminal, lines elsewhere."""
     if not sys.stderr.isatty():
         started = time.monotonic()

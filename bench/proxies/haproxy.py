@@ -53,4 +53,4 @@ def configure(site: Site, program: str) -> Launch:
     return Launch((program, "-db", "-f", config), site.access_log, site.metrics, log_is_stdout=True)
 
 
-PROXY = Proxy("haproxy", "haproxy", "haproxy", ("-v",), configure)
+PROXY = Proxy("haproxy", "haproxy", "debian", "haproxy", ("-v",), configure)

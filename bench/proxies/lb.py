@@ -1,12 +1,19 @@
-"""lb: one worker, its defaults otherwise (all forwarded headers, request id, JSON access log)."""
+"""lb: one worker, its defaults otherwise (all forwarded headers, request id, JSON access log).
+
+Its program is a checkout: the package there is run by the interpreter that runs the benchmark.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 from bench.proxies.contract import Proxy
 from bench.site import Launch, Site
+
+COMMAND = (sys.executable, "-m", "lb")
 
 
 def document(site: Site) -> dict[str, Any]:
@@ -35,7 +42,13 @@ def document(site: Site) -> dict[str, Any]:
 def configure(site: Site, program: str) -> Launch:
     # JSON is YAML; every proxy that reads YAML is given it.
     config = site.write("lb.yaml", json.dumps(document(site), indent=1))
-    return Launch((program, "run", config), site.access_log, site.metrics)
+    return Launch(
+        (*COMMAND, "run", config),
+        site.access_log,
+        site.metrics,
+        (("PYTHONPATH", program),),
+        cwd=Path(program),
+    )
 
 
-PROXY = Proxy("lb", "lb", "this checkout", ("version",), configure)
+PROXY = Proxy("lb", "lb", "checkout", "", ("version",), configure)

@@ -1,4 +1,8 @@
-"""nginx: one worker, buffered access log, stub_status."""
+"""nginx: one worker, buffered access log, stub_status.
+
+Twice: with its default proxy buffers (8 of 4 KiB), and as `nginx-tuned` with the large ones that an operator
+gives it for large bodies.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,11 @@ import os
 from bench.proxies.contract import Proxy
 from bench.site import Launch, Site
 
+_LARGE_BUFFERS = "proxy_buffer_size 64k; proxy_buffers 8 64k; proxy_busy_buffers_size 128k;"
 _TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
-def text(site: Site) -> str:
+def text(site: Site, buffers: str = "") -> str:
     folder = site.folder
     locations = [f"location {prefix}/ {{ proxy_pass http://app; }}" for prefix in site.routes]
     temporary = [f"{name}_temp_path {folder}/{name};" for name in _TEMPORARY]
@@ -39,6 +44,7 @@ http {{
         proxy_http_version 1.1;
         proxy_request_buffering off;
         proxy_max_temp_file_size 0;
+        {buffers}
         proxy_set_header Host $host;
         proxy_set_header Connection $connection_field;
         proxy_set_header Upgrade $http_upgrade;
@@ -57,10 +63,19 @@ http {{
 """
 
 
-def configure(site: Site, program: str) -> Launch:
-    config = site.write("nginx.conf", text(site))
+def _configure(site: Site, program: str, buffers: str) -> Launch:
+    config = site.write("nginx.conf", text(site, buffers))
     command = (program, "-c", config, "-p", str(site.folder), "-e", str(site.folder / "error.log"))
     return Launch(command, site.access_log, site.metrics)
 
 
-PROXY = Proxy("nginx", "nginx", "nginx-light", ("-v",), configure)
+def configure(site: Site, program: str) -> Launch:
+    return _configure(site, program, "")
+
+
+def configure_tuned(site: Site, program: str) -> Launch:
+    return _configure(site, program, _LARGE_BUFFERS)
+
+
+PROXY = Proxy("nginx", "nginx", "debian", "nginx-light", ("-v",), configure)
+TUNED = Proxy("nginx-tuned", "nginx", "debian", "nginx-light", ("-v",), configure_tuned)

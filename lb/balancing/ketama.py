@@ -17,7 +17,7 @@ from lb.balancing.hashing import hash_bytes, mix64
 POINTS = 160
 # Weights of hundreds would make rings of millions of points: beyond this number every server keeps the
 # first half, quarter … of its points. Crossing the border moves other servers' keys.
-MOST = 2**18
+MOST = 2**17
 STEP = 0x9E3779B97F4A7C15  # splitmix64's: consecutive points are unrelated once mixed
 MASK = 0xFFFFFFFFFFFFFFFF
 

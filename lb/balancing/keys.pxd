@@ -1,3 +1,4 @@
+from lb.fields cimport cookie, query
 from lb.message cimport Client, RequestHead
 
 cdef int CLIENT_IP, HOST, PATH, URI, HEADER, COOKIE, QUERY

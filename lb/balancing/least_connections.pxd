@@ -4,3 +4,4 @@ cdef int FEWEST_IN_FLIGHT, ONLY_ONE, ALL_TRIED
 
 cdef class LeastConnections(Balancer):
     cdef Py_ssize_t start
+    cdef double floor

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from random import Random
+from typing import Any
 
 import cython
 
@@ -25,16 +26,23 @@ class LeastConnections(Balancer):
     equals equal turns wherever they stand in the list."""
 
     start: cython.Py_ssize_t
+    floor: cython.double  # no load is lower: the scan ends where it finds an idle member
 
     def __init__(
         self, rng: Random, clock: Callable[[], float], options: dict[str, str | int | float | bool]
     ) -> None:
         Balancer.__init__(self, rng, clock, options)
         self.start = 0
+        self.floor = 0.0
 
     @cython.ccall
     def rebuild(self, members: list[Member]) -> object:
+        heaviest: cython.double = 0.0
+        member: Member
+        for member in members:
+            heaviest = max(heaviest, member.weight)
         self.members = members
+        self.floor = 1.0 / heaviest
         # workers must not all begin with the same server
         self.start = int(self.rng.random() * len(members))
         return None
@@ -44,7 +52,7 @@ class LeastConnections(Balancer):
     @cython.wraparound(False)
     @cython.cdivision(True)  # weights are > 0
     def pick(self, key: bytes, tried: Sequence[Member]) -> object:
-        members: list[Member] = self.members
+        members: list[Any] = self.members  # type-checked in rebuild, not at every read
         size: cython.Py_ssize_t = len(members)
         at: cython.Py_ssize_t = self.start
         retry: cython.bint = bool(tried)
@@ -58,6 +66,8 @@ class LeastConnections(Balancer):
             if (best < 0 or load < lowest) and not (retry and member in tried):
                 best = at
                 lowest = load
+                if load <= self.floor:
+                    break
             at += 1
             if at == size:
                 at = 0

@@ -54,18 +54,18 @@ class SmoothRoundRobin(Balancer):
 
     @cython.ccall
     def step(self, tried: Sequence[Member]) -> Member | None:
-        """The next member not in `tried`, or None."""
+        """The next member not in `tried`, or None. Those tried earn their weight too (in nginx they do
+        not): what a retry gave to another comes back, and shares stay exact."""
         total: cython.double = 0.0
         retry: cython.bint = bool(tried)
         best: Turn | None = None
         turn: Turn
         for turn in self.turns:
-            if retry and turn.member in tried:
-                continue
             turn.current += turn.weight
             total += turn.weight
             if best is None or turn.current > best.current:
-                best = turn
+                if not (retry and turn.member in tried):
+                    best = turn
         if best is None:
             return None
         best.current -= total

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -12,14 +11,9 @@ from rich.text import Text
 from lb.config import ConfigError, Problem, lint, read, resolved
 
 
-def check(
-    config: Annotated[Path, typer.Argument(help="A YAML file, or a folder of *.yaml.", show_default=False)],
-    show_resolved: Annotated[
-        bool, typer.Option("--resolved", help="Print the configuration with every default filled in.")
-    ] = False,
-) -> None:
-    """Check a configuration: every problem with file:line:column, routes that can never win, and the
-    requests of its `tests:` section. Exit code 0: good (warnings are allowed); 1: problems."""
+def check(config: Path, show_resolved: bool = False) -> None:
+    """Prints every problem of `config`, then the count of what is in it, or all of it with defaults.
+    Raises typer.Exit(1) where there are problems; warnings are none."""
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         loaded = read(config)

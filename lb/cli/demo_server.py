@@ -49,8 +49,8 @@ class DemoServer:
         body = f"{line}\n" + "\n".join(fields) + "\n" if path == "/headers" else f"hello from {self.name}\n"
         payload = body.encode("latin-1")
         answer = (
-            f"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(payload)}\r\n"
-            f"X-Demo-Server: {self.name}\r\n{'' if keep else 'Connection: close' + chr(13) + chr(10)}\r\n"
+            f"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nX-Demo-Server: {self.name}\r\n"
+            f"Content-Length: {len(payload)}\r\nConnection: {'keep-alive' if keep else 'close'}\r\n\r\n"
         )
         writer.write(answer.encode("latin-1") + (b"" if method == "HEAD" else payload))
         await writer.drain()

@@ -33,7 +33,7 @@ class Wish(NamedTuple):
     json: bool
 
 
-class Unanswered(Exception):
+class UnansweredError(Exception):
     """No answer; `code` is the exit code."""
 
     def __init__(self, code: int, text: str) -> None:
@@ -46,7 +46,7 @@ def explain(wish: Wish) -> int:
     try:
         headers = [_header(text) for text in wish.headers]
         answer = _from_admin(wish, headers) if wish.admin else _from_file(wish, headers)
-    except Unanswered as error:
+    except UnansweredError as error:
         for line in str(error).splitlines():
             complain(line)
         return error.code
@@ -61,7 +61,7 @@ def explain(wish: Wish) -> int:
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
-        raise Unanswered(USAGE, f'found the header "{text}"; write it like "x-beta: 1"')
+        raise UnansweredError(USAGE, f'found the header "{text}"; write it like "x-beta: 1"')
     return name.strip().lower(), value.strip()
 
 
@@ -80,22 +80,25 @@ def _from_file(wish: Wish, headers: list[tuple[str, str]]) -> Mapping[str, Any]:
         question = Question(wish.method, wish.url, headers, wish.client_ip, wish.listener)
         return find(plan, question, Cells(-1, 0, 1, REGION))
     except (ConfigError, SnapshotError) as error:
-        raise Unanswered(PROBLEMS, str(error)) from None
+        raise UnansweredError(PROBLEMS, str(error)) from None
     except ValueError as error:
-        raise Unanswered(USAGE, str(error)) from None
+        raise UnansweredError(USAGE, str(error)) from None
 
 
 def _from_admin(wish: Wish, headers: list[tuple[str, str]]) -> Mapping[str, Any]:
+    named: dict[str, list[str]] = {}
+    for name, value in headers:
+        named.setdefault(name, []).append(value)
     question = {
         "method": wish.method,
         "url": wish.url,
-        "headers": headers,
+        "headers": named,
         "client_ip": wish.client_ip,
         "listener": wish.listener,
     }
     url = f"{wish.admin.rstrip('/')}/api/v1/explain"
     if not url.startswith(("http://", "https://")):
-        raise Unanswered(USAGE, f"found --admin {wish.admin}; write it like http://127.0.0.1:9900")
+        raise UnansweredError(USAGE, f"found --admin {wish.admin}; write it like http://127.0.0.1:9900")
     asked = urllib.request.Request(  # noqa: S310 (the scheme was checked)
         url, json.dumps(question).encode(), {"Content-Type": "application/json"}, method="POST"
     )
@@ -106,17 +109,17 @@ def _from_admin(wish: Wish, headers: list[tuple[str, str]]) -> Mapping[str, Any]
             found: Mapping[str, Any] = json.load(response)
             return found
     except urllib.error.HTTPError as error:
-        raise Unanswered(USAGE if error.code < 500 else CANNOT_RUN, _said(error)) from None
+        raise UnansweredError(USAGE if error.code < 500 else CANNOT_RUN, _said(error)) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise Unanswered(
+        raise UnansweredError(
             CANNOT_RUN, f"{url} does not answer: {reason}; is lb running, and is admin.bind this?"
         ) from None
 
 
 def _said(error: urllib.error.HTTPError) -> str:
     try:
-        return str(json.load(error)["error"])
+        return str(json.load(error)["message"])
     except (ValueError, KeyError, TypeError):
         return f"{error.url} answered {error.code}"
 

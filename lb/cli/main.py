@@ -50,10 +50,36 @@ def run(config: Config = Path("lb.yaml")) -> None:
 
 
 @app.command(epilog=EXIT_CODES)
+def check(
+    config: Config = Path("lb.yaml"),
+    resolved: Annotated[
+        bool, typer.Option("--resolved", help="Print the configuration with every default filled in.")
+    ] = False,
+) -> None:
+    """Check a configuration and print all problems, with file:line:column.
+
+    Finds routes that can never win, and runs the requests of its tests section. Warnings alone are no
+    problem.
+    """
+    from lb.cli.check import check as command
+
+    command(config, resolved)
+
+
+@app.command(epilog=EXIT_CODES)
+def schema() -> None:
+    """Print the JSON Schema of the configuration, for editors."""
+    from lb.cli.schema import schema as command
+
+    command()
+
+
+@app.command(epilog=EXIT_CODES)
 def explain(
     words: Annotated[
         list[str], typer.Argument(metavar="[CONFIG] METHOD URL", help="CONFIG: lb.yaml where absent.")
     ],
+    *,
     header: Annotated[
         Optional[list[str]],  # noqa: UP045 (typer reads it)
         typer.Option("--header", "-H", metavar="NAME: VALUE", help="A request header; may be repeated."),

@@ -17,8 +17,8 @@ from lb.config import ConfigError
 from lb.control.control import Control
 from lb.control.listeners import BindError
 from lb.control.loading import read_valid
-from lb.control.supervisor import PlanRefused
-from lb.control.worker_process import WorkerFailed
+from lb.control.supervisor import PlanRefusedError
+from lb.control.worker_process import WorkerFailedError
 from lb.worker import journal
 
 OK, PROBLEMS, CANNOT_BIND, CANNOT_RUN = 0, 1, 3, 4
@@ -40,13 +40,13 @@ def guarded(config: Path, life: Callable[[Control], Coroutine[Any, Any, None]]) 
         for problem in error.problems:
             complain(str(problem))
         return PROBLEMS
-    except PlanRefused as error:
+    except PlanRefusedError as error:
         complain(f"{config}: {error}")
         return PROBLEMS
     except BindError as error:
         complain(str(error))
         return CANNOT_BIND
-    except (build.StaleBuildError, WorkerFailed, OSError) as error:
+    except (build.StaleBuildError, WorkerFailedError, OSError) as error:
         complain(f"lb cannot run: {error}")
         return CANNOT_RUN
     return OK

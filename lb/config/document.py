@@ -161,7 +161,11 @@ class _Reader:
         self.count += 1
         top = self.stack[-1] if self.stack else None
         if top is not None and top.key is None and isinstance(top.value, dict):
-            self.key(top, event.value, line, column)
+            if event.value == "<<" and event.implicit[0]:
+                self.problem(line, column, 'merge keys ("<<") are not supported; write the keys out')
+                top.key, top.skip = "", True
+            else:
+                self.key(top, event.value, line, column)
             return
         if event.tag is not None and event.tag != "!":
             self.problem(line, column, _tag_words(event.tag))
@@ -181,9 +185,6 @@ class _Reader:
         if key in top.value:
             first = top.place.keys[key]
             self.problem(line, column, f'the key "{key}" is here twice; the first is on line {first[0]}')
-            top.skip = True
-        elif key == "<<":
-            self.problem(line, column, 'merge keys ("<<") are not supported; write the keys out')
             top.skip = True
         top.key = key
         top.key_place = (line, column)

@@ -204,7 +204,7 @@ MAPPING = BeforeValidator(_mapping)  # of names that are compared without regard
 
 Name = Annotated[str, text(_name, pattern=r"^[!#-\[\]-~]{1,128}$")]
 Method = Annotated[str, text(_method, examples=list(METHODS))]
-PathText = Annotated[str, text(path, pattern="^/", examples=["/", "/v1"])]
+PathText = Annotated[str, text(path, pattern=r"^(/|\$\{)", examples=["/", "/v1"])]
 Regex = Annotated[str, text(regex, format="regex")]
 HeaderName = Annotated[str, text(header_name)]
 EditableName = Annotated[str, text(_editable)]

@@ -147,7 +147,7 @@ class _Checked:
                 and not misspelt
             ):
                 merged.problem(("listeners",), 'at least one listener is needed: listeners: [":8080"]')
-            check(merged, self.values)
+            check(merged)
 
     def piece(self, loc: Loc, value: object) -> None:
         adapter = _KINDS[str(loc[0])] if len(loc) == 2 else _WHOLE[str(loc[0])]

@@ -90,10 +90,10 @@ def _walk(place: Place, loc: Loc, key: bool) -> tuple[int, int, Loc]:
             keys = place.keys or {}
             if isinstance(step, int):  # the short form of routes: by order
                 name = list(children)[step] if step < len(children) else ""
-                if loc[at + 1 : at + 2] not in ((), ("service",)):
-                    return (*keys.get(name, (place.line, place.column)), (*steps, step))
-                last, place = keys[name], children[name]
-                steps.append(step)
+                value = children.get(name, place)
+                on_value = not key and loc[at + 1 : at + 2] in ((), ("service",))
+                spot = (value.line, value.column) if on_value else keys.get(name, (place.line, place.column))
+                return (*spot, (*steps, step))
             elif step in children:
                 last, place = keys[step], children[step]
                 steps.append(step)

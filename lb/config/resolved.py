@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from lb.config.document import scalar
 from lb.config.environment import escaped
 from lb.config.fields import Secret
-from lb.config.routes import IDEMPOTENT, RetrySpec
+from lb.config.routes import IDEMPOTENT, RetrySpec, RouteSpec
 from lb.config.section import Section
 from lb.config.spec import Spec
 from lb.config.values import Checked
@@ -33,8 +33,14 @@ def plain(section: BaseModel) -> dict[str, Any]:
     """A section as plain data, as the file would write it. Keys that stand for nothing (an empty list
     where empty is the default) are left out."""
     found: dict[str, Any] = {}
-    for name, written in _writers(type(section)):
+    for name, written in writers(type(section)):
         value = getattr(section, name)
+        if (
+            name in _SERVERS_ONLY
+            and isinstance(section, RouteSpec)
+            and not (section.service or section.split)
+        ):
+            continue
         if value is None:
             if name in _OFF:
                 found[name] = "off"
@@ -48,7 +54,7 @@ def plain(section: BaseModel) -> dict[str, Any]:
 
 
 @cache
-def _writers(kind: type[BaseModel]) -> list[tuple[str, Callable[[Any], Any]]]:
+def writers(kind: type[BaseModel]) -> list[tuple[str, Callable[[Any], Any]]]:
     """For each field of a model, what writes its value."""
     found: list[tuple[str, Callable[[Any], Any]]] = []
     for name, field in kind.model_fields.items():
@@ -57,8 +63,8 @@ def _writers(kind: type[BaseModel]) -> list[tuple[str, Callable[[Any], Any]]]:
         )
         if write is not None:
             found.append((name, write))
-        elif kind is RetrySpec and name == "methods":
-            found.append((name, _methods))
+        elif kind is RetrySpec and name in _RETRY:
+            found.append((name, _RETRY[name]))
         else:
             found.append((name, _written))
     return found
@@ -68,6 +74,12 @@ def _methods(value: tuple[str, ...]) -> Any:
     return "idempotent" if value == IDEMPOTENT else _written(value)
 
 
+def _on(value: tuple[str, ...]) -> Any:
+    return [int(item) if item.isdigit() else item for item in value]
+
+
+_RETRY: dict[str, Callable[[Any], Any]] = {"methods": _methods, "on": _on}
+_SERVERS_ONLY = ("timeout", "retry")  # no effect where a route answers by itself, and refused there
 _OFF = ("admin", "access_log")
 _KEPT = ("on", "methods", "forwarded_headers", "listeners", "routes", "services")  # empty means something
 
@@ -78,7 +90,7 @@ def _written(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return plain(value)
     if isinstance(value, dict):
-        return {escaped(str(key)): _written(item) for key, item in value.items()}
+        return {key: _written(item) for key, item in value.items()}
     if isinstance(value, tuple):
         return [_written(item) for item in value]
     return escaped(value) if isinstance(value, str) else value

@@ -82,14 +82,16 @@ class RespondSpec(Section):
 class TimeoutSpec(Section):
     """How long the parts of an exchange may take; 0: no limit."""
 
-    connect: Annotated[float, duration(zero=True)] = Field(default=2.0, description="To connect to a server.")
-    response: Annotated[float, duration(zero=True)] = Field(
+    connect: Annotated[float, duration(zero="no limit")] = Field(
+        default=2.0, description="To connect to a server."
+    )
+    response: Annotated[float, duration(zero="no limit")] = Field(
         default=30.0, description="To the first byte of the response."
     )
-    total: Annotated[float, duration(zero=True)] = Field(
+    total: Annotated[float, duration(zero="no limit")] = Field(
         default=0.0, description="The whole exchange, retries included."
     )
-    idle: Annotated[float, duration(zero=True)] = Field(
+    idle: Annotated[float, duration(zero="no limit")] = Field(
         default=60.0, description="The longest pause in a response, or in a tunnel."
     )
 

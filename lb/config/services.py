@@ -73,10 +73,14 @@ OptionValues = Annotated[
 ]
 
 
+_NAMES = {"anyOf": [{"enum": list(ALGORITHMS)}, {"type": "string", "pattern": ":"}]}
+AlgorithmName = Annotated[str, Checked(text(_algorithm_name).check, _NAMES)]
+
+
 class AlgorithmSpec(Section):
     """How a service picks one of its servers."""
 
-    name: Annotated[str, text(_algorithm_name, examples=[*ALGORITHMS, "package.module:Class"])] = Field(
+    name: AlgorithmName = Field(
         default="round_robin", description=f"{one_of(ALGORITHMS)}, or package.module:Class."
     )
     key: Annotated[str, text(_key)] | None = Field(
@@ -181,7 +185,7 @@ class ServiceSpec(Section):
     }
 
     algorithm: Annotated[
-        AlgorithmSpec, BeforeValidator(_algorithm, json_schema_input_type=AlgorithmSpec | str)
+        AlgorithmSpec, BeforeValidator(_algorithm, json_schema_input_type=AlgorithmSpec | AlgorithmName)
     ] = Field(
         default_factory=always(AlgorithmSpec()), description="A name, or a mapping with name and options."
     )

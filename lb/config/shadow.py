@@ -17,7 +17,7 @@ from typing import NamedTuple
 from lb.plan import MatchPlan, RoutePlan, ValuePlan
 from lb.routing.route import ANY, EXACT, PREFIX, REGEX, Alternative, Route
 
-MOST = 256  # alternatives of one host and path that are compared with another; further ones are not
+MOST = 32  # alternatives of one host and path that are compared with another; further ones are not
 
 Key = tuple[str, int, bytes]  # host, kind of path, path
 

@@ -23,7 +23,7 @@ from lb.config.problems import nearest, shown, wrong
 from lb.config.routes import Routes, RouteSpec
 from lb.config.section import Finding, Section, always
 from lb.config.services import ServiceItem, ServiceSpec
-from lb.config.values import LIST, Checked, duration, plain_text, text
+from lb.config.values import LIST, Checked, duration, or_variable, plain_text, text
 from lb.telemetry.fields import template_parts
 
 MAX_WORKERS = 256
@@ -39,7 +39,7 @@ def _workers(value: object) -> int | str:
     return value
 
 
-_WORKERS = {"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": MAX_WORKERS}]}
+_WORKERS = or_variable({"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": MAX_WORKERS})
 Workers = Annotated[int | Literal["auto"], Checked(_workers, _WORKERS)]
 
 
@@ -163,8 +163,8 @@ class Spec(Section):
     }
 
     workers: Workers = Field(default="auto", description="Worker processes: auto (one per core) or a number.")
-    shutdown_grace: Annotated[float, duration(zero=True)] = Field(
-        default=30.0, description="How long a drain waits for exchanges."
+    shutdown_grace: Annotated[float, duration(zero="none")] = Field(
+        default=30.0, description="How long a drain waits for exchanges; 0: not at all."
     )
     listeners: Annotated[tuple[ListenerItem, ...], LIST] = Field(description="Where clients connect.")
     admin: Annotated[

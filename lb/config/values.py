@@ -21,6 +21,8 @@ from lb.config.problems import nearest, one_of, shown, wrong
 
 YEAR = 365 * 24 * 3600.0  # longest duration, seconds
 
+VARIABLE = r"\$\{[A-Z_]"  # where a JSON Schema allows a reference to the environment
+
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)\Z")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)(B|KiB|MiB|GiB|KB|MB|GB)\Z")
@@ -65,6 +67,11 @@ class Sequence:
         return {"anyOf": [written["items"], {**written, "minItems": 1}]} if self.single else written
 
 
+def or_variable(*written: dict[str, Any]) -> dict[str, Any]:
+    """The schema of what is written, or of a reference to the environment in its place."""
+    return {"anyOf": [*written, {"type": "string", "pattern": VARIABLE}]}
+
+
 def whole(least: int, most: int) -> Checked:
     """A whole number from `least` to `most`."""
 
@@ -80,7 +87,7 @@ def whole(least: int, most: int) -> Checked:
             raise wrong(f"found {value}; expected a whole number from {least} to {most}")
         return value
 
-    return Checked(check, {"type": "integer", "minimum": least, "maximum": most})
+    return Checked(check, or_variable({"type": "integer", "minimum": least, "maximum": most}))
 
 
 def fraction(least: float, most: float) -> Checked:
@@ -93,7 +100,7 @@ def fraction(least: float, most: float) -> Checked:
             raise wrong(f"found {shown(value)}; expected a number from {least:g} to {most:g}")
         return float(value)
 
-    return Checked(check, {"type": "number", "minimum": least, "maximum": most})
+    return Checked(check, or_variable({"type": "number", "minimum": least, "maximum": most}))
 
 
 def _truth(value: object) -> bool:
@@ -106,7 +113,7 @@ def _truth(value: object) -> bool:
     return value
 
 
-Truth = Annotated[bool, Checked(_truth, {"type": "boolean"})]
+Truth = Annotated[bool, Checked(_truth, or_variable({"type": "boolean"}))]
 
 
 def plain_text(value: object) -> str:
@@ -139,14 +146,14 @@ def choice(*names: str) -> Checked:
             raise wrong(f"found {shown(value)}; expected {one_of(names)}{nearest(value, names)}")
         return value
 
-    return text(check, enum=list(names))
+    return Checked(text(check).check, or_variable({"enum": list(names)}))
 
 
-def duration(zero: bool = False) -> Checked:
-    """A duration: seconds as a float, whole milliseconds. `zero`: a bare 0 is allowed (no limit)."""
+def duration(zero: str = "") -> Checked:
+    """A duration: seconds as a float, whole milliseconds. `zero`: what a bare 0 means; "": not allowed."""
 
     def check(value: object) -> float:
-        expected = DURATION_WORDS + (", or 0 for no limit" if zero else "")
+        expected = DURATION_WORDS + (f", or 0 for {zero}" if zero else "")
         if isinstance(value, Substituted):
             value = scalar(value)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -168,7 +175,7 @@ def duration(zero: bool = False) -> Checked:
             raise wrong(f"found {shown(value)}; a limit is needed here: {DURATION_WORDS}")
         return seconds
 
-    return Checked(check, _unit_schema(_DURATION, zero, "250ms", "5s"), duration_text)
+    return Checked(check, _unit_schema(_DURATION, bool(zero), "250ms", "5s"), duration_text)
 
 
 def size(zero: bool = False) -> Checked:
@@ -221,7 +228,7 @@ _SIZE_WORDS = {"k": "KiB", "m": "MiB", "g": "GiB", "byte": "B", "bytes": "B"}
 def _unit_schema(pattern: re.Pattern[str], zero: bool, *examples: str) -> dict[str, Any]:
     expression = "^" + pattern.pattern.replace("(?:", "(").removesuffix(r"\Z") + "$"
     written: dict[str, Any] = {"type": "string", "pattern": expression, "examples": list(examples)}
-    return {"anyOf": [written, {"const": 0}]} if zero else written
+    return or_variable(written, {"const": 0}) if zero else or_variable(written)
 
 
 def duration_text(seconds: float) -> str | int:

@@ -54,15 +54,15 @@ class Control:
         self.ledger = Ledger()
         self.listeners = Listeners(workers)
         self.supervisor = Supervisor(worker, self.cells_fd, self.cells, self.ledger, self.listeners)
-        self.reloader = Reloader(path, reading, self.supervisor, self.listeners, self.ledger, self.cells)
+        self.reloader = Reloader(path, reading, self.supervisor)
         self.view = View(self.reloader, self.supervisor)
         self.admin: AdminSite | None = None
         self.ready = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Serve until a signal ends it. Raises BindError, PlanRefused, WorkerFailed or OSError where it
-        cannot start; then nothing is left running."""
+        """Serve until a signal ends it. Where it cannot start, raises BindError, PlanRefusedError,
+        WorkerFailedError or OSError, and leaves nothing running."""
         signals = Signals(
             asyncio.get_running_loop(), lambda: self._spawn(self._reload("signal")), self._reopen
         )
@@ -82,7 +82,7 @@ class Control:
 
     async def _start(self) -> None:
         began = time.monotonic()
-        log.info(
+        log.note(
             f"lb {lb.__version__} starts",
             config=self.path, workers=self.supervisor.count, build=build.status().kind, pid=os.getpid(),
         )  # fmt: skip
@@ -92,11 +92,11 @@ class Control:
         plan = await self.reloader.start()
         for listener in plan.listeners:
             for address in listener.bind:
-                log.info("listening", listener=listener.name, address=self.listeners.bound[address].shown)
+                log.note("listening", listener=listener.name, address=self.listeners.bound[address].shown)
         if self.admin is not None:
-            log.info("admin API", address=self.admin.shown)
+            log.note("admin API", address=self.admin.shown)
         self._spawn(watch(self._files, lambda: self._reload("file")))
-        log.info(
+        log.note(
             "ready", generation=plan.generation, routes=len(plan.routes), services=len(plan.services),
             took=f"{time.monotonic() - began:.2f}s",
         )  # fmt: skip
@@ -115,7 +115,7 @@ class Control:
             return [self.path]
 
     def _reopen(self) -> None:
-        log.info("reopening the access log")
+        log.note("reopening the access log")
         self.supervisor.reopen_logs()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -134,7 +134,7 @@ class Control:
         """Readiness fails first, then the listeners stop, then exchanges finish."""
         self.view.draining = True
         grace = self.reloader.plan.shutdown_grace if self.reloader.plan is not None else 0.0
-        log.info("draining", notice=f"{NOTICE:g}s", grace=f"{grace:g}s")
+        log.note("draining", notice=f"{NOTICE:g}s", grace=f"{grace:g}s")
         await asyncio.sleep(NOTICE)
         self.supervisor.tell_drain()
         self.listeners.close()
@@ -151,7 +151,7 @@ class Control:
         if self.admin is not None:
             await self.admin.close()
         os.close(self.cells_fd)
-        log.info("ended", **({"cut": cut} if cut else {}))
+        log.note("ended", **({"cut": cut} if cut else {}))
 
 
 async def first(*works: Coroutine[Any, Any, Any] | asyncio.Task[Any]) -> None:

@@ -22,6 +22,7 @@ from lb.routing.explain import explain as verdicts_of
 from lb.snapshot import Snapshot, build
 from lb.telemetry.cells import Cells
 from lb.upstream.registry import Registry
+from lb.upstream.server import Server
 from lb.upstream.service import Service
 
 # What the pick of the next request depends on besides the request; then it may be another server.
@@ -156,7 +157,7 @@ def _service(
         for server in service.servers
     ]
     key = service.key_of(head, client)
-    picked = service.select(key, ())
+    picked: Server | None = service.select(key, ())  # type: ignore[assignment]  # compiled rooms say object
     reason = Select(service.reason)
     return {
         "service": name,

@@ -77,7 +77,7 @@ class Listeners:
     def forget(self, addresses: Iterable[BoundAddress]) -> None:
         """Close these addresses."""
         for bound in list(addresses):
-            del self.bound[bound.address]
+            self.bound.pop(bound.address, None)
             bound.close()
 
     def unused(self, plans: Iterable[ListenerPlan]) -> list[BoundAddress]:

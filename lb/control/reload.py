@@ -13,13 +13,11 @@ from pathlib import Path
 
 from lb.admin.view import Reload
 from lb.config import ConfigError, Problem, Spec, diff
-from lb.control.listeners import BindError, Listeners
+from lb.control.listeners import BindError
 from lb.control.loading import Reading, read_valid
 from lb.control.planning import make_plan
-from lb.control.supervisor import PlanRefused, Supervisor
+from lb.control.supervisor import PlanRefusedError, Supervisor
 from lb.plan import Plan
-from lb.telemetry.cells import Cells
-from lb.telemetry.ledger import Ledger
 from lb.worker.journal import Journal
 
 SHOWN_CHANGES = 50  # lines of a diff in the log
@@ -38,23 +36,14 @@ def worker_count(spec: Spec) -> int:
 class Reloader:
     """Holds the configuration in force. `counts` and `last` are for the admin API."""
 
-    def __init__(
-        self,
-        path: Path,
-        reading: Reading,
-        supervisor: Supervisor,
-        listeners: Listeners,
-        ledger: Ledger,
-        cells: Cells,
-    ) -> None:
+    def __init__(self, path: Path, reading: Reading, supervisor: Supervisor) -> None:
         """`reading`: what `path` held when lb started; in force after `start`."""
         self.path = path
         self.reading = reading
         self.spec = reading.spec
         self.supervisor = supervisor
-        self.listeners = listeners
-        self.ledger = ledger
-        self.cells = cells
+        self.listeners = supervisor.listeners
+        self.ledger = supervisor.ledger
         self.plan: Plan | None = None
         self.last: Reload | None = None
         self.counts = {"success": 0, "unchanged": 0, "failure": 0}
@@ -69,7 +58,7 @@ class Reloader:
         return make_plan(spec, self._generation, self.ledger)
 
     async def start(self) -> Plan:
-        """The first generation. Raises BindError, PlanRefused, WorkerFailed or OSError."""
+        """The first generation. Raises BindError, PlanRefusedError, WorkerFailedError or OSError."""
         plan = self.make_plan(self.spec)
         self.listeners.open_missing(plan.listeners)
         warn(self.reading)
@@ -88,7 +77,11 @@ class Reloader:
     async def _when_free(self, trigger: str) -> Reload:
         async with self._one_at_a_time:
             self._next = None
-            self.last = await self._reload(trigger)
+            try:
+                self.last = await self._reload(trigger)
+            except Exception as error:
+                log.bug("a reload failed: this is a bug in lb; the old configuration stays in force", error)
+                self.last = self._result("failure", trigger, error=f"internal error: {type(error).__name__}")
             return self.last
 
     async def _reload(self, trigger: str) -> Reload:
@@ -102,41 +95,41 @@ class Reloader:
             log.error("reload refused, the old configuration stays in force", trigger=trigger)
             for problem in error.problems:
                 log.error(f"  {problem}")
-            return self._result(False, trigger, problems=tuple(error.problems))
+            return self._result("failure", trigger, problems=tuple(error.problems))
         if spec == before:
-            log.info("reload: nothing changed", trigger=trigger, generation=self.generation)
-            return self._result(True, trigger)
+            log.note("reload: nothing changed", trigger=trigger, generation=self.generation)
+            return self._result("unchanged", trigger)
         began = time.monotonic()
         try:
             plan = await self._apply(spec)
-        except (BindError, PlanRefused) as error:
+        except (BindError, PlanRefusedError) as error:
             log.error(f"reload refused, the old configuration stays in force: {error}", trigger=trigger)
-            return self._result(False, trigger, error=str(error))
+            return self._result("failure", trigger, error=str(error))
         took = f"{(time.monotonic() - began) * 1000:.0f}ms"
-        log.info("reloaded", trigger=trigger, generation=plan.generation, changes=len(changes), took=took)
+        log.note("reloaded", trigger=trigger, generation=plan.generation, changes=len(changes), took=took)
         for change in changes[:SHOWN_CHANGES]:
-            log.info(f"  {change}")
+            log.note(f"  {change}")
         if len(changes) > SHOWN_CHANGES:
-            log.info(f"  … and {len(changes) - SHOWN_CHANGES} more changes")
+            log.note(f"  … and {len(changes) - SHOWN_CHANGES} more changes")
         warn(reading)
         waiting = self.needs_restart(spec)
         for change in waiting:
             log.warning(change)
-        return self._result(True, trigger, changes=(*changes, *waiting))
+        return self._result("success", trigger, changes=(*changes, *waiting))
 
     async def _apply(self, spec: Spec) -> Plan:
         plan = self.make_plan(spec)
         opened = self.listeners.open_missing(plan.listeners)
         try:
             await self.supervisor.apply(plan)
-        except PlanRefused:
+        except PlanRefusedError:
             self.listeners.forget(opened)
             raise
         for bound in opened:
-            log.info("listening", address=bound.shown)
+            log.note("listening", address=bound.shown)
         self.listeners.forget(self.listeners.unused(plan.listeners))
         self.spec, self.plan = spec, plan
-        self.ledger.sweep(self.cells)
+        self.ledger.sweep(self.supervisor.cells)
         return plan
 
     def needs_restart(self, spec: Spec) -> list[str]:
@@ -158,13 +151,16 @@ class Reloader:
 
     def _result(
         self,
-        ok: bool,
+        outcome: str,
         trigger: str,
+        *,
         changes: tuple[str, ...] = (),
         problems: tuple[Problem, ...] = (),
         error: str = "",
     ) -> Reload:
-        self.counts["failure" if not ok else "success" if changes else "unchanged"] += 1
+        """`outcome`: a key of `counts`."""
+        self.counts[outcome] += 1
+        ok = outcome != "failure"
         return Reload(ok, self.generation, time.time(), trigger, changes, problems, error)
 
 

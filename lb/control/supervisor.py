@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from lb.control.listeners import Listeners
-from lb.control.worker_process import WorkerFailed, WorkerProcess
+from lb.control.worker_process import WorkerFailedError, WorkerProcess
 from lb.plan import Plan
 from lb.telemetry.cells import Cells
 from lb.telemetry.facts import WorkerFacts
 from lb.telemetry.ledger import Ledger
-from lb.worker.channel import ChannelClosed
+from lb.worker.channel import ChannelClosedError
 from lb.worker.journal import Journal
 from lb.worker.messages import Abort, Discard, Drain, ReopenLog, Serve, StopServing
 
@@ -31,7 +31,7 @@ CLOSE_TIMEOUT = 1.0  # seconds between telling a worker to end at once and killi
 log = Journal("lb.control")
 
 
-class PlanRefused(Exception):
+class PlanRefusedError(Exception):
     """A worker could not build the plan; none goes over to it. The text says why."""
 
 
@@ -63,8 +63,8 @@ class Supervisor:
     # ---------------------------------------------------------------------------------- start
 
     async def start(self, plan: Plan) -> None:
-        """Start all workers with `plan`; its addresses must be bound. Raises PlanRefused, or WorkerFailed
-        or OSError where a worker cannot start; then none is left."""
+        """Start all workers with `plan`; its addresses must be bound. Raises PlanRefusedError, or
+        WorkerFailedError or OSError where a worker cannot start; then none is left."""
         self.plan = plan
         try:
             async with self._plans:
@@ -93,7 +93,7 @@ class Supervisor:
             raise
         self._move_listeners(worker, None, plan)
         worker.state = "running"
-        log.info("worker started", worker=worker.number, pid=worker.pid, generation=worker.generation)
+        log.note("worker started", worker=worker.number, pid=worker.pid, generation=worker.generation)
 
     async def _keep(self, number: int) -> None:
         """Replace worker `number` whenever it dies."""
@@ -122,7 +122,7 @@ class Supervisor:
                 async with self._plans:
                     if self.plan is not None:
                         await self._load(replacement, self.plan)
-            except (PlanRefused, WorkerFailed, ChannelClosed, TimeoutError, OSError) as error:
+            except (PlanRefusedError, WorkerFailedError, ChannelClosedError, TimeoutError, OSError) as error:
                 log.error("worker cannot start", worker=number, error=error)
                 if self.running[number] is None:  # not even a process: out of memory or descriptors
                     await asyncio.sleep(FIRST_DELAY)
@@ -130,12 +130,14 @@ class Supervisor:
     # ---------------------------------------------------------------------------------- plans
 
     async def apply(self, plan: Plan) -> None:
-        """Put `plan` in force in all workers, or in none: then PlanRefused. Its addresses must be bound.
+        """Put `plan` in force in all workers, or in none: then PlanRefusedError. Its addresses must be bound.
         A worker that is being replaced just now gets the plan that is in force then."""
         async with self._plans:
             workers = self._in_force()
             if not workers:
-                raise PlanRefused("no worker is running that could build it; see the log for why they ended")
+                raise PlanRefusedError(
+                    "no worker is running that could build it; see the log for why they ended"
+                )
             answers = await asyncio.gather(
                 *(self._prepare(worker, plan) for worker in workers), return_exceptions=True
             )
@@ -152,22 +154,24 @@ class Supervisor:
             answer = await worker.prepare(plan, ANSWER_TIMEOUT)
         except TimeoutError:
             worker.kill()
-            raise PlanRefused(f"worker {worker.number} did not build it within {ANSWER_TIMEOUT:g}s") from None
-        except (ChannelClosed, WorkerFailed):
-            raise PlanRefused(f"worker {worker.number} died while it built it") from None
+            raise PlanRefusedError(
+                f"worker {worker.number} did not build it within {ANSWER_TIMEOUT:g}s"
+            ) from None
+        except (ChannelClosedError, WorkerFailedError):
+            raise PlanRefusedError(f"worker {worker.number} died while it built it") from None
         if answer.error is not None:
-            raise PlanRefused(answer.error)
+            raise PlanRefusedError(answer.error)
 
     async def _publish(self, worker: WorkerProcess, before: Plan | None, plan: Plan) -> None:
         try:
             applied = await worker.commit(plan.generation, ANSWER_TIMEOUT)
             self._move_listeners(worker, before, plan)
-        except (TimeoutError, ChannelClosed, WorkerFailed) as error:
+        except (TimeoutError, ChannelClosedError, WorkerFailedError) as error:
             # The others are over already: this one's successor starts with the new plan.
             log.error("worker did not go over to the new configuration", worker=worker.number, error=error)
             worker.kill()
             return
-        log.info(
+        log.note(
             "worker runs the new configuration",
             worker=worker.number, generation=plan.generation, stall=f"{applied.stall_us / 1000:.1f}ms",
         )  # fmt: skip
@@ -177,6 +181,8 @@ class Supervisor:
     def _move_listeners(self, worker: WorkerProcess, before: Plan | None, plan: Plan) -> None:
         """Stop what is gone, serve what is new. A listener that lost an address stops as a whole and is
         served again on the others: what arrives in between waits in the socket's queue."""
+        if self.stopping:  # the sockets are closed, or about to be
+            return
         old = {listener.name: set(listener.bind) for listener in before.listeners} if before else {}
         new = {listener.name: set(listener.bind) for listener in plan.listeners}
         for name in [name for name, addresses in old.items() if addresses - new.get(name, set())]:
@@ -209,7 +215,7 @@ class Supervisor:
         async def one(worker: WorkerProcess) -> dict[str, Any] | None:
             try:
                 return await worker.describe(DESCRIBE_TIMEOUT)
-            except (TimeoutError, ChannelClosed, WorkerFailed):
+            except (TimeoutError, ChannelClosedError, WorkerFailedError):
                 return None
 
         answers = await asyncio.gather(*(one(worker) for worker in self._in_force()))

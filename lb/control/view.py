@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lb.admin.view import Condition, Question, Reload
 from lb.config import resolved
@@ -83,10 +84,10 @@ class View:
         """A server that the workers see differently is shown with all its states."""
         seen: dict[str, dict[str, set[str]]] = {}
         for described in await self._supervisor.describe():
-            for service, servers in described.get("services", {}).items():
-                states = seen.setdefault(service, {})
-                for address, server in servers.items():
-                    states.setdefault(address, set()).add(server["state"])
+            for name, service in described["services"].items():
+                states = seen.setdefault(name, {})
+                for server in service["servers"]:
+                    states.setdefault(server["address"], set()).add(_state(server))
         return {
             service: {address: "/".join(sorted(states)) for address, states in servers.items()}
             for service, servers in seen.items()
@@ -102,3 +103,9 @@ class View:
         from lb.control.explain import explain
 
         return await asyncio.to_thread(explain, plan, question, self.cells)
+
+
+def _state(server: Mapping[str, Any]) -> str:
+    if server["eligible"]:
+        return "eligible"
+    return "standby" if server["backup"] else "off"

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lb.plan import Plan
-from lb.worker.channel import Channel, ChannelClosed
+from lb.worker.channel import Channel, ChannelClosedError
 from lb.worker.messages import (
     Applied,
     Bye,
@@ -32,7 +32,7 @@ from lb.worker.messages import (
 )
 
 
-class WorkerFailed(Exception):
+class WorkerFailedError(Exception):
     """The worker ended, or cannot be started."""
 
 
@@ -65,7 +65,8 @@ class WorkerProcess:
             environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
             process = await asyncio.create_subprocess_exec(
                 *command,
-                f"--channel={theirs.fileno()}", f"--cells={cells_fd}", f"--worker={number}", f"--workers={count}",
+                f"--channel={theirs.fileno()}", f"--cells={cells_fd}",
+                f"--worker={number}", f"--workers={count}",
                 stdin=asyncio.subprocess.DEVNULL, pass_fds=(theirs.fileno(), cells_fd), env=environment,
             )  # fmt: skip
         except BaseException:
@@ -79,18 +80,18 @@ class WorkerProcess:
 
     def tell(self, message: Message, fd: int = -1) -> None:
         """Send and forget; a worker that is gone is noticed elsewhere."""
-        with contextlib.suppress(ChannelClosed):
+        with contextlib.suppress(ChannelClosedError):
             self._channel.send(message, fd)
 
     async def ready(self, timeout: float) -> None:
-        """Wait until the worker runs. Raises WorkerFailed."""
+        """Wait until the worker runs. Raises WorkerFailedError."""
         try:
             await self._answer(self._expect(Ready), timeout)
         except TimeoutError:
-            raise WorkerFailed(f"worker {self.number} did not start within {timeout:g}s") from None
+            raise WorkerFailedError(f"worker {self.number} did not start within {timeout:g}s") from None
 
     async def prepare(self, plan: Plan, timeout: float) -> Prepared:
-        """Have it build a plan. Raises ChannelClosed, WorkerFailed, TimeoutError."""
+        """Have it build a plan. Raises ChannelClosedError, WorkerFailedError, TimeoutError."""
         expected = self._expect((Prepared, plan.generation))
         for piece in pieces(plan):
             self._channel.send(piece)
@@ -99,14 +100,14 @@ class WorkerProcess:
         return answer
 
     async def commit(self, generation: int, timeout: float) -> Applied:
-        """Have it publish what it built. Raises ChannelClosed, WorkerFailed, TimeoutError."""
+        """Have it publish what it built. Raises ChannelClosedError, WorkerFailedError, TimeoutError."""
         expected = self._expect((Applied, generation))
         self._channel.send(Commit(generation))
         answer: Applied = await self._answer(expected, timeout)
         return answer
 
     async def describe(self, timeout: float) -> dict[str, Any]:
-        """What its data plane says about itself. Raises ChannelClosed, WorkerFailed, TimeoutError."""
+        """What its data plane says about itself. Raises as `prepare` does."""
         self._questions += 1
         expected = self._expect((Described, self._questions))
         self._channel.send(Describe(self._questions))
@@ -118,7 +119,7 @@ class WorkerProcess:
         future = self._asked[key] = self._loop.create_future()
         future.add_done_callback(lambda _: self._asked.pop(key, None))
         if self._gone:
-            future.set_exception(WorkerFailed(self._gone))
+            future.set_exception(WorkerFailedError(self._gone))
         return future
 
     @staticmethod
@@ -150,7 +151,7 @@ class WorkerProcess:
         self._gone = self._gone or f"worker {self.number} is gone: {reason}"
         for future in list(self._asked.values()):
             if not future.done():
-                future.set_exception(WorkerFailed(self._gone))
+                future.set_exception(WorkerFailedError(self._gone))
                 future.exception()  # nobody may be waiting any more: that is no error
         if not self.said_bye:
             self.kill()

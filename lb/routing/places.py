@@ -1,57 +1,22 @@
 """The index below one host: exact paths, prefixes by segment, regular expressions, and the rest.
 
-Lives here: Candidate (one alternative of a route with its rank), Segment (the tree of prefixes) and
-Place (what all candidates of one host, wildcard or of no host share). Must not live here: hosts, and
-how ranks come about (lb.routing.table).
+Lives here: Segment (the tree of prefixes) and Place (what all candidates of one host, wildcard or of no
+host share). Must not live here: hosts, and how ranks come about (lb.routing.table); the choice among
+routes that ask for the same host and path (lb.routing.candidates).
 """
 
 from __future__ import annotations
 
-from bisect import bisect
+from collections.abc import Sequence
 
 import cython
 
 from lb.message import Client, RequestHead
+from lb.routing.candidates import NOTHING, Candidates
 from lb.routing.predicates import Predicate
+from lb.routing.route import EXACT, PREFIX, REGEX
 
 SLASH: cython.int = 47
-
-
-@cython.cclass
-class Candidate:
-    """One alternative of a route. `rank` is unique, 0 the first in precedence; `checks` are the
-    predicates that the index has not answered already."""
-
-    rank: cython.longlong
-    checks: list[Predicate]
-
-    def __init__(self, rank: int, checks: list[Predicate]) -> None:
-        self.rank = rank
-        self.checks = checks
-
-
-def add(candidates: list[Candidate], candidate: Candidate) -> None:
-    """Keep a list of candidates in order of rank."""
-    at = bisect(candidates, candidate.rank, key=lambda c: c.rank)
-    candidates.insert(at, candidate)
-
-
-@cython.ccall
-def first(
-    candidates: list[Candidate], head: RequestHead, client: Client, best: cython.longlong
-) -> cython.longlong:
-    """The rank of the first candidate that holds, or `best` where none before it does."""
-    candidate: Candidate
-    check: Predicate
-    for candidate in candidates:
-        if candidate.rank >= best:
-            break
-        for check in candidate.checks:
-            if not check.holds(head, client):
-                break
-        else:
-            return candidate.rank
-    return best
 
 
 @cython.cclass
@@ -62,13 +27,13 @@ class Segment:
     above: Segment | None
     below: dict[bytes, Segment]
     longest: cython.Py_ssize_t  # of the segments below, in bytes: no longer one is ever cut out
-    candidates: list[Candidate]
+    candidates: Candidates | None
 
     def __init__(self, above: Segment | None) -> None:
         self.above = above
         self.below = {}
         self.longest = 0
-        self.candidates = []
+        self.candidates = None
 
     def grow(self, base: bytes) -> Segment:
         """The segment that stands for a prefix's base (lb.routing.predicates.prefix_base)."""
@@ -113,39 +78,52 @@ class Place:
     """All candidates of one host name, one wildcard, or of no host."""
 
     best: cython.longlong  # the best rank in here
-    exact: dict[bytes, list[Candidate]]
-    prefixes: Segment
-    regexes: list[Candidate]
-    rest: list[Candidate]  # without a predicate on the path
+    exact: dict[bytes, Candidates]
+    prefixes: Segment | None
+    regexes: Candidates | None
+    rest: Candidates | None  # without a predicate on the path
 
     def __init__(self) -> None:
-        self.best = 1 << 62
+        self.best = NOTHING
         self.exact = {}
-        self.prefixes = Segment(None)
-        self.regexes = []
-        self.rest = []
+        self.prefixes = self.regexes = self.rest = None
+
+    def add(self, kind: int, path: bytes, rank: int, checks: Sequence[Predicate]) -> None:
+        """`kind` and `path` as in lb.routing.route.Alternative."""
+        self.best = min(self.best, rank)
+        if kind == EXACT:
+            found = self.exact.setdefault(path, Candidates())
+        elif kind == PREFIX:
+            self.prefixes = self.prefixes or Segment(None)
+            segment = self.prefixes.grow(path)
+            found = segment.candidates = segment.candidates or Candidates()
+        elif kind == REGEX:
+            found = self.regexes = self.regexes or Candidates()
+        else:
+            found = self.rest = self.rest or Candidates()
+        found.add(rank, checks)
 
     @cython.ccall
     def search(self, head: RequestHead, client: Client, best: cython.longlong) -> cython.longlong:
         """The best rank of a candidate that holds, or `best` where none is better. Looks in order of
-        precedence, so that all but priorities end it at the first find."""
+        precedence, so that, priorities aside, the first find ends it."""
         path: bytes = head.path
         here: Segment | None
-        found: object
+        found: Candidates | None
         if self.best >= best:
             return best
         if self.exact:
             found = self.exact.get(path)
             if found is not None:
-                best = first(found, head, client, best)
-        if path.startswith(b"/"):
+                best = found.first(head, client, best)
+        if self.prefixes is not None and path.startswith(b"/"):
             here = self.prefixes.deepest(path)
             while here is not None:
-                if here.candidates:
-                    best = first(here.candidates, head, client, best)
+                if here.candidates is not None:
+                    best = here.candidates.first(head, client, best)
                 here = here.above
-        if self.regexes:
-            best = first(self.regexes, head, client, best)
-        if self.rest:
-            best = first(self.rest, head, client, best)
+        if self.regexes is not None:
+            best = self.regexes.first(head, client, best)
+        if self.rest is not None:
+            best = self.rest.first(head, client, best)
         return best

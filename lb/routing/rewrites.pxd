@@ -3,11 +3,11 @@ from lb.routing.predicates cimport under
 
 cdef class Rewrite:
     cdef public bint changes_target
-    cdef public int host
-    cdef public bytes literal
     cdef bytes _strip
     cdef bytes _add
     cdef object _regex
     cdef str _to
+    cdef int _host
+    cdef bytes _literal
     cpdef bytes target(self, bytes path, object query)
     cpdef bytes authority(self, bytes sent, bytes server)

@@ -15,24 +15,24 @@ from lb.routing.octets import quoted, single_slash, without_dots
 from lb.routing.predicates import compiled_regex, prefix_base, under
 
 # What `host` of a rewrite says
-PRESERVE: cython.int = 0
-SERVER: cython.int = 1
-LITERAL: cython.int = 2
+_PRESERVE: cython.int = 0
+_SERVER: cython.int = 1
+_LITERAL: cython.int = 2
 
 _HOST: re.Pattern[str] = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._~-]+)(:[0-9]{1,5})?")
 
 
 @cython.cclass
 class Rewrite:
-    """`changes_target` says whether `target` does anything, `host` is PRESERVE, SERVER or LITERAL."""
+    """`changes_target` says whether `target` does anything."""
 
     changes_target: cython.bint
-    host: cython.int
-    literal: bytes
     _strip: bytes
     _add: bytes
     _regex: re.Pattern[str] | None
     _to: str
+    _host: cython.int
+    _literal: bytes
 
     def __init__(self, plan: RewritePlan) -> None:
         """ValueError for a prefix, a regular expression, a replacement or a host that is not valid."""
@@ -47,9 +47,9 @@ class Rewrite:
             except (re.error, IndexError) as problem:
                 raise ValueError(f"the replacement {plan.to!r} is not valid: {problem}") from None
         self.changes_target = bool(self._strip or self._add or self._regex is not None)
-        self.host = {"preserve": PRESERVE, "server": SERVER}.get(plan.host, LITERAL)
-        self.literal = plan.host.encode() if self.host == LITERAL else b""
-        if self.host == LITERAL and _HOST.fullmatch(plan.host) is None:
+        self._host = {"preserve": _PRESERVE, "server": _SERVER}.get(plan.host, _LITERAL)
+        self._literal = plan.host.encode() if self._host == _LITERAL else b""
+        if self._host == _LITERAL and _HOST.fullmatch(plan.host) is None:
             raise ValueError(
                 f"{plan.host!r} is not a host: preserve, server, or a name with an optional port"
             )
@@ -83,6 +83,6 @@ class Rewrite:
     @cython.ccall
     def authority(self, sent: bytes, server: bytes) -> bytes:
         """The Host for the server: `sent` is the client's, `server` the server's own."""
-        if self.host == PRESERVE:
+        if self._host == _PRESERVE:
             return sent
-        return server if self.host == SERVER else self.literal
+        return server if self._host == _SERVER else self._literal

@@ -1,6 +1,6 @@
 from lb.message cimport Client, RequestHead
-from lb.routing.places cimport Candidate, Place
-from lb.routing.predicates cimport Predicate
+from lb.routing.places cimport Place
+from lb.routing.predicates cimport OnPathRegex
 from lb.routing.route cimport Route
 
 cdef class Table:

@@ -12,11 +12,12 @@ import cython
 
 from lb.message import Client, RequestHead
 from lb.plan import RoutePlan
-from lb.routing.places import Candidate, Place, add
-from lb.routing.predicates import Predicate
-from lb.routing.route import EXACT, PREFIX, REGEX, Alternative, Route
+from lb.routing.candidates import NOTHING
+from lb.routing.places import Place
+from lb.routing.predicates import OnPathRegex
+from lb.routing.route import Alternative, Route
 
-NOTHING: cython.longlong = 1 << 62  # a rank behind all others
+_NOTHING: cython.longlong = NOTHING
 SLICE = 100  # units of work between two yields; a unit is a few tens of µs
 REGEX_WORK = 20  # units to compile one regular expression
 
@@ -41,7 +42,7 @@ class Table:
     @cython.ccall
     def match(self, head: RequestHead, client: Client) -> cython.Py_ssize_t:
         """The index of the route that wins, in the order of the file; -1 where none matches."""
-        best: cython.longlong = NOTHING
+        best: cython.longlong = _NOTHING
         host: bytes = head.host
         place: Place | None = self.hosts.get(host)
         at: cython.Py_ssize_t
@@ -59,7 +60,7 @@ class Table:
                         best = place.search(head, client, best)
                 at += 1
         best = self.anywhere.search(head, client, best)
-        return -1 if best == NOTHING else best % len(self.routes)
+        return -1 if best == _NOTHING else best % len(self.routes)
 
     def place(self, host: str) -> Place:
         """Where the candidates of a host of a plan belong; made when missing."""
@@ -72,20 +73,9 @@ class Table:
         return self.hosts.setdefault(host.encode(), Place())
 
     def insert(self, route: Route, alternative: Alternative, rank: int) -> None:
-        place = self.place(alternative.host)
-        place.best = min(place.best, rank)
-        checks: list[Predicate] = route.others
-        if alternative.kind == REGEX:
-            checks = route.predicates[1 if route.plan.match.host else 0 :]
-        candidate = Candidate(rank, checks)
-        if alternative.kind == EXACT:
-            add(place.exact.setdefault(alternative.path, []), candidate)
-        elif alternative.kind == PREFIX:
-            add(place.prefixes.grow(alternative.path).candidates, candidate)
-        elif alternative.kind == REGEX:
-            add(place.regexes, candidate)
-        else:
-            add(place.rest, candidate)
+        # The index answers for host and path, but for a regular expression, which is asked like the others.
+        asked = [p for p in route.predicates if isinstance(p, OnPathRegex)] + route.others
+        self.place(alternative.host).add(alternative.kind, alternative.path, rank, asked)
 
 
 def build_table(routes: Sequence[RoutePlan]) -> Table:

@@ -4,7 +4,7 @@ from lb.routing.predicates cimport Predicate
 
 cdef class OnValue(Predicate):
     cdef bytes key
-    cdef frozenset[bytes] exact
+    cdef readonly frozenset[bytes] exact
     cdef object regex
     cdef int presence
     cpdef object value(self, RequestHead head)

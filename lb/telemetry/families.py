@@ -24,220 +24,164 @@ class Family(NamedTuple):
     at: int = 0
 
 
+def _counter(name: str, labels: tuple[str, ...], text: str, at: int = 0) -> Family:
+    return Family(name, "counter", labels, text, at)
+
+
+def _gauge(name: str, labels: tuple[str, ...], text: str, at: int = 0) -> Family:
+    return Family(name, "gauge", labels, text, at)
+
+
+def _histogram(name: str, labels: tuple[str, ...], text: str, at: int) -> Family:
+    return Family(name, "histogram", labels, text, at)
+
+
+_BY_ROUTE = ("route", "service")
+_BY_SERVER = ("service", "server")
+_BY_LISTENER = ("listener",)
+_BY_WORKER = ("worker",)
+
 ROUTE: tuple[Family, ...] = (
-    Family(
+    _counter(
         "lb_requests",
-        "counter",
         ("route", "service", "code"),
         "Responses sent to clients, by status class.",
         layout.ROUTE_CLASS,
     ),
-    Family(
-        "lb_requests_in_flight",
-        "gauge",
-        ("route", "service"),
-        "Exchanges and tunnels under way.",
-        layout.ROUTE_IN_FLIGHT,
-    ),
-    Family(
-        "lb_request_bytes",
-        "counter",
-        ("route", "service"),
-        "Bytes of request bodies from clients.",
-        layout.ROUTE_BYTES_IN,
-    ),
-    Family(
-        "lb_response_bytes",
-        "counter",
-        ("route", "service"),
-        "Bytes of response bodies to clients.",
-        layout.ROUTE_BYTES_OUT,
-    ),
-    Family(
-        "lb_route_retries", "counter", ("route", "service"), "Attempts after the first.", layout.ROUTE_RETRIES
-    ),
-    Family(
+    _gauge("lb_requests_in_flight", _BY_ROUTE, "Exchanges and tunnels under way.", layout.ROUTE_IN_FLIGHT),
+    _counter("lb_request_bytes", _BY_ROUTE, "Bytes of request bodies from clients.", layout.ROUTE_BYTES_IN),
+    _counter("lb_response_bytes", _BY_ROUTE, "Bytes of response bodies to clients.", layout.ROUTE_BYTES_OUT),
+    _counter("lb_route_retries", _BY_ROUTE, "Attempts after the first.", layout.ROUTE_RETRIES),
+    _histogram(
         "lb_request_duration_seconds",
-        "histogram",
-        ("route", "service"),
+        _BY_ROUTE,
         "Time from the complete request head to the end of the exchange.",
         layout.ROUTE_DURATION,
     ),
 )
 
 SERVER: tuple[Family, ...] = (
-    Family(
+    _counter(
         "lb_server_requests",
-        "counter",
         ("service", "server", "code"),
         "Responses of a server, by status class.",
         layout.SERVER_CLASS,
     ),
-    Family(
-        "lb_server_requests_in_flight",
-        "gauge",
-        ("service", "server"),
-        "Attempts under way on a server.",
-        layout.SERVER_IN_FLIGHT,
+    _gauge(
+        "lb_server_requests_in_flight", _BY_SERVER, "Attempts under way on a server.", layout.SERVER_IN_FLIGHT
     ),
-    Family(
+    _counter(
         "lb_server_received_bytes",
-        "counter",
-        ("service", "server"),
+        _BY_SERVER,
         "Bytes of response bodies from a server.",
         layout.SERVER_BYTES_IN,
     ),
-    Family(
-        "lb_server_sent_bytes",
-        "counter",
-        ("service", "server"),
-        "Bytes of request bodies to a server.",
-        layout.SERVER_BYTES_OUT,
+    _counter(
+        "lb_server_sent_bytes", _BY_SERVER, "Bytes of request bodies to a server.", layout.SERVER_BYTES_OUT
     ),
-    Family(
+    _counter(
         "lb_server_failures",
-        "counter",
-        ("service", "server"),
+        _BY_SERVER,
         "Attempts that failed on the server's side (connect, reset, time-out, bad response).",
         layout.SERVER_FAILURES,
     ),
-    Family(
+    _counter(
         "lb_server_connect_failures",
-        "counter",
-        ("service", "server"),
+        _BY_SERVER,
         "Connections to a server that could not be opened.",
         layout.SERVER_CONNECT_FAILURES,
     ),
-    Family(
+    _counter(
         "lb_server_connections_opened",
-        "counter",
-        ("service", "server"),
+        _BY_SERVER,
         "Connections opened to a server.",
         layout.SERVER_CONNECTIONS,
     ),
-    Family(
+    _counter(
         "lb_server_connections_reused",
-        "counter",
-        ("service", "server"),
+        _BY_SERVER,
         "Attempts on a connection that had served before.",
         layout.SERVER_REUSED,
     ),
-    Family(
+    _gauge(
         "lb_server_connections",
-        "gauge",
         ("service", "server", "state"),
         "Connections to a server by state; queued: exchanges that wait for one.",
         layout.SERVER_IDLE,
     ),
-    Family(
+    _histogram(
         "lb_server_response_seconds",
-        "histogram",
-        ("service", "server"),
+        _BY_SERVER,
         "Time to the first byte of a server's response.",
         layout.SERVER_DURATION,
     ),
 )
 
 LISTENER: tuple[Family, ...] = (
-    Family(
-        "lb_listener_connections",
-        "gauge",
-        ("listener",),
-        "Open client connections.",
-        layout.LISTENER_CONNECTIONS,
-    ),
-    Family(
+    _gauge("lb_listener_connections", _BY_LISTENER, "Open client connections.", layout.LISTENER_CONNECTIONS),
+    _gauge(
         "lb_listener_tunnels",
-        "gauge",
-        ("listener",),
+        _BY_LISTENER,
         "Open tunnels (WebSocket and other upgrades).",
         layout.LISTENER_TUNNELS,
     ),
-    Family(
-        "lb_listener_accepted",
-        "counter",
-        ("listener",),
-        "Client connections accepted.",
-        layout.LISTENER_ACCEPTED,
-    ),
-    Family(
+    _counter("lb_listener_accepted", _BY_LISTENER, "Client connections accepted.", layout.LISTENER_ACCEPTED),
+    _counter(
         "lb_listener_rejected",
-        "counter",
-        ("listener",),
+        _BY_LISTENER,
         "Client connections refused because of max_connections.",
         layout.LISTENER_REJECTED,
     ),
-    Family(
+    _counter(
         "lb_listener_requests",
-        "counter",
-        ("listener",),
+        _BY_LISTENER,
         "Requests received, those that no route matched too.",
         layout.LISTENER_REQUESTS,
     ),
-    Family(
-        "lb_listener_received_bytes",
-        "counter",
-        ("listener",),
-        "Bytes received from clients.",
-        layout.LISTENER_BYTES_IN,
+    _counter(
+        "lb_listener_received_bytes", _BY_LISTENER, "Bytes received from clients.", layout.LISTENER_BYTES_IN
     ),
-    Family(
-        "lb_listener_sent_bytes",
-        "counter",
-        ("listener",),
-        "Bytes sent to clients.",
-        layout.LISTENER_BYTES_OUT,
-    ),
+    _counter("lb_listener_sent_bytes", _BY_LISTENER, "Bytes sent to clients.", layout.LISTENER_BYTES_OUT),
 )
 
 # Cells of a worker's own block; what is in microseconds is shown in seconds.
 WORKER: tuple[Family, ...] = (
-    Family(
+    _gauge(
         "lb_worker_generation",
-        "gauge",
-        ("worker",),
+        _BY_WORKER,
         "Generation of the configuration that a worker runs; 0: none.",
         layout.WORKER_GENERATION,
     ),
-    Family(
-        "lb_worker_snapshots",
-        "counter",
-        ("worker",),
-        "Snapshots that a worker has put in force.",
-        layout.WORKER_RELOADS,
+    _counter(
+        "lb_worker_snapshots", _BY_WORKER, "Snapshots that a worker has put in force.", layout.WORKER_RELOADS
     ),
-    Family(
+    _gauge(
         "lb_snapshot_build_seconds",
-        "gauge",
-        ("worker",),
+        _BY_WORKER,
         "Time that the last snapshot took to build.",
         layout.WORKER_BUILD_US,
     ),
-    Family(
+    _gauge(
         "lb_snapshot_build_stall_seconds",
-        "gauge",
-        ("worker",),
+        _BY_WORKER,
         "Longest time that the last build kept the loop from serving.",
         layout.WORKER_STALL_US,
     ),
-    Family(
+    _gauge(
         "lb_worker_loop_lag_seconds",
-        "gauge",
-        ("worker",),
+        _BY_WORKER,
         "How late the last tick of a worker's loop was.",
         layout.WORKER_LAG_US,
     ),
-    Family(
+    _gauge(
         "lb_worker_loop_lag_max_seconds",
-        "gauge",
-        ("worker",),
+        _BY_WORKER,
         "The latest that a tick of a worker's loop has been.",
         layout.WORKER_LAG_MAX_US,
     ),
-    Family(
+    _counter(
         "lb_access_log_dropped",
-        "counter",
-        ("worker",),
+        _BY_WORKER,
         "Access-log lines lost because the log could not take them.",
         layout.WORKER_LOG_DROPPED,
     ),
@@ -246,37 +190,27 @@ IN_MICROSECONDS = frozenset(
     (layout.WORKER_BUILD_US, layout.WORKER_STALL_US, layout.WORKER_LAG_US, layout.WORKER_LAG_MAX_US)
 )
 
-OUTCOMES = Family(
+OUTCOMES = _counter(
     "lb_outcomes",
-    "counter",
     ("outcome", "side", "flag"),
-    "Exchanges by how they ended; flag as in the access log.",
+    "Exchanges by how they ended; flag: as in the log.",
     layout.WORKER_OUTCOMES,
 )
 
 # Facts of the processes, not in cells.
-BUILD = Family("lb_build_info", "gauge", ("version", "python"), "Always 1; which version this is.")
-WORKERS = Family("lb_workers", "gauge", ("state",), "Worker processes by state.")
-RESTARTS = Family("lb_worker_restarts", "counter", ("worker",), "How often a dead worker was replaced.")
-WORKER_RSS = Family(
-    "lb_worker_resident_memory_bytes", "gauge", ("worker",), "Resident memory of a worker process."
+BUILD = _gauge("lb_build_info", ("version", "python"), "Always 1; which version this is.")
+WORKERS = _gauge("lb_workers", ("state",), "Worker processes by state.")
+RESTARTS = _counter("lb_worker_restarts", _BY_WORKER, "How often a dead worker was replaced.")
+WORKER_RSS = _gauge("lb_worker_resident_memory_bytes", _BY_WORKER, "Resident memory of a worker process.")
+WORKER_CPU = _counter(
+    "lb_worker_cpu_seconds", _BY_WORKER, "CPU time of the present worker process, user and system."
 )
-WORKER_CPU = Family(
-    "lb_worker_cpu_seconds",
-    "counter",
-    ("worker",),
-    "CPU time of the present worker process, user and system.",
-)
-WORKER_FDS = Family("lb_worker_open_fds", "gauge", ("worker",), "Open file descriptors of a worker process.")
-GENERATION = Family("lb_config_generation", "gauge", (), "Generation of the configuration in force.")
-RELOADS = Family(
-    "lb_config_reloads", "counter", ("result",), "Reloads by result: success, unchanged, failure."
-)
-RELOAD_OK = Family(
-    "lb_config_last_reload_successful", "gauge", (), "1 where the last load or reload is in force."
-)
-RELOAD_AT = Family(
-    "lb_config_last_reload_timestamp_seconds", "gauge", (), "When the last load or reload ended, unix time."
+WORKER_FDS = _gauge("lb_worker_open_fds", _BY_WORKER, "Open file descriptors of a worker process.")
+GENERATION = _gauge("lb_config_generation", (), "Generation of the configuration in force.")
+RELOADS = _counter("lb_config_reloads", ("result",), "Reloads by result: success, unchanged, failure.")
+RELOAD_OK = _gauge("lb_config_last_reload_successful", (), "1 where the last load or reload is in force.")
+RELOAD_AT = _gauge(
+    "lb_config_last_reload_timestamp_seconds", (), "When the last load or reload ended, unix time."
 )
 
 FACTS = (

@@ -39,7 +39,7 @@ class LogWriter:
         self._size = 0
         self._refused = False  # the last write failed or was short: wait for the next tick
         self._torn = False  # the first pending bytes are the rest of a line that was written in part
-        self._complained = False
+        self._complained: set[str] = set()  # what is failing and was said
         self._file = path not in _STANDARD
         self._use(self._open())
 
@@ -77,7 +77,7 @@ class LogWriter:
                     self._refused = True
                     break
             else:
-                self._complained = False
+                self._complained.discard("write")
         except OSError as error:
             self._refused = True
             self._complain("write", error)
@@ -99,6 +99,7 @@ class LogWriter:
         except OSError as error:
             self._complain("open", error)
             return
+        self._complained.discard("open")
         os.close(self._fd)
         self._use(fd)
         if self._torn and self._lines:  # the rest of a line means nothing in another file
@@ -168,8 +169,8 @@ class LogWriter:
             return 0
 
     def _complain(self, what: str, error: OSError) -> None:
-        if not self._complained:
-            self._complained = True
+        if what not in self._complained:
+            self._complained.add(what)
             _log.error(
                 "access log: cannot %s %s: %s. Lines are kept up to %d KiB, then dropped and counted in "
                 "lb_access_log_dropped_total; traffic goes on",

@@ -30,7 +30,7 @@ HEADER = 4
 CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # not on every platform
 
 
-class ChannelClosed(ConnectionError):
+class ChannelClosedError(ConnectionError):
     """The other end is gone, or the channel was closed."""
 
 
@@ -66,9 +66,9 @@ class Channel:
     # ----------------------------------------------------------------------------------- writing
 
     def send(self, message: Message, fd: int = -1) -> None:
-        """Queue a message, with a copy of descriptor `fd`. Raises ChannelClosed."""
+        """Queue a message, with a copy of descriptor `fd`. Raises ChannelClosedError."""
         if self.closed:
-            raise ChannelClosed("the channel is closed")
+            raise ChannelClosedError("the channel is closed")
         body = self._encoder.encode(message)
         if len(body) > MAX_FRAME:
             raise ValueError(
@@ -79,18 +79,18 @@ class Channel:
         self._queued += len(frame)
         if self._queued > MAX_QUEUED:
             self._fail(f"the other end does not read: {self._queued} bytes wait to be written")
-            raise ChannelClosed("the other end does not read")
+            raise ChannelClosedError("the other end does not read")
         if not self._writing:
             self._writable()
 
     async def drained(self) -> None:
-        """Wait until little is waiting to be written. Raises ChannelClosed."""
+        """Wait until little is waiting to be written. Raises ChannelClosedError."""
         while self._queued > HIGH_WATER:
             waiting: asyncio.Future[None] = self.loop.create_future()
             self._waiting.append(waiting)
             await waiting
         if self.closed:
-            raise ChannelClosed("the channel is closed")
+            raise ChannelClosedError("the channel is closed")
 
     def _writable(self) -> None:
         while self._queue:
@@ -154,30 +154,34 @@ class Channel:
             self._frames()
 
     def _frames(self) -> None:
-        received = self._received
         at = 0
-        while not self.closed and len(received) - at >= HEADER:
-            size = int.from_bytes(received[at : at + HEADER], "big")
-            if size > MAX_FRAME:
-                self._fail(f"a frame of {size} bytes was announced, at most {MAX_FRAME} are allowed")
-                return
-            if len(received) - at - HEADER < size:
-                break
-            body = bytes(received[at + HEADER : at + HEADER + size])
-            at += HEADER + size
-            try:
-                message = self._decoder.decode(body)
-            except msgspec.MsgspecError as error:
-                self._fail(f"a message cannot be read: {error}")
-                return
-            fd = -1
-            if isinstance(message, Serve):
-                if not self._fds:
-                    self._fail("a Serve message came without its socket")
+        try:
+            while not self.closed and len(self._received) - at >= HEADER:
+                size = int.from_bytes(self._received[at : at + HEADER], "big")
+                if size > MAX_FRAME:
+                    self._fail(f"a frame of {size} bytes was announced, at most {MAX_FRAME} are allowed")
                     return
-                fd = self._fds.popleft()
-            self._on_message(message, fd)
-        del received[:at]
+                start = at + HEADER
+                if len(self._received) < start + size:
+                    return
+                at = start + size
+                self._frame(bytes(self._received[start:at]))
+        finally:  # a message whose receiver raised is not read a second time
+            del self._received[:at]
+
+    def _frame(self, body: bytes) -> None:
+        try:
+            message = self._decoder.decode(body)
+        except msgspec.MsgspecError as error:
+            self._fail(f"a message cannot be read: {error}")
+            return
+        fd = -1
+        if isinstance(message, Serve):
+            if not self._fds:
+                self._fail("a Serve message came without its socket")
+                return
+            fd = self._fds.popleft()
+        self._on_message(message, fd)
 
     # ----------------------------------------------------------------------------------- closing
 

@@ -1,7 +1,7 @@
 """lb's own log: one line an event, on stderr, written for an operator at three in the morning.
 
 Lives here: the format, shared by control and workers. Must not live here: the access log
-(lb.worker.logfile), or any line per request.
+(lb.telemetry.logwriter), or any line per request.
 
     2026-01-31T03:12:45.123Z warning worker ended, starting another worker=1 pid=4711 status=-9
 """
@@ -43,7 +43,7 @@ class Journal:
     def __init__(self, name: str) -> None:
         self._log = logging.getLogger(name)
 
-    def info(self, message: str, **fields: object) -> None:
+    def note(self, message: str, **fields: object) -> None:
         self._log.info("%s", line(message, fields))
 
     def warning(self, message: str, **fields: object) -> None:

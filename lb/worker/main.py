@@ -33,7 +33,8 @@ GC_THRESHOLDS = (20_000, 20, 50)
 def data_plane(loop: asyncio.AbstractEventLoop, cells: Cells, worker: int, log: Log) -> Plane:
     from lb.proxy.plane import DataPlane
 
-    return DataPlane(loop, cells, worker, log)
+    plane: Plane = DataPlane(loop, cells, worker, log)
+    return plane
 
 
 def main(argv: Sequence[str] | None = None, plane_factory: PlaneFactory = data_plane) -> None:

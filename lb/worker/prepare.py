@@ -12,8 +12,8 @@ from time import perf_counter  # uvloop's clock counts whole milliseconds
 from typing import TYPE_CHECKING, Any
 
 from lb.plan import Plan
+from lb.telemetry.logwriter import LogWriter
 from lb.worker.journal import Journal
-from lb.worker.logfile import LogFile
 from lb.worker.messages import Prepared
 
 if TYPE_CHECKING:
@@ -27,23 +27,27 @@ class Preparation:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
         plane: Plane,
         plan: Plan,
-        current: LogFile | None,
+        *,
+        current: LogWriter | None,
+        dropped: Callable[[int], None],
         finished: Callable[[Prepared], None],
     ) -> None:
-        """`current`: the open access log, kept where the plan has the same path."""
+        """`current`: the open access log, kept where the plan has the same path. `dropped` counts lines
+        that a new one loses."""
+        loop = asyncio.get_running_loop()
         self.loop = loop
         self.plan = plan
         self.current = current
-        self.file: LogFile | None = None
+        self.file: LogWriter | None = None
         self.snapshot: Any = None
         self.done = False
         self.dropped = False
         self.began = perf_counter()
         self.build_us = 0
         self.stall_us = 0  # the longest slice
+        self._dropped_lines = dropped
         self._finished = finished
         self._slices: Generator[None, None, Any] = plane.build(plan)
         loop.call_soon(self._slice)
@@ -82,7 +86,7 @@ class Preparation:
             self.file = self.current
             return None
         try:
-            self.file = LogFile(wanted.path)
+            self.file = LogWriter(wanted.path, self._dropped_lines)
         except OSError as error:
             return (
                 f"access_log.path: cannot open {wanted.path}: {error.strerror or error}; "

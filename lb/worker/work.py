@@ -18,9 +18,9 @@ from typing import Any, Protocol
 from lb.plan import Plan
 from lb.telemetry import layout
 from lb.telemetry.cells import Cells
-from lb.worker.channel import Channel, ChannelClosed
+from lb.telemetry.logwriter import LogWriter
+from lb.worker.channel import Channel, ChannelClosedError
 from lb.worker.journal import Journal
-from lb.worker.logfile import LogFile
 from lb.worker.messages import (
     Abort,
     Applied,
@@ -47,7 +47,6 @@ from lb.worker.prepare import Preparation
 
 TICK = 0.1  # seconds between flushes of the access log and measurements of the loop's lag
 DRAIN_TICK = 0.02  # the same while a drain waits for its end
-MOVED_EVERY = 10  # ticks between looks whether the access log was renamed
 CLOSE_GRACE = 2.0  # seconds that connections without an exchange get to flush and close
 
 Log = Callable[[bytes], None]
@@ -86,7 +85,7 @@ class Worker:
         self.plane = plane_factory(loop, cells, number, self._write_log)
         self.generation = 0
         self.grace = 30.0  # seconds; the plan's shutdown_grace
-        self.file: LogFile | None = None
+        self.file: LogWriter | None = None
         self.preparation: Preparation | None = None
         self.assembly: PlanAssembly | None = None
         self.draining = False
@@ -94,7 +93,6 @@ class Worker:
         self.drain_end = 0.0  # loop time; only counts where no control watches over the drain
         self.close_end = 0.0
         self.ended: asyncio.Future[None] = loop.create_future()
-        self.ticks = 0
         self.due = 0.0  # when the next tick should be, by perf_counter
         self.channel = Channel(loop, sock, ToWorker, self._received, self._control_gone)
 
@@ -111,7 +109,7 @@ class Worker:
     # ------------------------------------------------------------------------------- messages
 
     def _tell(self, message: Message) -> None:
-        with contextlib.suppress(ChannelClosed):
+        with contextlib.suppress(ChannelClosedError):
             self.channel.send(message)
 
     def _received(self, message: Any, fd: int) -> None:
@@ -145,7 +143,7 @@ class Worker:
             self._drain()
             return
         log.error(
-            "control is gone; going on with the last configuration. SIGTERM to this process drains and ends it",
+            "control is gone; going on with the last configuration. SIGTERM drains and ends this process",
             generation=self.generation,
             reason=reason,
         )
@@ -159,7 +157,9 @@ class Worker:
             return
         plan, self.assembly = self.assembly.plan(), None
         self._discard()
-        self.preparation = Preparation(self.loop, self.plane, plan, self.file, self._prepared)
+        self.preparation = Preparation(
+            self.plane, plan, current=self.file, dropped=self._dropped, finished=self._prepared
+        )
 
     def _prepared(self, answer: Prepared) -> None:
         if answer.error is not None:
@@ -187,10 +187,9 @@ class Worker:
         self.grace = prepared.plan.shutdown_grace
         build_us, stall_us = prepared.build_us, prepared.stall_us
         del prepared
-        # What the Snapshot is made of lives long: out of the collector's sight, after the last one's
-        # cycles, if there are any, were collected.
-        gc.unfreeze()
-        gc.collect()
+        # What the Snapshot is made of lives long: out of the collector's sight, where 5,000 routes would
+        # cost it a tenth of a second. It need not see them: a replaced Snapshot has no cycles, and is
+        # freed when its last exchange ends.
         gc.freeze()
         stall_us = max(stall_us, round((perf_counter() - began) * 1e6))
         self.cells.put(layout.WORKER_GENERATION, generation)
@@ -244,14 +243,8 @@ class Worker:
         self.cells.put(layout.WORKER_LAG_US, lag)
         if lag > self.cells.get(layout.WORKER_LAG_MAX_US):
             self.cells.put(layout.WORKER_LAG_MAX_US, lag)
-        self.ticks += 1
         if self.file is not None:
-            if self.ticks % MOVED_EVERY == 0:
-                self._reopen(self.file.reopen_if_moved)
-            self.file.flush()
-            if self.file.dropped:
-                self.cells.add(layout.WORKER_LOG_DROPPED, self.file.dropped)
-                self.file.dropped = 0
+            self.file.tick()
         if self.draining:
             self._watch_drain(self.loop.time())
         if not self.ended.done():
@@ -265,17 +258,10 @@ class Worker:
         if self.file is not None:
             self.file.write(lines)
 
+    def _dropped(self, lines: int) -> None:
+        self.cells.add(layout.WORKER_LOG_DROPPED, lines)
+
     def reopen_log(self) -> None:
         """SIGUSR1, or control's word: the access log was rotated."""
         if self.file is not None:
-            self._reopen(self.file.reopen)
-
-    def _reopen(self, reopen: Callable[[], None]) -> None:
-        try:
-            reopen()
-        except OSError as error:
-            log.error(
-                "the access log cannot be reopened; still writing to the old file. Check the folder and its rights",
-                path=self.file.path if self.file else "",
-                error=error.strerror or error,
-            )
+            self.file.reopen()

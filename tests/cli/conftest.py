@@ -28,7 +28,8 @@ class Process:
     def __init__(self, *command, cwd=ROOT, env=None):
         self.lines = []
         self.process = subprocess.Popen(
-            command, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            command, cwd=cwd, text=True, start_new_session=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
         )  # fmt: skip
         self.output = []
@@ -100,7 +101,7 @@ class Lb(Process):
     def __init__(self, path):
         super().__init__(*PYTHON, "run", str(path))
         self.path = path
-        self.until(" ready ")
+        self.until(" ready ", 30)
         self.port = int(re.search(r"listener=web address=127\.0\.0\.1:(\d+)", self.until("listener=web"))[1])
         self.admin = int(re.search(r"address=127\.0\.0\.1:(\d+)", self.until("admin API"))[1])
 
@@ -119,9 +120,11 @@ class Lb(Process):
     def ask_admin(self, path, method="GET", body=None):
         """Status and parsed JSON (or text) of the admin API."""
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.admin}{path}", method=method,
-            data=None if body is None else json.dumps(body).encode(), headers={"Content-Type": "application/json"},
-        )  # fmt: skip
+            f"http://127.0.0.1:{self.admin}{path}",
+            None if body is None else json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+            method=method,
+        )
         try:
             with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
                 request, timeout=10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import lb
+from lb.config import lint, load
 
 ROOT = Path(__file__).resolve().parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -97,6 +99,10 @@ def test_every_example_is_mentioned():
     assert [path.name for path in examples if path.name not in pages] == []
 
 
+def test_the_configuration_in_the_image_is_good():
+    assert lint(load(ROOT / "docker" / "lb.yaml")) == []
+
+
 def test_changelog_has_a_place_for_the_next_release_and_the_present_version():
     text = (ROOT / "CHANGELOG.md").read_text()
     headings = re.findall(r"^## \[(.+?)\]", text, re.MULTILINE)
@@ -112,6 +118,30 @@ def test_version_and_licence_have_one_source():
     assert re.fullmatch(r"\d+\.\d+\.\d+", lb.__version__)
     assert PYPROJECT["project"]["license"] == "Apache-2.0"
     assert "Apache License" in (ROOT / "LICENSE").read_text()
+
+
+def third_party(folder):
+    found = set()
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                found.add(node.module.partition(".")[0])
+    return found - set(sys.stdlib_module_names) - {"lb", "tests"}
+
+
+def declared(*groups):
+    names = {re.match(r"[\w.-]+", line)[0].lower().replace("-", "_") for group in groups for line in group}
+    # what goes by another name than its distribution, and what pydantic consists of
+    return names | {"yaml", "pydantic_core"}
+
+
+def test_what_is_imported_is_declared():
+    project = PYPROJECT["project"]
+    run, dev = project["dependencies"], project["optional-dependencies"]["dev"]
+    assert third_party("lb") <= declared(run)
+    assert third_party("tests") <= declared(run, dev)
 
 
 def test_the_script_and_the_typing_marker_are_there():

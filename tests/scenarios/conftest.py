@@ -8,10 +8,11 @@ import pytest
 
 from .harness import Scenario
 
+# A route without a path predicate: only such a route gets `OPTIONS *` (docs/routing.md).
 PLAIN = """
 listeners: [{name: web, bind: "$web"}]
 services: {app: ["$a"]}
-routes: {"/": app}
+routes: [{name: all, service: app}]
 """
 
 

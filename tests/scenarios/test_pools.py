@@ -9,6 +9,9 @@ import pytest
 from .harness import Client, Exchange, Origin, Scenario, answer, eventually
 
 
+QUEUED = r"lb_server_connections\{.*queued"
+
+
 def service(**connections: object) -> str:
     inside = ", ".join(f"{k}: {v}" for k, v in connections.items())
     return f"""
@@ -165,7 +168,7 @@ def test_requests_queue_when_all_connections_are_busy() -> None:
         waiting = [s.client() for _ in range(3)]
         for n, c in enumerate(waiting):
             c.send_request("GET", f"/waits-{n}")
-            eventually(lambda n=n: s.lb.metric(r"lb_.*queued?.*") == n + 1, because="not seen in the queue")
+            eventually(lambda n=n: s.lb.metric(QUEUED) == n + 1, because="not seen in the queue")
         assert s.a.nothing_came()
         for n in range(3):  # first come, first served
             done(exchanges.pop(0))
@@ -196,7 +199,7 @@ def test_a_full_queue_answers_at_once() -> None:
         (c,), (x,) = open_together(s, 1)
         second = s.client()
         second.send_request("GET", "/second")
-        eventually(lambda: s.lb.metric(r"lb_.*queued?.*") == 1)
+        eventually(lambda: s.lb.metric(QUEUED) == 1)
         assert s.get("/third").status == 503
         assert s.log_entry("/third")["flag"] == "LQ"
         done(x)
@@ -211,9 +214,9 @@ def test_a_client_that_leaves_the_queue_is_forgotten() -> None:
         (c,), (x,) = open_together(s, 1)
         gone = s.client()
         gone.send_request("GET", "/gone")
-        eventually(lambda: s.lb.metric(r"lb_.*queued?.*") == 1)
+        eventually(lambda: s.lb.metric(QUEUED) == 1)
         gone.close()
-        eventually(lambda: s.lb.metric(r"lb_.*queued?.*") == 0)
+        eventually(lambda: s.lb.metric(QUEUED) == 0)
         later = s.client()
         later.send_request("GET", "/later")
         done(x)

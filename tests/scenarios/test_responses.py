@@ -199,11 +199,15 @@ def test_many_small_chunks_come_whole(front: Scenario) -> None:
     assert front.get().body == b"".join(pieces)
 
 
-def test_an_early_answer_to_an_upload_that_goes_on(front: Scenario) -> None:
+@pytest.mark.parametrize("how", ["half_close", "close"])
+def test_an_early_answer_to_an_upload_that_goes_on(front: Scenario, how: str) -> None:
     """The server has answered and closes; the client sees the answer, whatever becomes of its body."""
 
     def serve(x: Exchange) -> None:
         x.send(b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nno!")
+        if how == "half_close":  # the right way (RFC 9112 9.6): lb decides when to stop sending
+            x.wire.half_close()
+            x.dropped()
         x.close()
 
     front.a.behaviour = serve
@@ -217,6 +221,8 @@ def test_an_early_answer_to_an_upload_that_goes_on(front: Scenario) -> None:
         except OSError:
             pass
         response = c.recv_response()
+        if how == "close" and response.status == 502:
+            return  # RFC 9112 9.6: a close with unread bytes resets the connection and may erase the answer
         assert (response.status, response.body) == (413, b"no!")
 
 

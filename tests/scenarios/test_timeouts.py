@@ -74,6 +74,13 @@ def test_the_head_does_not_come_to_an_end(s: Scenario) -> None:
     elapsed(started, 0.4, 3)
 
 
+def test_a_head_that_took_too_long_is_logged(s: Scenario) -> None:
+    with s.client() as c:
+        c.send(b"GET /never-ends HTTP/1.1\r\nHost: a\r\n")
+        assert c.recv_response().status == 408
+    eventually(lambda: '"flag":"CT"' in s.log_text(), because="no line with CT")
+
+
 def test_bytes_one_by_one_do_not_prolong_the_head(s: Scenario) -> None:
     """Slowloris (CVE-2007-6750): the deadline is for the whole head."""
     started = time.monotonic()

@@ -22,7 +22,7 @@ from lb.plan import (
     WeightedService,
 )
 from lb.worker import channel as channel_module
-from lb.worker.channel import Channel, ChannelClosed
+from lb.worker.channel import Channel, ChannelClosedError
 from lb.worker.messages import (
     Commit,
     Describe,
@@ -193,9 +193,9 @@ def test_the_end_of_the_other_side_is_told_once_with_what_came_before(loop, ends
     loop.run_until_complete(worker.until(lambda: worker.closed))
     assert worker.messages == [Commit(1)]
     assert worker.closed == "the other end closed it"
-    with pytest.raises(ChannelClosed):
+    with pytest.raises(ChannelClosedError):
         worker.channel.send(Prepared(1))
-    with pytest.raises(ChannelClosed):
+    with pytest.raises(ChannelClosedError):
         loop.run_until_complete(worker.channel.drained())
 
 
@@ -226,7 +226,7 @@ def test_an_end_that_does_not_read_is_given_up(loop, ends, monkeypatch):
     monkeypatch.setattr(channel_module, "MAX_QUEUED", 100_000)
     loop.remove_reader(worker.channel.sock.fileno())
     piece = RoutesPiece(big_plan(100).routes)
-    with pytest.raises(ChannelClosed):
+    with pytest.raises(ChannelClosedError):
         for _ in range(1000):
             control.channel.send(piece)
     assert "does not read" in control.closed

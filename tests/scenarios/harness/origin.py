@@ -19,10 +19,16 @@ class Exchange:
     def __init__(self, wire: Wire, head: Head, number: int) -> None:
         self.wire = wire
         self.head = head
+        self._sent_before = wire.sent
         self.number = number  # which request on its connection, from 0
         self.received_body: Body | None = None
         self.released = threading.Event()
         self.method, self.target, self.version = (head.start.decode("latin-1").split(" ") + ["", ""])[:3]
+
+    @property
+    def sent(self) -> int:
+        """Bytes of the answer that the kernel took."""
+        return self.wire.sent - self._sent_before
 
     @property
     def complete(self) -> bool:

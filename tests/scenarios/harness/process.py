@@ -53,7 +53,7 @@ class Lb:
                 stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, cwd=ROOT,
             )  # fmt: skip
         try:
-            eventually(self._ready, within=20)
+            eventually(self._ready, within=60)
         except BaseException as problem:
             self.kill()
             raise AssertionError(f"lb did not become ready ({problem}); it said:\n{self.said()}") from None

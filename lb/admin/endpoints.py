@@ -1,0 +1,34 @@
+"""The endpoints of the admin application, in one table.
+
+The router, the index page, the answer to an unknown path and docs/admin-api.md are made from it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Endpoint(NamedTuple):
+    method: str
+    path: str
+    text: str
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint("GET", "/", "this list"),
+    Endpoint("GET", "/livez", "200 as long as the control process runs"),
+    Endpoint(
+        "GET", "/readyz", "200 when this lb should get traffic, else 503; ?verbose lists the conditions"
+    ),
+    Endpoint("GET", "/metrics", "Prometheus metrics, as text or OpenMetrics"),
+    Endpoint("GET", "/api/v1/status", "version, processes, listeners, the last reload"),
+    Endpoint("GET", "/api/v1/routes", "the routes in force with their counters"),
+    Endpoint("GET", "/api/v1/services", "the services with their servers, counters, connections and states"),
+    Endpoint("GET", "/api/v1/config", "the configuration in force, defaults filled in, secrets masked"),
+    Endpoint("POST", "/api/v1/reload", "read the configuration again, all or nothing"),
+    Endpoint("POST", "/api/v1/explain", "what would happen to a request, and why"),
+)
+
+
+def as_lines() -> list[str]:
+    return [f"{endpoint.method} {endpoint.path}" for endpoint in ENDPOINTS]

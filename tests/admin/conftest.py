@@ -1,0 +1,122 @@
+"""A control process without workers: real cells, a real ledger, a real plan; and the admin application
+served on port 0."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pytest
+from aiohttp import ClientResponse, ClientSession
+from aiohttp.test_utils import TestServer
+
+from lb.admin.app import make_app
+from lb.admin.view import Condition, Question, Reload
+from lb.plan import (
+    AlgorithmPlan,
+    HeaderEditsPlan,
+    ListenerPlan,
+    MatchPlan,
+    Plan,
+    RedirectPlan,
+    RoutePlan,
+    ServerPlan,
+    ServicePlan,
+    WeightedService,
+)
+from lb.telemetry.cells import Cells
+from lb.telemetry.ledger import Ledger
+from tests.telemetry.facts import Facts
+
+
+class FoundProblem(NamedTuple):
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+
+
+class Control(Facts):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells = Cells(-1, 0, 2, 4096)
+        self.ledger = ledger = Ledger(4096)
+        self.plan: Plan | None = Plan(
+            generation=7,
+            listeners=(ListenerPlan("web", ("127.0.0.1:8080",), slot=ledger.listener("web")),),
+            routes=(
+                RoutePlan(
+                    "api",
+                    MatchPlan(host=("api.example.com",), path_prefix=("/v1",)),
+                    services=(WeightedService("app", 1, ledger.route("api", "app")),),
+                    request_headers=HeaderEditsPlan(set=(("authorization", "secret-token"),)),
+                ),
+                RoutePlan("old", redirect=RedirectPlan("https://x/"), slot=ledger.route("old", "")),
+            ),
+            services=(
+                ServicePlan(
+                    "app",
+                    AlgorithmPlan("least_connections"),
+                    (
+                        ServerPlan("127.0.0.1:9001", weight=3, slot=ledger.server("app", "127.0.0.1:9001")),
+                        ServerPlan(
+                            "127.0.0.1:9002", backup=True, slot=ledger.server("app", "127.0.0.1:9002")
+                        ),
+                    ),
+                ),
+            ),
+        )
+        self.last_reload: Reload | None = Reload(True, 7, self.last_reload_at, "start")
+        self.next_reload = Reload(True, 8, 1.0, "api", ["+ route new"])
+        self.all_conditions = [Condition("configuration", True), Condition("workers", True, "1 of 2 run")]
+        self.questions: list[Question] = []
+
+    def conditions(self) -> Sequence[Condition]:
+        return self.all_conditions
+
+    def resolved(self) -> str:
+        return "services:\n  app:\n    servers:\n    - address: 127.0.0.1:9001\n"
+
+    async def server_states(self) -> Mapping[str, Mapping[str, str]]:
+        return {"app": {"127.0.0.1:9001": "eligible"}}
+
+    async def reload(self) -> Reload:
+        self.last_reload = self.next_reload
+        return self.next_reload
+
+    async def explain(self, question: Question) -> Mapping[str, object]:
+        if question.method == "BAD METHOD":
+            raise ValueError("'BAD METHOD' is not a method")
+        self.questions.append(question)
+        return {"route": "api"}
+
+
+class Reply(NamedTuple):
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        assert self.headers["Content-Type"] == "application/json"
+        return json.loads(self.body)
+
+
+@pytest.fixture
+def control() -> Control:
+    return Control()
+
+
+@pytest.fixture
+def ask(control: Control) -> Callable[..., Reply]:
+    """`ask("GET", "/path", headers=…, json=…)` over a real socket."""
+
+    async def go(method: str, path: str, **more: Any) -> Reply:
+        async with TestServer(make_app(control)) as server, ClientSession() as session:
+            response: ClientResponse
+            async with session.request(method, server.make_url(path), **more) as response:
+                return Reply(response.status, response.headers, await response.read())
+
+    return lambda method, path, **more: asyncio.run(go(method, path, **more))

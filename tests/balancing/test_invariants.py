@@ -1,0 +1,138 @@
+"""What the contract promises, for every algorithm of the registry and for a user's own."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lb.decisions import Select
+from tests.balancing.cases import CASES, Case, Clock, Server
+
+weights = st.one_of(st.integers(1, 10).map(float), st.floats(0.01, 1000, allow_nan=False))
+light = st.one_of(st.integers(1, 3).map(float), st.floats(0.01, 3, allow_nan=False))
+
+
+@st.composite
+def pools(draw, at_most=60, weights=weights):
+    count = draw(st.one_of(st.integers(1, 5), st.integers(1, at_most)))
+    made = []
+    for i in range(count):
+        server = Server(f"app/10.0.0.{i}:80", draw(weights), draw(st.integers(0, 20)))
+        if draw(st.booleans()):
+            server.latency.observe(draw(st.floats(0, 100)), draw(st.booleans()), 990.0)
+        made.append(server)
+    return made
+
+
+keys = st.one_of(st.just(b""), st.binary(min_size=1, max_size=40))
+
+
+@st.composite
+def requests(draw, members):
+    """Requests in a row: a key and who was tried, often nearly everyone, sometimes strangers too."""
+    made = []
+    for _ in range(draw(st.integers(1, 8))):
+        tried = draw(st.sampled_from([(), (), "some", "most", "all"]))
+        if tried == "some":
+            tried = draw(st.lists(st.sampled_from(members), max_size=5))
+        elif tried == "most":
+            spared = draw(st.integers(0, len(members) - 1))
+            tried = members[:spared] + members[spared + 1 :]
+        elif tried == "all":
+            tried = list(members)
+        if tried and draw(st.booleans()):
+            tried = (*tried, Server("app/gone:80"))
+        made.append((draw(keys), tried))
+    return made
+
+
+def examples(case: Case) -> int:
+    return 5 if case.name.startswith(("consistent_hash, maglev", "consistent_hash, ketama")) else 20
+
+
+def pools_for(case: Case):
+    """Smaller where a table has to be built, which takes up to 50 ms interpreted."""
+    return pools(20, light) if "ketama" in case.name else pools()
+
+
+def run(balancer, wanted):
+    return [(balancer.pick(key, tried), balancer.reason) for key, tried in wanted]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_picks_an_eligible_member_that_was_not_tried(case):
+    @settings(max_examples=examples(case), deadline=None)
+    @given(st.data())
+    def check(data):
+        members = data.draw(pools_for(case))
+        balancer = case.make(data.draw(st.integers(0, 99)))
+        balancer.rebuild(members)
+        for key, tried in data.draw(requests(members)):
+            found = balancer.pick(key, tried)
+            left = [member for member in members if member not in tried]
+            if left:
+                assert found in left
+                assert Select(balancer.reason) not in (Select.NONE, Select.ALL_TRIED, Select.NOT_ELIGIBLE)
+            else:
+                assert found is None
+                assert balancer.reason == Select.ALL_TRIED
+
+    check()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_same_generator_and_clock_same_picks(case):
+    @settings(max_examples=examples(case), deadline=None)
+    @given(st.data())
+    def check(data):
+        members = data.draw(pools_for(case))
+        wanted = data.draw(requests(members))
+        seed = data.draw(st.integers(0, 99))
+        runs = []
+        for _ in range(2):
+            balancer = case.make(seed, Clock())
+            balancer.rebuild(members)
+            runs.append(run(balancer, wanted))
+        assert runs[0] == runs[1]
+
+    check()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_rebuild_leaves_nothing_of_the_past(case):
+    @settings(max_examples=examples(case), deadline=None)
+    @given(st.data())
+    def check(data):
+        before, members = data.draw(pools_for(case)), data.draw(pools_for(case))
+        used = case.make(5)
+        used.rebuild(before)
+        run(used, data.draw(requests(before)))
+        fresh = case.make(6)
+        fresh.rng.setstate(used.rng.getstate())
+        wanted = data.draw(requests(members))
+        used.rebuild(members)
+        fresh.rebuild(members)
+        assert run(used, wanted) == run(fresh, wanted)
+
+    check()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_member_can_be_reached(case):
+    """Tried one after another, all members come up once: a request can be retried on each of them."""
+    members = [Server(f"app/{i}", 0.01 if i == 3 else 1.0, i % 3) for i in range(12)]
+    balancer = case.make()
+    balancer.rebuild(members)
+    tried: list[Server] = []
+    while (found := balancer.pick(b"key", tried)) is not None:
+        tried.append(found)
+    assert sorted(tried, key=members.index) == members
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_one_member_is_picked_whatever_its_load(case):
+    alone = Server("app/alone", 0.5, 1000)
+    balancer = case.make()
+    balancer.rebuild([alone])
+    assert {balancer.pick(key, ()) for key in (b"", b"a", b"b")} == {alone}

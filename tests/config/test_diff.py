@@ -1,0 +1,70 @@
+# ruff: noqa: E501 - tables of messages read better unbroken
+"""The difference of two configurations, as an operator reads it."""
+
+import pytest
+
+from lb.config import diff, loads
+
+OLD = """
+listeners: [{name: web, bind: ":80"}]
+services:
+  app: {servers: ["10.0.0.1:80", "10.0.0.2:80"]}
+  old: ["10.0.0.9:80"]
+routes:
+  - {name: api, service: app, match: {path_prefix: /api}}
+  - {name: rest, service: app}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "lines"),
+    [
+        ("", "", []),
+        ("service: app, match", "service: app, timeout: {response: 10s}, match", ["route api: timeout.response 30s → 10s"]),
+        ('"10.0.0.2:80"]', '"10.0.0.2:80", {address: "10.0.0.3:80", weight: 2}]', ["service app: server 10.0.0.3:80 added (weight 2)"]),
+        (', "10.0.0.2:80"]', "]", ["service app: server 10.0.0.2:80 removed"]),
+        ('"10.0.0.2:80"]', '{address: "10.0.0.2:80", weight: 5}]', ["service app: server 10.0.0.2:80 weight 1 → 5"]),
+        ('"10.0.0.1:80", "10.0.0.2:80"', '"10.0.0.2:80", "10.0.0.1:80"', ["service app: order of servers changed"]),
+        ('  old: ["10.0.0.9:80"]', '  new: ["10.0.0.9:80"]', ["service old: removed", "service new: added"]),
+        ("app: {servers", "app: {algorithm: ewma, servers", ["service app: algorithm.name round_robin → ewma"]),
+        ("path_prefix: /api", "path: [/a, /b]", ["route api: match.path_prefix [/api] removed", "route api: match.path [/a, /b] added"]),
+        ("{name: rest, service: app}", "{name: rest, split: [{service: app, weight: 1}]}",
+         ["route rest: service app removed", "route rest: split [{service: app, weight: 1}] added"]),
+        ("{name: rest, service: app}", "{name: rest, service: app, request_headers: {set: {x-a: b}}}",
+         ["route rest: request_headers {set: {x-a: b}} added"]),
+        ('bind: ":80"', 'bind: ":81"', ["listener web: bind [0.0.0.0:80] → [0.0.0.0:81]"]),
+        ('bind: ":80"', 'bind: ":80", limits: {max_body: 1MiB}', ["listener web: limits.max_body 0 → 1MiB"]),
+        ("listeners:", "workers: 2\naccess_log: off\nlisteners:", ["workers auto → 2", "access_log {path: stdout, format: json} → off"]),
+        ("listeners:", "admin: {bind: 127.0.0.1:1}\nshutdown_grace: 5m\nlisteners:",
+         ["shutdown_grace 30s → 5m", "admin.bind 127.0.0.1:9900 → 127.0.0.1:1"]),
+        ("routes:", "tests: [{request: GET http://a/, expect: {route: rest}}]\nroutes:", ["tests: changed (0 → 1)"]),
+    ],
+)  # fmt: skip
+def test_one_change(old, new, lines):
+    assert diff(loads(OLD), loads(OLD.replace(old, new, 1))) == lines
+
+
+def test_order_of_routes():
+    lines = OLD.strip().split("\n")
+    lines[-1], lines[-2] = lines[-2], lines[-1]
+    assert diff(loads(OLD), loads("\n".join(lines))) == ["routes: order changed"]
+
+
+def test_shares_of_a_split():
+    text = OLD.replace(
+        "{name: rest, service: app}",
+        "{name: rest, split: [{service: app, weight: 9}, {service: old, weight: 1}]}",
+    )
+    assert diff(loads(text), loads(text.replace("weight: 9", "weight: 5"))) == [
+        "route rest: share of app weight 9 → 5"
+    ]
+
+
+def test_the_text_of_a_secret_is_not_shown(tmp_path):
+    (tmp_path / "t").write_text("one")
+    text = OLD.replace(
+        "service: app}", f"service: app, request_headers: {{set: {{x-a: {{file: {tmp_path}/t}}}}}}}}"
+    )
+    old = loads(text)
+    (tmp_path / "t").write_text("two")
+    assert diff(old, loads(text)) == ["route rest: a secret's text changed"]

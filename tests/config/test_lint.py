@@ -1,0 +1,108 @@
+# ruff: noqa: E501 - tables of messages read better unbroken
+"""Findings in valid configurations, and the configuration's own tests."""
+
+from lb.config import lint, loads
+from lb.config.document import parse
+from lb.config.load import _loaded
+
+
+def findings(text):
+    loaded = _loaded([parse(text, "f", {})])
+    return [(p.severity, str(p).removeprefix("f:")) for p in lint(loaded.spec, loaded.merged)]
+
+
+def test_a_good_configuration_has_no_findings():
+    assert findings("listeners: [':80']\nservices: {a: ['a:1']}\nroutes: {/: a}\n") == []
+
+
+def test_unused_services_backups_only_and_no_routes():
+    assert findings(
+        "listeners: [':80']\nservices:\n  a: ['a:1']\n  b: {servers: [{address: 'b:1', backup: true}]}\n"
+    ) == [
+        ("warning", "1:1: there are no routes: every request gets 404"),
+        ("warning", '3:3: services.a: no route uses the service "a"'),
+        ("warning", '4:3: services.b: no route uses the service "b"'),
+        ("warning", "4:3: services.b: all servers are backups: they serve every request"),
+    ]
+
+
+def test_a_hidden_route_is_named_with_what_hides_it():
+    text = """
+listeners: [":80"]
+services: {a: ["a:1"]}
+routes:
+  - {name: all, service: a, priority: 1}
+  - {name: one, service: a, match: {host: a.example, path: /x}}
+"""
+    assert findings(text) == [
+        (
+            "warning",
+            '6:5: routes[one]: the route "one" can never win: "all" takes every request that it matches',
+        )
+    ]
+
+
+def test_findings_without_places():
+    spec = loads("listeners: [':80']\nservices: {a: ['a:1']}\nroutes: {}\n")
+    assert [str(problem) for problem in lint(spec)] == [
+        'services.a: no route uses the service "a"',
+        "routes: there are no routes: every request gets 404",
+    ]
+
+
+CASES = """
+listeners: [":80", {name: inner, bind: ":81"}]
+services: {a: ["a:1"], b: ["b:1"], c: ["c:1"]}
+routes:
+  - {name: host, match: {host: A.example, path_prefix: /v1, header: {x-a: "1"}}, service: a}
+  - {name: split, match: {host: a.example, query: {q: "ä b"}}, split: [{service: a, weight: 1}, {service: b, weight: 0}]}
+  - {name: inner, match: {listener: inner}, service: c}
+  - {name: office, match: {client_ip: 10.0.0.0/8, cookie: {c: "1"}}, respond: {}}
+  - {name: late, match: {method: POST}, service: b, priority: -1}
+tests:
+"""
+
+
+def test_tests_that_hold():
+    cases = [
+        '{request: "GET https://A.EXAMPLE:8443/v1", headers: {X-A: "1"}, expect: {route: host, service: a}}',
+        '{request: "GET http://b.example/v1", headers: {host: a.example, x-a: "1"}, expect: {route: host}}',
+        '{request: "GET http://a.example?q=%C3%A4+b#x", expect: {route: split, service: a}}',
+        '{request: "GET http://b.example/", listener: inner, expect: {route: inner}}',
+        '{request: "GET http://b.example/", client_ip: 10.1.1.1, headers: {cookie: "b=2; c=1"}, expect: {route: office}}',
+        '{request: "GET http://b.example/", client_ip: 11.1.1.1, headers: {cookie: c=1}, expect: {route: null}}',
+        '{request: "POST http://b.example/", expect: {route: late, service: b}}',
+    ]
+    assert findings(CASES + "".join(f"  - {case}\n" for case in cases)) == []
+
+
+def test_tests_that_fail():
+    cases = [
+        '{request: "GET http://a.example/v1", headers: {x-a: "1"}, expect: {route: split}}',
+        '{request: "GET http://a.example/v1", headers: {x-a: "1"}, expect: {route: host, service: b}}',
+        '{request: "GET http://a.example/?q=%C3%A4+b", expect: {route: split, service: b}}',
+        '{request: "GET http://c.example/", expect: {route: host}}',
+        '{request: "POST http://c.example/", expect: {route: null}}',
+        '{request: "GET http://c.example/", client_ip: 10.1.1.1, headers: {cookie: c=1}, expect: {route: office, service: a}}',
+        '{request: "GET http://c.example/", headers: {host: "a b"}, expect: {route: host}}',
+    ]
+    assert findings(CASES + "".join(f"  - {case}\n" for case in cases)) == [
+        ("error", f'{11 + line}:5: tests[{line}]: test failed: "{request}" {message}')
+        for line, (request, message) in enumerate([
+            ("GET http://a.example/v1", 'goes to route "host"; expected route "split"'),
+            ("GET http://a.example/v1", 'goes to route "host" and service "a"; expected service "b"'),
+            ("GET http://a.example/?q=%C3%A4+b", 'goes to route "split" and service "a"; expected service "b"'),
+            ("GET http://c.example/", 'goes to no route (404); expected route "host"'),
+            ("POST http://c.example/", 'goes to route "late"; expected no route (404)'),
+            ("GET http://c.example/", 'goes to route "office" and no service; expected service "a"'),
+            ("GET http://c.example/", "is no request that lb accepts: the request is malformed"),
+        ])
+    ]  # fmt: skip
+
+
+def test_a_class_of_ones_own_that_is_not_there():
+    text = "listeners: [':80']\nservices: {s: {algorithm: 'no.such.package:Mine', servers: ['a:1']}}\nroutes: {/: s}\n"
+    ((severity, message),) = findings(text)
+    assert severity == "error"
+    assert message.startswith("2:27: services.s.algorithm: ")
+    assert "no.such.package" in message

@@ -1,0 +1,95 @@
+"""Reloads against real workers on the echo plane: from a file to a generation, or to reasons why not."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from lb.control.loading import read_valid
+from lb.control.reload import Reloader
+from lb.telemetry import layout
+from tests.control.conftest import ask
+
+TEXT = """
+workers: 2
+admin: off
+access_log: off
+listeners: [{name: web, bind: "127.0.0.1:0"}]
+routes: [{name: one, match: {path_prefix: /}, respond: {status: 200, body: "%s"}}]
+"""
+
+
+@pytest.fixture
+def reloader(house, tmp_path):
+    lb = house(2)
+    path = tmp_path / "lb.yaml"
+    path.write_text(TEXT % "first")
+
+    async def make():
+        made = Reloader(path, read_valid(path), lb.supervisor)
+        await made.start()
+        return made
+
+    found = lb.run(make())
+    found.lb = lb
+    return found
+
+
+def test_wishes_that_come_at_once_are_one_reload_and_those_during_it_one_more(reloader):
+    reloader.path.write_text(TEXT % "second")
+
+    async def wish():
+        first = [asyncio.create_task(reloader.reload("signal")) for _ in range(8)]
+        while reloader._next is not None or not reloader._one_at_a_time.locked():
+            await asyncio.sleep(0)  # until the first one runs
+        reloader.path.write_text(TEXT % "third")
+        second = [asyncio.create_task(reloader.reload("api")) for _ in range(8)]
+        return await asyncio.gather(*first), await asyncio.gather(*second)
+
+    first, second = reloader.lb.run(wish())
+    assert len(set(map(id, first))) == 1
+    assert len(set(map(id, second))) == 1
+    assert sum(reloader.counts.values()) == 2
+    assert second[0].generation == reloader.generation == reloader.counts["success"] + 1
+    assert reloader.spec.routes[0].respond.body == "third"
+
+
+def test_a_file_that_says_the_same_changes_nothing(reloader):
+    reloader.path.write_text("# a comment\n" + TEXT % "first")
+    result = reloader.lb.run(reloader.reload("file"))
+    assert (result.ok, result.generation, list(result.changes)) == (True, 1, [])
+    assert reloader.counts == {"success": 0, "unchanged": 1, "failure": 0}
+    assert reloader.lb.cells.of(0, layout.WORKER_RELOADS) == 1
+
+
+def test_what_one_worker_refuses_is_in_force_nowhere_and_new_addresses_are_let_go(reloader, free_port):
+    text = TEXT.replace("name: one", "name: refuse-1").replace(
+        'bind: "127.0.0.1:0"', 'bind: ["127.0.0.1:0", "%s"]'
+    )
+    reloader.path.write_text(text % (f"127.0.0.1:{free_port}", "second"))
+    result = reloader.lb.run(reloader.reload("api"))
+    assert not result.ok
+    assert result.error == "route refuse-1 is refused"
+    assert result.generation == 1
+    assert list(reloader.lb.listeners.bound) == ["127.0.0.1:0"]
+    assert {ask(reloader.lb.port()).split()[1] for _ in range(20)} == {"1"}
+    reloader.path.write_text(TEXT % "second")
+    assert reloader.lb.run(reloader.reload("api")).ok
+    assert {ask(reloader.lb.port()).split()[1] for _ in range(20)} == {"3"}
+
+
+def test_all_problems_of_a_file_are_in_the_result(reloader):
+    reloader.path.write_text("listners: []\nroutes: {x: 1}\n")
+    result = reloader.lb.run(reloader.reload("api"))
+    assert not result.ok
+    assert len(result.problems) > 1
+    assert all(problem.file == str(reloader.path) and problem.line for problem in result.problems)
+    assert reloader.last is result
+
+
+def test_a_bug_in_a_reload_is_a_failed_reload(reloader, monkeypatch):
+    monkeypatch.setattr("lb.control.reload.read_valid", lambda path: 1 / 0)
+    result = reloader.lb.run(reloader.reload("api"))
+    assert (result.ok, result.error) == (False, "internal error: ZeroDivisionError")
+    assert reloader.counts["failure"] == 1

@@ -1,0 +1,23 @@
+"""Facts of a control process with one running worker: this very process, so that /proc has figures."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from lb.telemetry.facts import WorkerFacts
+
+
+class Facts:
+    def __init__(self) -> None:
+        self.started = time.time() - 60
+        self.generation = 7
+        self.reloads = {"success": 2, "failure": 1}
+        self.last_reload_ok = True
+        self.last_reload_at = 1_700_000_000.5
+
+    def workers(self) -> list[WorkerFacts]:
+        return [
+            WorkerFacts(0, os.getpid(), "running", 7, self.started),
+            WorkerFacts(1, 0, "stopped", 6, 0.0, restarts=3),
+        ]
