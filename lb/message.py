@@ -85,7 +85,6 @@ class Head:
         return found
 
 
-
 @cython.cclass
 class RequestHead(Head):
     """One request head.

@@ -123,14 +123,18 @@ TABLE: dict[Outcome, Row] = {
         "receive", "lb", "never", 504, "LT", "http_response_timeout", "the request took too long"
     ),
     Outcome.SHUTDOWN: Row("accept", "lb", "never", 503, "LX", "destination_unavailable", "shutting down"),
-    Outcome.INTERNAL: Row(
-        "receive", "lb", "never", 500, "LI", "proxy_internal_error", "an error inside lb"
-    ),
+    Outcome.INTERNAL: Row("receive", "lb", "never", 500, "LI", "proxy_internal_error", "an error inside lb"),
     Outcome.CONNECT_FAILED: Row(
         "connect", "server", "always", 502, "SC", "connection_refused", "the server cannot be reached"
     ),
     Outcome.CONNECT_TIMEOUT: Row(
-        "connect", "server", "always", 504, "ST", "connection_timeout", "connecting to the server took too long"
+        "connect",
+        "server",
+        "always",
+        504,
+        "ST",
+        "connection_timeout",
+        "connecting to the server took too long",
     ),
     Outcome.SERVER_RESET: Row(
         "receive",
@@ -151,6 +155,12 @@ TABLE: dict[Outcome, Row] = {
         "receive", "server", "never", 502, "SD", "http_response_incomplete", "the server's response broke off"
     ),
     Outcome.IDLE_TIMEOUT: Row(
-        "receive", "server", "never", 504, "SI", "connection_read_timeout", "the exchange stood still too long"
+        "receive",
+        "server",
+        "never",
+        504,
+        "SI",
+        "connection_read_timeout",
+        "the exchange stood still too long",
     ),
 }

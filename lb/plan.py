@@ -184,5 +184,3 @@ class Plan(Record, frozen=True):
     services: tuple[ServicePlan, ...] = ()
     access_log: AccessLogPlan | None = None
     shutdown_grace: float = 30.0
-
-

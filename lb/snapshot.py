@@ -102,9 +102,7 @@ def build(
     return Snapshot(plan, table, routes, services, members, line)
 
 
-def _service(
-    plan: ServicePlan, servers: list[Server], rng: Random, clock: Callable[[], float]
-) -> Service:
+def _service(plan: ServicePlan, servers: list[Server], rng: Random, clock: Callable[[], float]) -> Service:
     algorithm: AlgorithmPlan = plan.algorithm
     try:
         balancer = make(algorithm, len(servers), rng, clock)

@@ -94,8 +94,7 @@ class BodyReader:
         size: cython.Py_ssize_t = len(data)
         have: cython.Py_ssize_t = size - at
         if self.kind == LENGTH:
-            if have > self.left:
-                have = self.left
+            have = min(have, self.left)
             self.left -= have
             self.total += have
             self.piece = data if have == size else data[at : at + have]
@@ -120,8 +119,7 @@ class BodyReader:
         while at < size and not self.done:
             if self.state == _DATA:
                 take = size - at
-                if take > self.left:
-                    take = self.left
+                take = min(take, self.left)
                 pieces.append(data[at : at + take])
                 at += take
                 self.left -= take

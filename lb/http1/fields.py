@@ -35,6 +35,7 @@ X_REQUEST_ID = 16
 HTTP2_SETTINGS = 17
 DATE = 18
 PROXY_STATUS = 19
+PROXY = 20  # httpoxy, CVE-2016-5385: CGI makes HTTP_PROXY of it
 
 NAMES: dict[bytes, int] = {
     b"connection": CONNECTION,
@@ -56,7 +57,16 @@ NAMES: dict[bytes, int] = {
     b"http2-settings": HTTP2_SETTINGS,
     b"date": DATE,
     b"proxy-status": PROXY_STATUS,
+    b"proxy": PROXY,
 }
+# CGI and WSGI read "_" as "-" (CVE-2025-64484), so these claims count under either spelling.
+for _name in (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-request-id"):
+    _first, *_rest = _name.split(b"-")
+    for _marks in range(1, 1 << len(_rest)):
+        _spelling = _first + b"".join(
+            (b"_" if _marks >> i & 1 else b"-") + part for i, part in enumerate(_rest)
+        )
+        NAMES[_spelling] = NAMES[_name]
 
 # Which lengths and first letters a known name has: most lines are dismissed by one look here.
 _FIRST: bytes = bytes(

@@ -168,6 +168,10 @@ def _incomplete(
         return BAD_REQUEST
     if i - at > _MOST_METHOD:
         return BAD_REQUEST
+    # a carriage return that begins a line but no line end
+    i = raw.find(b"\n\r", at)
+    if i >= 0 and i + 2 < size and p[i + 2] != 10:
+        return BAD_REQUEST
     # a line feed without a carriage return before it: bare LF (RFC 9112 2.2)
     i = scanned if scanned > at else at
     while True:

@@ -6,6 +6,7 @@ servers undo are refused where undoing them would make a dot segment (CVE-2021-2
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 import cython
@@ -39,7 +40,7 @@ def read_authority(head: RequestHead, value: bytes) -> cython.int:
     """Set authority and host from a Host value or an absolute-form target; OK or BAD."""
     host: object = _known.get(value)
     if host is None:
-        if not _AUTHORITY.fullmatch(value):
+        if not _AUTHORITY.fullmatch(value) or (value.startswith(b"[") and not _ip_literal(value)):
             return BAD
         name = value
         if not value.endswith(b"]"):
@@ -51,6 +52,18 @@ def read_authority(head: RequestHead, value: bytes) -> cython.int:
     head.authority = value
     head.host = host
     return OK
+
+
+def _ip_literal(value: bytes) -> bool:
+    """Whether the brackets hold an IPv6 address or an IPvFuture (RFC 3986 3.2.2)."""
+    inner = value[1:].partition(b"]")[0]
+    if inner[:1] in b"vV":
+        return True
+    try:
+        ipaddress.IPv6Address(inner.decode("ascii"))
+    except ValueError:
+        return False
+    return True
 
 
 @cython.ccall

@@ -1,3 +1,4 @@
+from lb.proxy.core cimport Core
 from lb.proxy.rules cimport ListenerRules
 from lb.proxy.state cimport ExchangeState
 from lb.telemetry.cells cimport Cells
@@ -34,4 +35,5 @@ cpdef object open_exchange(ExchangeState exchange)
 cpdef object enter_route(ExchangeState exchange)
 cpdef object open_attempt(ExchangeState exchange)
 cpdef object close_attempt(ExchangeState exchange, int outcome)
+cpdef object record_refusal(Core core, ListenerRules rules, str address, int outcome, int status)
 cpdef object close_exchange(ExchangeState exchange)

@@ -11,6 +11,7 @@ from time import monotonic, time
 import cython
 
 from lb.outcomes import TABLE, Outcome
+from lb.proxy.core import Core
 from lb.proxy.rules import ListenerRules
 from lb.proxy.state import ExchangeState
 from lb.telemetry import layout
@@ -118,9 +119,26 @@ def close_attempt(exchange: ExchangeState, outcome: cython.int) -> object:
     elif failed:
         server.latency.observe(0.0, False, exchange.core.now)
     if exchange.retries or outcome:
-        exchange.attempts.append(
-            (server.name, status, monotonic() - exchange.attempt_began, _FLAGS[outcome])
-        )
+        exchange.attempts.append((server.name, status, monotonic() - exchange.attempt_began, _FLAGS[outcome]))
+    return None
+
+
+@cython.ccall
+def record_refusal(
+    core: Core, rules: ListenerRules, address: str, outcome: cython.int, status: cython.int
+) -> object:
+    """A connection was refused, or bytes that are no valid request were answered."""
+    record: ExchangeRecord = core.record
+    core.cells.add(OUTCOMES + outcome, 1)
+    if core.line is not None:
+        record.clear()
+        record.time = time()
+        record.client = address
+        record.listener = rules.label
+        record.status = status
+        record.flag = _FLAGS[outcome]
+        record.generation = core.generation
+        core.log(core.line.line(record))
     return None
 
 

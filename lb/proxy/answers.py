@@ -7,10 +7,15 @@ Connection (lb.proxy.client).
 
 from __future__ import annotations
 
+import re
+
 from lb.http1.serialize import reason_phrase
 from lb.message import RequestHead
 from lb.outcomes import TABLE, Outcome
 
+# Media ranges of an Accept that are looked at; browsers send about eight.
+_MOST_RANGES = 32
+_WEIGHT = re.compile(rb"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 _RETRY_LATER = frozenset({503})
 
 
@@ -46,8 +51,17 @@ def error_answer(
 
 
 def _prefers_json(accept: bytes) -> bool:
-    """Whether JSON is named in Accept and HTML is not named before it."""
-    lowered = accept.lower()
-    json = lowered.find(b"json")
-    html = lowered.find(b"text/html")
-    return json >= 0 and (html < 0 or json < html)
+    """Whether the client wants JSON rather than HTML (RFC 9110 12.5.1); HTML where it says nothing, or
+    likes both as much and names HTML first."""
+    weights = {b"json": (0.0, 0), b"html": (0.0, 0)}
+    for place, element in enumerate(accept.lower().split(b",")[:_MOST_RANGES]):
+        kind, *parameters = (part.strip(b" \t") for part in element.split(b";"))
+        weight = 1.0
+        for parameter in parameters:
+            if parameter.startswith(b"q="):
+                match = _WEIGHT.fullmatch(parameter[2:])
+                weight = float(match[0]) if match else 0.0
+        name = b"json" if kind.endswith(b"json") else b"html" if kind == b"text/html" else b""
+        if name and weight > weights[name][0]:
+            weights[name] = (weight, -place)
+    return weights[b"json"] > weights[b"html"]

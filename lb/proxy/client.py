@@ -12,23 +12,21 @@ the answer is not lost to a reset); CLOSED.
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 
 import cython
 
 from lb.http1.body import BodyReader
 from lb.http1.request import read_request
-from lb.http1.serialize import chunk, last_chunk, status_line
 from lb.message import Client, ResponseHead
 from lb.outcomes import Outcome
+from lb.proxy.account import record_refusal
 from lb.proxy.answers import error_answer
 from lb.proxy.core import TICK, Core
 from lb.proxy.exchange import Exchange
 from lb.proxy.forwarded import own_lines
 from lb.proxy.heads import response_head
+from lb.proxy.responses import ResponseWriter
 from lb.proxy.rules import ListenerRules
-from lb.proxy.sides import ClientSide
 from lb.telemetry import layout
 
 HEAD: cython.int = 0
@@ -48,7 +46,6 @@ HEAD_TIMEOUT: cython.int = int(Outcome.HEAD_TIMEOUT)
 TOO_MANY_CONNECTIONS: cython.int = int(Outcome.TOO_MANY_CONNECTIONS)
 SHUTDOWN: cython.int = int(Outcome.SHUTDOWN)
 
-DATE: cython.int = 18
 HOLD_PIPELINE: cython.int = 4
 _TICK: cython.double = TICK
 # Bytes of pipelined requests that are kept while a response is under way.
@@ -58,40 +55,24 @@ _LINGER: cython.double = 2.0
 _MOST_LINGER: cython.longlong = 1024 * 1024
 # How long a closing connection may take to get its last bytes out.
 _FLUSH: cython.double = 30.0
-_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
 
 CONNECTIONS: cython.int = layout.LISTENER_CONNECTIONS
 ACCEPTED: cython.int = layout.LISTENER_ACCEPTED
 REJECTED: cython.int = layout.LISTENER_REJECTED
 BYTES_IN: cython.int = layout.LISTENER_BYTES_IN
-BYTES_OUT: cython.int = layout.LISTENER_BYTES_OUT
 TUNNELS: cython.int = layout.LISTENER_TUNNELS
-OUTCOMES: cython.int = layout.WORKER_OUTCOMES
 
 
 @cython.cclass
-class ClientConnection(ClientSide):
-    # the worker's
-    core: Core
+class ClientConnection(ResponseWriter):
     clients: set[ClientConnection]
-    # the connection's
-    transport: object
-    exchange: Exchange | None
     reader: BodyReader | None
-    state: cython.int
     generation: cython.longlong
     buf: bytes
     scanned: cython.Py_ssize_t
     deadline: cython.double
-    holds: cython.int
-    write_paused: cython.bint
     looping: cython.bint
     discarded: cython.longlong
-    # the response's
-    keep: cython.bint
-    out_chunked: cython.bint
-    out_until_close: cython.bint
-    no_body: cython.bint
 
     def __init__(
         self, core: Core, clients: set[ClientConnection], rules: ListenerRules, scheme: bytes
@@ -119,8 +100,6 @@ class ClientConnection(ClientSide):
 
     def __repr__(self) -> str:
         return f"<ClientConnection {self.client.address} {_STATES[self.state]} {self.exchange!r}>"
-
-    # ------------------------------------------------------------------------------ asyncio.Protocol
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         cells = self.core.cells
@@ -191,8 +170,6 @@ class ClientConnection(ClientSide):
         self.write_paused = False
         if self.exchange is not None:
             self.exchange.client_ready()
-
-    # ------------------------------------------------------------------------------------ requests
 
     @cython.cfunc
     def _follow(self) -> object:
@@ -298,88 +275,10 @@ class ClientConnection(ClientSide):
     def refuse(self, outcome: cython.int) -> object:
         """Answer a request that is none, and end the connection."""
         status, lines, body = error_answer(outcome, None, b"", self.rules.proxy_status)
-        self.core.cells.add(OUTCOMES + outcome, 1)
+        record_refusal(self.core, self.rules, self.client.address, outcome, status)
         self.no_body = False
         self.respond_self(status, lines, body, True)
         self._linger()
-        return None
-
-    # ----------------------------------------------------------------------------------- responses
-
-    @cython.cfunc
-    def _write(self, data: bytes) -> object:
-        if self.state != CLOSED:
-            self.core.cells.add(self.rules.slot + BYTES_OUT, len(data))
-            self.transport.write(data)
-        return None
-
-    @cython.ccall
-    def respond(self, head: ResponseHead, piece: bytes, last: cython.bint) -> object:
-        exchange: Exchange = self.exchange
-        minor: cython.int = exchange.head.minor
-        length: cython.bint = head.content_length >= 0 and not head.chunked
-        ours: bytes = b""
-        out: bytes
-        if head.status == 204:
-            length = False
-            self.no_body = True
-        elif head.status == 304:
-            self.no_body = True
-        self.out_chunked = not self.no_body and not length and minor >= 1
-        self.out_until_close = not self.no_body and not length and minor == 0
-        if self.keep and (
-            self.out_until_close or self.core.draining or (last and not exchange.request_ended)
-        ):
-            self.keep = False
-        if self.out_chunked:
-            ours = b"Transfer-Encoding: chunked\r\n"
-        if not self.keep:
-            ours += b"Connection: close\r\n"
-        elif minor == 0:
-            ours += b"Connection: keep-alive\r\n"
-        if not head.seen & (1 << DATE):
-            # RFC 9110 6.6.1: a recipient with a clock adds it
-            ours += self.core.date
-        out = response_head(self.core, head, exchange.rules, ours, length)
-        if self.out_chunked:
-            out = out + chunk(piece) + last_chunk(b"") if last else out + chunk(piece)
-        elif piece:
-            out += piece
-        self._write(out)
-        return None
-
-    @cython.ccall
-    def respond_interim(self, head: ResponseHead) -> object:
-        # RFC 9110 15.2: never to an HTTP/1.0 client
-        if self.exchange.head.minor >= 1:
-            self._write(response_head(self.core, head, None, b"", False))
-        return None
-
-    @cython.ccall
-    def respond_self(
-        self, status: cython.int, lines: bytes, body: bytes, close: cython.bint
-    ) -> object:
-        parts: list[bytes] = [status_line(status), self.core.date, lines]
-        if status != 204 and status != 304:
-            parts.append(b"Content-Length: %d\r\n" % len(body))
-        if close or self.core.draining:
-            self.keep = False
-        if not self.keep:
-            parts.append(b"Connection: close\r\n")
-        elif self.exchange is not None and self.exchange.head.minor == 0:
-            parts.append(b"Connection: keep-alive\r\n")
-        parts.append(b"\r\n")
-        if not self.no_body:
-            parts.append(body)
-        self._write(b"".join(parts))
-        return None
-
-    @cython.ccall
-    def send(self, piece: bytes, last: cython.bint, trailers: bytes) -> object:
-        if self.out_chunked:
-            piece = chunk(piece) + last_chunk(trailers) if last else chunk(piece)
-        if piece and not self.no_body:
-            self._write(piece)
         return None
 
     @cython.ccall
@@ -394,27 +293,6 @@ class ClientConnection(ClientSide):
             self.buf = b""
             self.let_go(HOLD_PIPELINE)
             self.exchange.tunnel_from_client(data, False)
-        return None
-
-    @cython.ccall
-    def send_raw(self, data: bytes, ended: cython.bint) -> object:
-        if data:
-            self._write(data)
-        if ended and self.state != CLOSED and self.transport.can_write_eof():
-            self.transport.write_eof()
-        return None
-
-    @cython.ccall
-    def break_off(self) -> object:
-        self.keep = False
-        if self.state == CLOSED:
-            return None
-        if self.out_until_close:
-            # an orderly close would look like the end of the body: reset instead
-            sock = self.transport.get_extra_info("socket")
-            if sock is not None and sock.family != socket.AF_UNIX:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            self.transport.abort()
         return None
 
     @cython.ccall
@@ -433,45 +311,13 @@ class ClientConnection(ClientSide):
             self._close()
         else:
             self.state = HEAD
-            self.holds_off()
+            self.let_all_go()
             self.deadline = self.core.now + self.rules.idle_timeout + _TICK
             if self.buf and not self.looping:
                 data = self.buf
                 self.buf = b""
                 self._read_head(data)
         return None
-
-    # ---------------------------------------------------------------------------- flow and deadlines
-
-    @cython.ccall
-    def hold(self, why: cython.int) -> object:
-        if not self.holds and self.state != CLOSED:
-            self.transport.pause_reading()
-        self.holds |= why
-        return None
-
-    @cython.ccall
-    def let_go(self, why: cython.int) -> object:
-        if self.holds & why:
-            self.holds &= ~why
-            if not self.holds and self.state != CLOSED:
-                self.transport.resume_reading()
-        return None
-
-    @cython.cfunc
-    def holds_off(self) -> object:
-        if self.holds:
-            self.holds = 0
-            self.transport.resume_reading()
-        return None
-
-    @cython.ccall
-    def held(self) -> cython.bint:
-        return self.holds != 0
-
-    @cython.ccall
-    def blocked(self) -> cython.bint:
-        return self.write_paused
 
     @cython.cfunc
     def _close(self) -> object:
@@ -489,7 +335,7 @@ class ClientConnection(ClientSide):
             return None
         self.state = LINGER
         self.deadline = self.core.now + _LINGER
-        self.holds_off()
+        self.let_all_go()
         if self.transport.can_write_eof():
             self.transport.write_eof()
         else:

@@ -1,11 +1,10 @@
 from lb.http1.serialize cimport chunk, last_chunk
-from lb.proxy.account cimport close_attempt, close_exchange, enter_route, open_attempt, open_exchange
+from lb.proxy.account cimport close_attempt, close_exchange, enter_route, open_exchange
+from lb.proxy.attempts cimport Attempts
 from lb.proxy.core cimport Core
-from lb.proxy.heads cimport request_head
 from lb.proxy.retry cimport may_retry
 from lb.proxy.rules cimport RouteRules
 from lb.proxy.sides cimport ClientSide, ServerSide
-from lb.proxy.state cimport ExchangeState
 from lb.routing.redirect cimport Redirect
 from lb.routing.respond cimport Respond
 from lb.upstream.server cimport Server
@@ -22,48 +21,33 @@ cdef int BODY_TIMEOUT
 cdef int CLIENT_GONE
 cdef int CLIENT_STALLED
 cdef int NO_ROUTE
-cdef int NO_SERVER
-cdef int QUEUE_FULL
 cdef int QUEUE_TIMEOUT
 cdef int TOTAL_TIMEOUT
 cdef int CONNECT_TIMEOUT
-cdef int SERVER_BROKE_OFF
 cdef int RESPONSE_TIMEOUT
 cdef int IDLE_TIMEOUT
 cdef int HOLD_SERVER
 cdef int HOLD_PENDING
-cdef int X_REQUEST_ID
 cdef Py_ssize_t _REPLAY
 cdef Py_ssize_t _MOST_ID
+cdef int X_REQUEST_ID
 cdef double _TICK
 
-cdef class Exchange(ExchangeState):
+cdef class Exchange(Attempts):
     cpdef object begin(self, ClientSide client, bytes piece, bint last)
     cpdef object take_body(self, bytes piece, bint last, bytes trailers)
     cpdef object client_gone(self)
     cpdef object client_ready(self)
     cpdef object client_full(self)
-    cdef object _attempt(self, bint fresh)
-    cdef object _occupy(self, Server server)
-    cdef object _connect(self)
-    cpdef object leave_queue(self)
-    cpdef object connected(self, ServerSide side)
-    cdef object _send(self, ServerSide side)
-    cdef object _await_response(self)
     cpdef object got_interim(self)
     cpdef object got_response(self, bytes piece, bint last, bytes trailers)
     cpdef object got_body(self, bytes piece, bint last, bytes trailers)
     cpdef object got_tunnel(self)
     cpdef object server_ready(self)
     cpdef object server_full(self)
-    cpdef object server_failed(self, int outcome, bint reused)
-    cdef object _try_again(self, int outcome, bint fresh)
     cpdef object tunnel_from_client(self, bytes data, bint ended)
     cpdef object tunnel_from_server(self, bytes data, bint ended)
     cdef object _respond_self(self)
-    cpdef object fail(self, int outcome)
-    cdef object _drop_side(self, int outcome)
-    cdef object _vacate(self, Server server)
     cdef object _complete(self)
     cdef object _over(self)
     cpdef object check(self, double now)

@@ -16,15 +16,14 @@ import cython
 
 from lb.http1.serialize import chunk, last_chunk
 from lb.outcomes import TABLE, Outcome
-from lb.proxy.account import close_attempt, close_exchange, enter_route, open_attempt, open_exchange
+from lb.proxy.account import close_attempt, close_exchange, enter_route, open_exchange
 from lb.proxy.answers import error_answer
+from lb.proxy.attempts import Attempts
 from lb.proxy.core import TICK, Core
 from lb.proxy.forwarded import source_of
-from lb.proxy.heads import request_head
 from lb.proxy.retry import may_retry
 from lb.proxy.rules import RouteRules
 from lb.proxy.sides import ClientSide, ServerSide
-from lb.proxy.state import ExchangeState
 from lb.routing.redirect import Redirect
 from lb.routing.respond import Respond
 from lb.upstream.server import Server
@@ -42,21 +41,17 @@ BODY_TIMEOUT: cython.int = int(Outcome.BODY_TIMEOUT)
 CLIENT_GONE: cython.int = int(Outcome.CLIENT_GONE)
 CLIENT_STALLED: cython.int = int(Outcome.CLIENT_STALLED)
 NO_ROUTE: cython.int = int(Outcome.NO_ROUTE)
-NO_SERVER: cython.int = int(Outcome.NO_SERVER)
-QUEUE_FULL: cython.int = int(Outcome.QUEUE_FULL)
 QUEUE_TIMEOUT: cython.int = int(Outcome.QUEUE_TIMEOUT)
 TOTAL_TIMEOUT: cython.int = int(Outcome.TOTAL_TIMEOUT)
 CONNECT_TIMEOUT: cython.int = int(Outcome.CONNECT_TIMEOUT)
-SERVER_BROKE_OFF: cython.int = int(Outcome.SERVER_BROKE_OFF)
 RESPONSE_TIMEOUT: cython.int = int(Outcome.RESPONSE_TIMEOUT)
 IDLE_TIMEOUT: cython.int = int(Outcome.IDLE_TIMEOUT)
 
 # Why reading from the client is held: bits for ClientSide.hold.
 HOLD_SERVER: cython.int = 1  # the server takes no more for now
-HOLD_PENDING: cython.int = 2  # there is no server connection yet and enough of the body is kept
+HOLD_PENDING: cython.int = 2  # as in lb.proxy.attempts
 
-# How much of a request body is kept so that it can be sent again.
-_REPLAY: cython.Py_ssize_t = 64 * 1024
+_REPLAY: cython.Py_ssize_t = 64 * 1024  # as in lb.proxy.attempts
 _SAFE_ID = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:+/=@")
 _MOST_ID: cython.Py_ssize_t = 128
 X_REQUEST_ID: cython.int = 16
@@ -64,9 +59,7 @@ _TICK: cython.double = TICK
 
 
 @cython.cclass
-class Exchange(ExchangeState):
-    # ------------------------------------------------------------------------------ the client's side
-
+class Exchange(Attempts):
     @cython.ccall
     def begin(self, client: ClientSide, piece: bytes, last: cython.bint) -> object:
         """A request head was read into `head`, with the first bytes of its body."""
@@ -106,7 +99,7 @@ class Exchange(ExchangeState):
             self.fail(BODY_TOO_LARGE)
             return None
         self.key = self.service.key_of(self.head, self.source)
-        if piece or not last:
+        if piece or not last or self.head.chunked:
             self.take_body(piece, last, b"")
             if self.phase == OVER:
                 return None
@@ -163,103 +156,6 @@ class Exchange(ExchangeState):
         if self.side is not None:
             self.side.hold()
         return None
-
-    # ---------------------------------------------------------------------------------- attempts
-
-    @cython.cfunc
-    def _attempt(self, fresh: cython.bint) -> object:
-        """Choose a Server and get a connection to it; `fresh`: the same one again, on a new connection."""
-        server: Server
-        side: ServerSide | None = None
-        if not fresh:
-            self.server = self.service.select(self.key, self.tried)
-            self.reason = self.service.reason
-            if self.server is None:
-                self.fail(NO_SERVER)
-                return None
-        server = self.server
-        self.attempt_began = monotonic() if self.retries or fresh else self.began
-        self.sent = self.received = 0
-        self.first_byte = -1.0
-        open_attempt(self)
-        if server.full():
-            if not server.enter(self):
-                self.server_failed(QUEUE_FULL, False)
-                return None
-            self.phase = QUEUED
-            self.deadline = self.core.now + server.queue_timeout + _TICK
-            return None
-        self._occupy(server)
-        if not fresh:
-            side = server.pool.take()
-        if side is None:
-            self._connect()
-        else:
-            self._send(side)
-        return None
-
-    @cython.cfunc
-    def _occupy(self, server: Server) -> object:
-        self.occupying = True
-        server.occupy()
-        return None
-
-    @cython.cfunc
-    def _connect(self) -> object:
-        self.phase = CONNECTING
-        self.deadline = self.core.now + self.rules.connect + _TICK if self.rules.connect > 0 else 0.0
-        self.side = self.core.open(self.server, self)
-        return None
-
-    @cython.ccall
-    def leave_queue(self) -> object:
-        """It is this exchange's turn: the Server has room. Called after `vacate` took it off the queue."""
-        server: Server = self.server
-        side: ServerSide | None
-        self.queue_took = monotonic() - self.attempt_began
-        self._occupy(server)
-        side = server.pool.take()
-        if side is None:
-            self._connect()
-        else:
-            self._send(side)
-        return None
-
-    @cython.ccall
-    def connected(self, side: ServerSide) -> object:
-        """The connection that this exchange asked for is open."""
-        self.connect_took = monotonic() - self.attempt_began
-        self._send(side)
-        return None
-
-    @cython.cfunc
-    def _send(self, side: ServerSide) -> object:
-        out: bytes = request_head(
-            self.core, self.head, self.rules, self.client, self.server, self.request_id
-        )
-        self.side = side
-        self.phase = WAITING
-        self.touched = self.core.now
-        if self.body:
-            out += b"".join(self.body)
-            if self.body_size > _REPLAY:
-                self.replayable = False
-                self.body = []
-        self.sent = len(out)
-        self.deadline = 0.0
-        if self.request_ended:
-            self._await_response()
-        else:
-            self.client.let_go(HOLD_PENDING)
-        side.start(self, out, self.head.method == b"HEAD")
-        return None
-
-    @cython.cfunc
-    def _await_response(self) -> object:
-        self.deadline = self.core.now + self.rules.response + _TICK if self.rules.response > 0 else 0.0
-        return None
-
-    # ------------------------------------------------------------------------------ the server's side
 
     @cython.ccall
     def got_interim(self) -> object:
@@ -331,33 +227,6 @@ class Exchange(ExchangeState):
         return None
 
     @cython.ccall
-    def server_failed(self, outcome: cython.int, reused: cython.bint) -> object:
-        """The attempt failed. `reused`: the connection had served before and died before any byte of a
-        response, so that the request was most likely never seen (RFC 9112 9.3.1)."""
-        if self.phase == STREAMING or self.phase == TUNNEL:
-            self.fail(SERVER_BROKE_OFF)
-        elif may_retry(self, outcome, reused):
-            self._try_again(outcome, reused)
-        else:
-            self.fail(outcome)
-        return None
-
-    @cython.cfunc
-    def _try_again(self, outcome: cython.int, fresh: cython.bint) -> object:
-        self._drop_side(outcome)
-        if fresh:
-            # not a retry in the operator's sense: the server never saw the request
-            self._attempt(True)
-            return None
-        self.retries += 1
-        if self.server not in self.tried:
-            self.tried.append(self.server)
-        self._attempt(False)
-        return None
-
-    # ------------------------------------------------------------------------------------ tunnel
-
-    @cython.ccall
     def tunnel_from_client(self, data: bytes, ended: cython.bint) -> object:
         self.touched = self.core.now
         self.bytes_in += len(data)
@@ -383,8 +252,6 @@ class Exchange(ExchangeState):
         if self.client_ended and self.server_ended:
             self._complete()
         return None
-
-    # -------------------------------------------------------------------------------------- ends
 
     @cython.cfunc
     def _respond_self(self) -> object:
@@ -423,39 +290,11 @@ class Exchange(ExchangeState):
         elif begun:
             client.break_off()
         else:
-            status, lines, body = error_answer(
-                outcome, self.head, self.request_id, client.rules.proxy_status
-            )
+            status, lines, body = error_answer(outcome, self.head, self.request_id, client.rules.proxy_status)
             self.status = status
             self.bytes_out = 0 if self.head.method == b"HEAD" else len(body)
             client.respond_self(status, lines, body, not self.request_ended)
         self._over()
-        return None
-
-    @cython.cfunc
-    def _drop_side(self, outcome: cython.int) -> object:
-        """The attempt is over and its connection, where it has one, cannot be used again."""
-        side: ServerSide | None = self.side
-        if not self.attempting:
-            return None
-        close_attempt(self, outcome)
-        self.side = None
-        if self.phase == QUEUED:
-            self.server.leave(self)
-        if side is not None:
-            side.exchange = None
-            side.close()
-        if self.occupying:
-            self._vacate(self.server)
-        return None
-
-    @cython.cfunc
-    def _vacate(self, server: Server) -> object:
-        following: Exchange | None
-        self.occupying = False
-        following = server.vacate()
-        if following is not None:
-            following.leave_queue()
         return None
 
     @cython.cfunc
@@ -482,8 +321,6 @@ class Exchange(ExchangeState):
         self.phase = OVER
         self.core.spare.append(self)
         return None
-
-    # ----------------------------------------------------------------------------------- deadlines
 
     @cython.ccall
     def check(self, now: cython.double) -> object:

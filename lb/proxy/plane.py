@@ -26,6 +26,8 @@ from lb.telemetry.cells import Cells
 from lb.upstream.registry import Registry
 from lb.upstream.server import Server
 
+# The loop calls listen() again with a backlog of its own, 100 where it is not told.
+_BACKLOG = 4096
 # Idle server connections are looked through this often, in ticks.
 _EXPIRE_EVERY = 10
 
@@ -81,9 +83,9 @@ class DataPlane:
 
         async def start() -> None:
             if sock.family == socket.AF_UNIX:
-                server = await self.loop.create_unix_server(connection, sock=sock)
+                server = await self.loop.create_unix_server(connection, sock=sock, backlog=_BACKLOG)
             else:
-                server = await self.loop.create_server(connection, sock=sock)
+                server = await self.loop.create_server(connection, sock=sock, backlog=_BACKLOG)
             self.accepting.setdefault(listener, []).append(server)
 
         self._spawn(start())
@@ -170,9 +172,7 @@ class DataPlane:
         self.cells.add(server.slot + layout.SERVER_CONNECTIONS, 1)
         connection.task = self._spawn(connect(connection, server))
         slot = server.slot
-        connection.task.add_done_callback(
-            lambda _task: self.cells.add(slot + layout.SERVER_CONNECTING, -1)
-        )
+        connection.task.add_done_callback(lambda _task: self.cells.add(slot + layout.SERVER_CONNECTING, -1))
         return connection
 
     def _spawn(self, work: Any) -> asyncio.Task[Any]:

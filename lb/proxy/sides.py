@@ -36,9 +36,7 @@ class ClientSide:
         raise NotImplementedError
 
     @cython.ccall
-    def respond_self(
-        self, status: cython.int, lines: bytes, body: bytes, close: cython.bint
-    ) -> object:
+    def respond_self(self, status: cython.int, lines: bytes, body: bytes, close: cython.bint) -> object:
         """Send an answer of lb's own: finished field lines without framing, and the whole body."""
         raise NotImplementedError
 

@@ -106,4 +106,3 @@ class ExchangeState:
         self.first_byte = self.connect_took = self.queue_took = -1.0
         self.client_ended = self.server_ended = False
         return None
-

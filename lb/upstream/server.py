@@ -74,7 +74,9 @@ class Server(Member):
         share = connections.max_per_server // workers
         rest = connections.max_per_server % workers
         # Every worker must be able to reach every server, so the share is never 0.
-        self.most = max(1, share + (1 if self.cells.worker < rest else 0)) if connections.max_per_server else 0
+        self.most = (
+            max(1, share + (1 if self.cells.worker < rest else 0)) if connections.max_per_server else 0
+        )
         self.queue = connections.queue
         self.queue_timeout = connections.queue_timeout
 

@@ -14,9 +14,11 @@ cdef class Service:
     cdef public bytes label
     cdef public list[Server] servers
     cdef public list[Server] eligible
+    cdef public list[Server] backups
     cdef public Balancer balancer
     cdef public KeySource key
     cdef public bint on_backup
     cdef public int reason
     cpdef bytes key_of(self, RequestHead head, Client client)
     cpdef object select(self, bytes key, object tried)
+    cdef object _last_resort(self, bytes key, object tried)

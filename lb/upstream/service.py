@@ -26,12 +26,13 @@ NOT_ELIGIBLE: cython.int = int(Select.NOT_ELIGIBLE)
 @cython.cclass
 class Service:
     """`servers` are all members, `eligible` those that `balancer` picks from; where no other server is
-    eligible these are the backups. `reason` is valid after `select`."""
+    eligible these are the `backups`. `reason` is valid after `select`."""
 
     name: str
     label: bytes
     servers: list[Server]
     eligible: list[Server]
+    backups: list[Server]
     balancer: Balancer
     key: KeySource | None
     on_backup: cython.bint
@@ -45,6 +46,7 @@ class Service:
         self.key = key
         self.reason = NONE
         self.eligible = []
+        self.backups = []
         self.on_backup = False
 
     def __repr__(self) -> str:
@@ -54,10 +56,10 @@ class Service:
         """Work out who is eligible: when the generation is published, and after every change of weight or
         health."""
         self.eligible = [s for s in self.servers if s.weight > 0 and not s.backup]
-        self.on_backup = False
-        if not self.eligible:
-            self.eligible = [s for s in self.servers if s.weight > 0]
-            self.on_backup = bool(self.eligible)
+        self.backups = [s for s in self.servers if s.weight > 0 and s.backup]
+        self.on_backup = not self.eligible and bool(self.backups)
+        if self.on_backup:
+            self.eligible = self.backups
         if self.eligible:
             self.balancer.rebuild(list(self.eligible))
 
@@ -76,13 +78,22 @@ class Service:
         if not self.eligible:
             self.reason = NOT_ELIGIBLE
             return None
-        if len(self.eligible) == 1:
+        if len(self.eligible) == 1 and not tried:
             self.reason = BACKUP if self.on_backup else ONLY_ONE
             return self.eligible[0]
         found = self.balancer.pick(key, tried)
         self.reason = BACKUP if self.on_backup else self.balancer.reason
         if found is None:
-            # every eligible server was tried: better a second try on one than none at all
-            found = self.balancer.pick(key, ())
-            self.reason = ALL_TRIED
+            found = self._last_resort(key, tried)
         return found
+
+    @cython.cfunc
+    def _last_resort(self, key: bytes, tried: Sequence[Server]) -> object:
+        """Every eligible server was tried: a backup that was not, or else a second try on one that was."""
+        server: Server
+        for server in self.backups:
+            if server not in tried:
+                self.reason = BACKUP
+                return server
+        self.reason = ALL_TRIED
+        return self.balancer.pick(key, ())

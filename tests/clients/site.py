@@ -77,7 +77,12 @@ async def large(_: web.Request) -> web.Response:
 async def say(request: web.Request) -> web.Response:
     """What reached the server, as JSON."""
     return web.json_response(
-        {"method": request.method, "path": request.raw_path, "headers": dict(request.headers), "body": (await request.read()).decode("latin-1")}
+        {
+            "method": request.method,
+            "path": request.raw_path,
+            "headers": dict(request.headers),
+            "body": (await request.read()).decode("latin-1"),
+        }
     )
 
 

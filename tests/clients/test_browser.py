@@ -29,7 +29,10 @@ def test_a_page_with_many_assets(front: Scenario, site: Site, url: str, tmp_path
     output = tmp_path / "output"
     with output.open("wb") as out:
         browser = subprocess.Popen(
-            [chromium, *FLAGS, f"--user-data-dir={tmp_path}/profile", f"{url}/"], stdout=out, stderr=out, start_new_session=True
+            [chromium, *FLAGS, f"--user-data-dir={tmp_path}/profile", f"{url}/"],
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
         )
     try:
         result = site.reports.get(timeout=90)

@@ -14,7 +14,12 @@ from .site import LARGE
 
 
 def curl(*args: str, data: bytes | None = None) -> bytes:
-    done = subprocess.run([program("curl"), "-sS", "--max-time", "30", "--noproxy", "*", *args], input=data, capture_output=True, check=False)
+    done = subprocess.run(
+        [program("curl"), "-sS", "--max-time", "30", "--noproxy", "*", *args],
+        input=data,
+        capture_output=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout
 

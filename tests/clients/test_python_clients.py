@@ -41,7 +41,10 @@ def test_requests(url: str) -> None:
         assert session.get(f"{url}/large").content == LARGE
         assert session.head(f"{url}/say").status_code == 200
         assert session.options(f"{url}/say").json()["method"] == "OPTIONS"
-        assert session.get(f"{url}/say", headers={"X-A": "b"}, cookies={"c": "d"}).json()["headers"]["Cookie"] == "c=d"
+        assert (
+            session.get(f"{url}/say", headers={"X-A": "b"}, cookies={"c": "d"}).json()["headers"]["Cookie"]
+            == "c=d"
+        )
 
 
 def test_requests_in_threads(url: str) -> None:
@@ -107,7 +110,9 @@ def test_a_client_that_cancels_leaves_nothing_behind(url: str) -> None:
         async with aiohttp.ClientSession() as session:
             for _ in range(20):
                 with pytest.raises(asyncio.TimeoutError):
-                    async with session.get(f"{url}/events", timeout=aiohttp.ClientTimeout(total=0.05)) as response:
+                    async with session.get(
+                        f"{url}/events", timeout=aiohttp.ClientTimeout(total=0.05)
+                    ) as response:
                         await response.read()
             async with session.get(f"{url}/text/1") as response:
                 assert await response.text() == "text 1"

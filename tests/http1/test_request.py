@@ -46,7 +46,7 @@ ACCEPTED = {
     "IPv6 in Host": get(host=b"Host: [::1]:80"),
     "absolute form": get(b"GET http://b.example/x HTTP/1.1"),
     "OPTIONS *": get(b"OPTIONS * HTTP/1.1"),
-    "raw characters that browsers send": get(b"GET /a|b[c]{d}^?q=`\"\\|<> HTTP/1.1"),
+    "raw characters that browsers send": get(b'GET /a|b[c]{d}^?q=`"\\|<> HTTP/1.1'),
 }
 
 REFUSED = {

@@ -84,7 +84,12 @@ def test_bad_at_once_and_byte_by_byte(raw: bytes) -> None:
 
 def test_fields() -> None:
     _, head = read(answer(b"HTTP/1.1 503 Out of  order", b"Connection: close", b"Content-Length: 12"))
-    assert (head.status, head.reason, head.keep_alive, head.content_length) == (503, b"Out of  order", False, 12)
+    assert (head.status, head.reason, head.keep_alive, head.content_length) == (
+        503,
+        b"Out of  order",
+        False,
+        12,
+    )
     assert repr(head) == "<ResponseHead 503 b'Out of  order'>"
 
 

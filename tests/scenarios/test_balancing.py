@@ -152,11 +152,17 @@ KEYS = {
 def test_consistent_hash_keeps_a_key_where_it_was(key: str, method: str) -> None:
     if method != "rendezvous" and key not in ("header:x-user", "path"):
         pytest.skip("the key is taken before the method is asked: one method for each key is enough")
-    with Scenario(config(f"{{name: consistent_hash, key: '{key}', method: {method}, bounded_load: 0}}"), **three()) as s:
+    with Scenario(
+        config(f"{{name: consistent_hash, key: '{key}', method: {method}, bounded_load: 0}}"), **three()
+    ) as s:
         where: dict[str, set[str]] = {}
         with s.client() as c:
             for i in range(120):
-                target = {"path": f"/p{i % 30}?x={i}", "uri": f"/p?x={i % 30}", "query:id": f"/p?id={i % 30}&y={i}"}.get(key, f"/{i}")
+                target = {
+                    "path": f"/p{i % 30}?x={i}",
+                    "uri": f"/p?x={i % 30}",
+                    "query:id": f"/p?id={i % 30}&y={i}",
+                }.get(key, f"/{i}")
                 make = KEYS.get(key)
                 before = counts(s)
                 assert c.get(target, make(i) if make else None).status == 200
@@ -222,12 +228,16 @@ def test_a_backup_helps_when_all_others_fail() -> None:
 
 
 def test_a_server_of_weight_zero_gets_nothing() -> None:
-    with Scenario(config("round_robin", "[{address: $a, weight: 0}, {address: $b}, {address: $c}]"), **three()) as s:
+    with Scenario(
+        config("round_robin", "[{address: $a, weight: 0}, {address: $b}, {address: $c}]"), **three()
+    ) as s:
         send(s, 20)
         assert counts(s) == {"a": 0, "b": 10, "c": 10}
 
 
-@pytest.mark.parametrize("algorithm", ["round_robin", "random", "least_connections", "power_of_two", "ewma", "consistent_hash"])
+@pytest.mark.parametrize(
+    "algorithm", ["round_robin", "random", "least_connections", "power_of_two", "ewma", "consistent_hash"]
+)
 def test_a_dead_server_costs_no_request(algorithm: str) -> None:
     """Connecting fails, nothing was sent: the request goes to another server."""
     with Scenario(config(algorithm, '[$a, $b, "$closed"]'), a=Origin(quick), b=Origin(quick)) as s:

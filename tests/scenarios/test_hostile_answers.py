@@ -77,7 +77,9 @@ def test_a_malformed_answer_is_502(s: Scenario, raw: bytes, then: str, feed: str
 
 @pytest.mark.parametrize("feed", ["whole", "in two", "byte by byte"])
 @pytest.mark.parametrize(("raw", "then"), [c[1:] for c in answers.BROKEN], ids=[c[0] for c in answers.BROKEN])
-def test_an_answer_that_breaks_off_never_looks_complete(s: Scenario, raw: bytes, then: str, feed: str) -> None:
+def test_an_answer_that_breaks_off_never_looks_complete(
+    s: Scenario, raw: bytes, then: str, feed: str
+) -> None:
     s.a.behaviour = say_in(feed, raw, then)
     with s.client() as c:
         c.send_request("GET", "/broken")
@@ -92,7 +94,9 @@ def test_an_answer_that_breaks_off_never_looks_complete(s: Scenario, raw: bytes,
     serves_on(s)
 
 
-@pytest.mark.parametrize(("method", "raw"), [c[1:] for c in answers.SURPLUS], ids=[c[0] for c in answers.SURPLUS])
+@pytest.mark.parametrize(
+    ("method", "raw"), [c[1:] for c in answers.SURPLUS], ids=[c[0] for c in answers.SURPLUS]
+)
 def test_surplus_bytes_never_answer_the_next_request(s: Scenario, method: str, raw: bytes) -> None:
     s.a.behaviour = say_in("whole", raw, "")
     with s.client() as c:

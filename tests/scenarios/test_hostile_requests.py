@@ -50,7 +50,9 @@ def test_a_bad_chunked_body_is_refused(front: Scenario, raw: bytes, statuses: fr
         assert x.dropped(), "the server connection is still open"
 
 
-@pytest.mark.parametrize(("raw", "target", "body"), [c[1:] for c in legal.CASES], ids=[c[0] for c in legal.CASES])
+@pytest.mark.parametrize(
+    ("raw", "target", "body"), [c[1:] for c in legal.CASES], ids=[c[0] for c in legal.CASES]
+)
 def test_what_is_odd_but_legal_is_served(front: Scenario, raw: bytes, target: str, body: bytes) -> None:
     for how, pieces in feeds(raw):
         with front.client() as c:

@@ -100,7 +100,9 @@ class Farm:
 def config(farm: Farm, n: int) -> str:
     """Every generation has other routes and other services, and the same servers."""
     first, second = farm.addresses
-    extra = "".join(f"  - {{name: r{n}-{i}, match: {{path_prefix: /r{n}/{i}}}, service: s{n % 3}}}\n" for i in range(50))
+    extra = "".join(
+        f"  - {{name: r{n}-{i}, match: {{path_prefix: /r{n}/{i}}}, service: s{n % 3}}}\n" for i in range(50)
+    )
     return f"""
 workers: 2
 listeners: [{{name: web, bind: "$web"}}]
@@ -152,7 +154,9 @@ def test_twenty_reloads_fail_no_request() -> None:
                         s.lb.signal(signal.SIGHUP)
                     else:
                         assert s.lb.admin("POST", "/api/v1/reload")[0] == 200
-                    eventually(lambda n=n: s.generation() >= generation + n, because="the reload was not done")
+                    eventually(
+                        lambda n=n: s.generation() >= generation + n, because="the reload was not done"
+                    )
             finally:
                 finish(load, thread)
             assert load.failures == []

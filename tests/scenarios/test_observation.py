@@ -30,7 +30,11 @@ def s() -> Iterator[Scenario]:
 
 
 def lines(s: Scenario, count: int) -> list[dict[str, object]]:
-    return eventually(lambda: (found := [json.loads(l) for l in s.log_text().splitlines()]) and len(found) >= count and found)
+    return eventually(
+        lambda: (
+            (found := [json.loads(l) for l in s.log_text().splitlines()]) and len(found) >= count and found
+        )
+    )
 
 
 def test_a_line_for_every_request(s: Scenario) -> None:
@@ -41,7 +45,12 @@ def test_a_line_for_every_request(s: Scenario) -> None:
     assert entry["host"] == "example.test"
     assert entry["protocol"] == "HTTP/1.1"
     assert (entry["status"], entry["flag"]) == (200, "--")
-    assert (entry["listener"], entry["route"], entry["service"], entry["server"]) == ("web", "app", "app", s.a.address)
+    assert (entry["listener"], entry["route"], entry["service"], entry["server"]) == (
+        "web",
+        "app",
+        "app",
+        s.a.address,
+    )
     assert entry["bytes_in"] == 5
     assert int(str(entry["bytes_out"])) > 100
     assert entry["client"] == "127.0.0.1"
@@ -64,7 +73,9 @@ def test_refused_requests_are_logged(s: Scenario) -> None:
 
 def test_what_clients_send_cannot_forge_lines(s: Scenario) -> None:
     with s.client("a.test") as c:
-        c.send(b'GET /app?q="},{"x":"\\\x7e%0a%0d HTTP/1.1\r\nHost: a.test\r\nX-Request-Id: "\\\t\xff"\r\n\r\n')
+        c.send(
+            b'GET /app?q="},{"x":"\\\x7e%0a%0d HTTP/1.1\r\nHost: a.test\r\nX-Request-Id: "\\\t\xff"\r\n\r\n'
+        )
         assert c.recv_response().status in (200, 400)
     (entry,) = lines(s, 1)
     assert str(entry["target"]).startswith('/app?q="},{"x":"') or entry["status"] == 400
@@ -93,7 +104,10 @@ def test_the_log_is_reopened(s: Scenario, how: str) -> None:
     assert "/app/before" in moved.read_text()
     total = s.log_text().count("/app/after") + moved.read_text().count("/app/after")
     sent = len([x for x in s.a.exchanges if x.target == "/app/after"])
-    eventually(lambda: s.log_text().count("/app/after") + moved.read_text().count("/app/after") == sent, because=f"lost lines: {total} of {sent}")
+    eventually(
+        lambda: s.log_text().count("/app/after") + moved.read_text().count("/app/after") == sent,
+        because=f"lost lines: {total} of {sent}",
+    )
 
 
 def test_sigusr1_does_not_disturb_traffic(s: Scenario) -> None:
@@ -107,7 +121,10 @@ def test_common_format() -> None:
     with Scenario(CONFIG + 'access_log: {path: "$log", format: common}\n') as s:
         s.get("/app/c")
         line = eventually(lambda: s.log_text())
-        assert re.fullmatch(r'127\.0\.0\.1 - - \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET /app/c HTTP/1\.1" 200 \d+\n', line)
+        assert re.fullmatch(
+            r'127\.0\.0\.1 - - \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET /app/c HTTP/1\.1" 200 \d+\n',
+            line,
+        )
 
 
 def test_combined_format() -> None:
@@ -115,7 +132,9 @@ def test_combined_format() -> None:
         s.get("/app/c", {"Referer": 'http://r"/', "User-Agent": "test/1"})
         line = eventually(lambda: s.log_text())
         assert line.rstrip().endswith('"test/1"')
-        assert re.match(r'127\.0\.0\.1 - - \[.*\] "GET /app/c HTTP/1\.1" 200 \d+ "http://r[^"]+/" "test/1"$', line)
+        assert re.match(
+            r'127\.0\.0\.1 - - \[.*\] "GET /app/c HTTP/1\.1" 200 \d+ "http://r[^"]+/" "test/1"$', line
+        )
 
 
 # -- metrics
@@ -158,7 +177,16 @@ def test_the_exposition_is_right(s: Scenario) -> None:
             assert name.endswith("_total"), name
         if kind == "histogram":
             assert name.endswith(("_seconds", "_bytes")), name
-    for wanted in ("requests", "bytes", "duration", "in_flight", "connections", "retries", "reload", "generation"):
+    for wanted in (
+        "requests",
+        "bytes",
+        "duration",
+        "in_flight",
+        "connections",
+        "retries",
+        "reload",
+        "generation",
+    ):
         assert any(wanted in n for n in ours), f"nothing about {wanted}: {sorted(ours)}"
     assert "timeout" in text
     assert any("process" in n for n in types)
@@ -167,7 +195,9 @@ def test_the_exposition_is_right(s: Scenario) -> None:
 def test_histograms_add_up(s: Scenario) -> None:
     for _ in range(10):
         s.get("/app")
-    samples = eventually(lambda: (m := s.lb.metrics()) and s.lb.metric(r"lb_request_duration_seconds_count") == 10 and m)
+    samples = eventually(
+        lambda: (m := s.lb.metrics()) and s.lb.metric(r"lb_request_duration_seconds_count") == 10 and m
+    )
     families: dict[str, list[tuple[float, float]]] = {}
     for key, value in samples.items():
         if m := re.match(r'(lb_\w+)_bucket\{(.*?),?le="([^"]+)",?(.*)\}', key):

@@ -270,7 +270,9 @@ routes: {"/one": one, "/two": two}
 
 
 def test_a_server_on_a_unix_socket(tmp_path) -> None:
-    with Scenario(a=Origin(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nunix"), path=str(tmp_path / "app.sock"))) as s:
+    with Scenario(
+        a=Origin(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nunix"), path=str(tmp_path / "app.sock"))
+    ) as s:
         assert s.get().body == b"unix"
 
 

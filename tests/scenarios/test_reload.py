@@ -46,7 +46,11 @@ WAYS = pytest.mark.parametrize("way", [by_signal, by_file, by_api], ids=["SIGHUP
 
 def all_workers_answer(s: Scenario, body: bytes) -> None:
     """A dozen new connections, whichever worker takes them."""
-    eventually(lambda: all(s.get().body == body for _ in range(12)), within=10, because=f"not everybody answers {body!r}")
+    eventually(
+        lambda: all(s.get().body == body for _ in range(12)),
+        within=10,
+        because=f"not everybody answers {body!r}",
+    )
 
 
 @WAYS
@@ -109,7 +113,9 @@ INVALID = [
     routed_to("two").replace("workers: 2", "workers: many"),
     "",
     "[]",
-    routed_to("two").replace("services:", "services: {one: {algorithm: rond_robin, servers: [a]}}\nservices:"),
+    routed_to("two").replace(
+        "services:", "services: {one: {algorithm: rond_robin, servers: [a]}}\nservices:"
+    ),
     routed_to("two").replace('["$b"]', '["nonsense"]'),
     "\x00\x01\x02",
 ]
@@ -162,7 +168,9 @@ def test_a_reload_is_logged_as_a_diff() -> None:
 
 def test_a_listener_comes_and_goes() -> None:
     one = routed_to("one")
-    both = one.replace('[{name: web, bind: "$web"}]', '[{name: web, bind: "$web"}, {name: more, bind: "$second"}]')
+    both = one.replace(
+        '[{name: web, bind: "$web"}]', '[{name: web, bind: "$web"}, {name: more, bind: "$second"}]'
+    )
     with Scenario(one, **named()) as s:
         kept = s.client()
         assert kept.get().body == b"a"
@@ -202,7 +210,9 @@ def test_a_server_that_leaves_finishes_what_it_has() -> None:
 def test_servers_that_stay_keep_their_connections() -> None:
     with Scenario(routed_to("one").replace("workers: 2", "workers: 1"), **named()) as s:
         assert s.get().body == b"a"
-        s.write(routed_to("one").replace("workers: 2", "workers: 1").replace('"/": one', '"/": one, "/two": two'))
+        s.write(
+            routed_to("one").replace("workers: 2", "workers: 1").replace('"/": one', '"/": one, "/two": two')
+        )
         assert s.lb.admin("POST", "/api/v1/reload")[0] == 200
         assert s.get("/two").body == b"b"
         assert s.get().body == b"a"
@@ -228,8 +238,13 @@ def test_an_exchange_ends_on_the_generation_it_began_with() -> None:
 
 def test_a_reload_of_five_thousand_routes_stalls_nobody() -> None:
     def routes(service: str) -> str:
-        lines = "".join(f"  - {{name: r{n}, match: {{path_prefix: /r/{n}}}, service: {service}}}\n" for n in range(5000))
-        return routed_to(service).replace(f'routes: {{"/": {service}}}\n', f"routes:\n{lines}  - {{name: all, match: {{path_prefix: /}}, service: {service}}}\n")
+        lines = "".join(
+            f"  - {{name: r{n}, match: {{path_prefix: /r/{n}}}, service: {service}}}\n" for n in range(5000)
+        )
+        return routed_to(service).replace(
+            f'routes: {{"/": {service}}}\n',
+            f"routes:\n{lines}  - {{name: all, match: {{path_prefix: /}}, service: {service}}}\n",
+        )
 
     with Scenario(routes("one"), **named()) as s:
         stop = threading.Event()

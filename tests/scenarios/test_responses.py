@@ -26,7 +26,8 @@ def test_a_length_of_nothing(front: Scenario) -> None:
 
 def test_chunks_with_extensions_and_trailers(front: Scenario) -> None:
     front.a.behaviour = answer(
-        OK + b'Transfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n5;a="b"\r\nhello\r\n6\r\n world\r\n0;c\r\nX-Sum: 42\r\n\r\n'
+        OK
+        + b'Transfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n5;a="b"\r\nhello\r\n6\r\n world\r\n0;c\r\nX-Sum: 42\r\n\r\n'
     )
     with front.client() as c:
         for _ in range(3):
@@ -98,7 +99,7 @@ def test_to_http_1_0_a_body_ended_by_close_stays_so(front: Scenario) -> None:
 
 @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
 def test_answers_without_bodies(front: Scenario, status: str) -> None:
-    front.a.behaviour = answer(f"HTTP/1.1 {status}\r\nETag: \"a\"\r\n\r\n".encode())
+    front.a.behaviour = answer(f'HTTP/1.1 {status}\r\nETag: "a"\r\n\r\n'.encode())
     with front.client() as c:
         for _ in range(3):
             response = c.get()
@@ -116,7 +117,14 @@ def test_304_keeps_the_length_of_what_it_stands_for(front: Scenario) -> None:
 
 
 def test_205_and_others_have_bodies(front: Scenario) -> None:
-    for status in ("201 Created", "206 Partial Content", "404 Not Found", "500 Internal Server Error", "299 Odd", "599 Last"):
+    for status in (
+        "201 Created",
+        "206 Partial Content",
+        "404 Not Found",
+        "500 Internal Server Error",
+        "299 Odd",
+        "599 Last",
+    ):
         front.a.behaviour = answer(f"HTTP/1.1 {status}\r\nContent-Length: 5\r\n\r\nhello".encode())
         response = front.get()
         assert (f"{response.status}", response.body) == (status[:3], b"hello")
@@ -152,7 +160,9 @@ def test_102_processing_is_passed_on(front: Scenario) -> None:
 
 def test_http_1_0_clients_get_no_interim_answers(front: Scenario) -> None:
     """RFC 9110 15.2: MUST NOT."""
-    front.a.behaviour = answer(b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n" + OK + b"Content-Length: 5\r\n\r\nhello")
+    front.a.behaviour = answer(
+        b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n" + OK + b"Content-Length: 5\r\n\r\nhello"
+    )
     with front.client() as c:
         c.send(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")
         response = c.recv_response()

@@ -87,7 +87,9 @@ def test_host_path_and_query(s: Scenario, host: str, target: str, route: str) ->
         ("GET", "/n", {}, "two"), ("GET", "/n", {"X-A": "1"}, "three"), ("POST", "/n", {}, "last"),
     ],
 )  # fmt: skip
-def test_method_header_cookie_and_address(s: Scenario, method: str, target: str, headers: dict[str, str], route: str) -> None:
+def test_method_header_cookie_and_address(
+    s: Scenario, method: str, target: str, headers: dict[str, str], route: str
+) -> None:
     assert s.request(method, target, headers).text == route
 
 
@@ -231,7 +233,11 @@ def test_rewrites_of_the_host(act: Scenario) -> None:
 
 
 def test_edits_of_the_request(act: Scenario) -> None:
-    head = at_server(act, "/edits", {"X-Env": "dev", "X-List": "theirs", "X-Debug": "1", "Cookie": "a=b", "X-Ip": "6.6.6.6"})
+    head = at_server(
+        act,
+        "/edits",
+        {"X-Env": "dev", "X-List": "theirs", "X-Debug": "1", "Cookie": "a=b", "X-Ip": "6.6.6.6"},
+    )
     assert head.all("x-env") == ["prod"]
     assert head.all("x-ip") == ["127.0.0.1"]
     assert head.all("x-list") == ["theirs", "mine"]
@@ -256,14 +262,18 @@ def test_edits_of_an_answer_of_our_own(act: Scenario) -> None:
 
 
 def test_no_route_is_404() -> None:
-    with Scenario('listeners: [{name: web, bind: "$web"}]\nservices: {a: ["$a"]}\nroutes: {"/app": a}\n') as s:
+    with Scenario(
+        'listeners: [{name: web, bind: "$web"}]\nservices: {a: ["$a"]}\nroutes: {"/app": a}\n'
+    ) as s:
         assert s.get("/app").status == 200
         assert s.get("/other-path").status == 404
         assert s.log_entry("/other-path")["flag"] == "LR"
 
 
 def test_short_forms_are_enough() -> None:
-    with Scenario('listeners: ["$web"]\nservices:\n  app: ["$a", "$b"]\nroutes: {"/": app}\n', a=Origin(), b=Origin()) as s:
+    with Scenario(
+        'listeners: ["$web"]\nservices:\n  app: ["$a", "$b"]\nroutes: {"/": app}\n', a=Origin(), b=Origin()
+    ) as s:
         for _ in range(10):
             assert s.get().status == 200
         assert len(s.a.exchanges) == len(s.b.exchanges) == 5

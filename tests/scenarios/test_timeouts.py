@@ -108,7 +108,9 @@ def test_an_idle_connection_is_closed_quietly(s: Scenario) -> None:
         x.finish()
         assert c.recv_response().body == b"ok"
         started = time.monotonic()
-        assert c.closed(timeout=5), "an idle connection gets no 408 that the next request could take for its answer"
+        assert c.closed(timeout=5), (
+            "an idle connection gets no 408 that the next request could take for its answer"
+        )
         elapsed(started, 0.5, 3)
 
 
@@ -143,28 +145,28 @@ def test_a_slow_body_that_moves_is_not_cut_off(s: Scenario) -> None:
 
 def test_the_server_cannot_be_reached_in_time(s: Scenario) -> None:
     started = time.monotonic()
-    assert s.get("/connect-slow").status == 504
+    assert s.get("/connect/slow").status == 504
     elapsed(started, 0.2, 3)
-    entry = s.log_entry("/connect-slow")
+    entry = s.log_entry("/connect/slow")
     assert (entry["flag"], entry["status"]) == ("ST", 504)
 
 
 def test_the_server_does_not_answer_in_time(s: Scenario) -> None:
     started = time.monotonic()
     with s.client() as c:
-        c.send_request("GET", "/response-slow")
+        c.send_request("GET", "/response/slow")
         x = s.a.next_request()
         assert c.recv_response().status == 504
         elapsed(started, 0.3, 3)
         assert x.dropped()
-    entry = s.log_entry("/response-slow")
+    entry = s.log_entry("/response/slow")
     assert (entry["flag"], entry["status"]) == ("SH", 504)
 
 
 def test_an_interim_answer_is_not_the_answer(s: Scenario) -> None:
     """`response` is the time to the final head: 1xx must not hold a client for ever."""
     with s.client() as c:
-        c.send_request("GET", "/response-interim")
+        c.send_request("GET", "/response/interim")
         x = s.a.next_request()
         x.send(b"HTTP/1.1 103 Early Hints\r\n\r\n")
         response = c.recv_response()
@@ -175,7 +177,7 @@ def test_an_interim_answer_is_not_the_answer(s: Scenario) -> None:
 def test_a_long_upload_is_not_a_slow_answer(s: Scenario) -> None:
     """The server may wait with its answer until it has the whole request: the clock starts then."""
     with s.client() as c:
-        c.send_request("POST", "/response-upload", {"Transfer-Encoding": "chunked"})
+        c.send_request("POST", "/response/upload", {"Transfer-Encoding": "chunked"})
         x = s.a.next_request()
         for _ in range(6):
             assert c.silent(0.15)
@@ -189,18 +191,18 @@ def test_a_long_upload_is_not_a_slow_answer(s: Scenario) -> None:
 
 def test_the_answer_stands_still(s: Scenario) -> None:
     with s.client() as c:
-        c.send_request("GET", "/idle-answer")
+        c.send_request("GET", "/idle/answer")
         x = s.a.next_request()
         x.send(OK + b"Content-Length: 10\r\n\r\nhello")
         with pytest.raises(Broken):
             c.recv_response()
         assert x.dropped()
-    assert s.log_entry("/idle-answer")["flag"] == "SI"
+    assert s.log_entry("/idle/answer")["flag"] == "SI"
 
 
 def test_a_slow_answer_that_moves_is_not_cut_off(s: Scenario) -> None:
     with s.client() as c:
-        c.send_request("GET", "/idle-moves")
+        c.send_request("GET", "/idle/moves")
         x = s.a.next_request()
         x.send(OK + b"Transfer-Encoding: chunked\r\n\r\n")
         assert c.recv_response_head().status == 200
@@ -216,18 +218,18 @@ def test_a_slow_answer_that_moves_is_not_cut_off(s: Scenario) -> None:
 def test_the_whole_exchange_takes_too_long(s: Scenario) -> None:
     started = time.monotonic()
     with s.client() as c:
-        c.send_request("GET", "/total-before")
+        c.send_request("GET", "/total/before")
         x = s.a.next_request()
         assert c.recv_response().status == 504
         elapsed(started, 0.5, 3)
         assert x.dropped()
-    entry = s.log_entry("/total-before")
+    entry = s.log_entry("/total/before")
     assert (entry["flag"], entry["status"]) == ("LT", 504)
 
 
 def test_total_ends_an_answer_that_moves(s: Scenario) -> None:
     with s.client() as c:
-        c.send_request("GET", "/total-within")
+        c.send_request("GET", "/total/within")
         x = s.a.next_request()
         x.send(OK + b"Transfer-Encoding: chunked\r\n\r\n")
         assert c.recv_response_head().status == 200
@@ -240,7 +242,7 @@ def test_total_ends_an_answer_that_moves(s: Scenario) -> None:
                 assert c.recv_chunk() == b"x"
                 c.silent(0.1)
         assert x.dropped()
-    assert s.log_entry("/total-within")["flag"] == "LT"
+    assert s.log_entry("/total/within")["flag"] == "LT"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,12 @@ routes:
   - {name: idle, match: {path_prefix: /idle}, service: app, timeout: {idle: 500ms}}
   - {name: all, match: {path_prefix: /}, service: app}
 """
-ASK = {"Connection": "keep-alive, Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": "x", "Sec-WebSocket-Version": "13"}
+ASK = {
+    "Connection": "keep-alive, Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Key": "x",
+    "Sec-WebSocket-Version": "13",
+}
 YES = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: y\r\n\r\n"
 
 
@@ -120,7 +125,7 @@ def test_back_pressure_in_a_tunnel(s: Scenario) -> None:
 
 
 def test_an_idle_tunnel_is_closed(s: Scenario) -> None:
-    c, x = tunnel(s, "/idle-tunnel")
+    c, x = tunnel(s, "/idle/tunnel")
     try:
         assert c.closed(timeout=5)
         assert x.dropped(timeout=5)
@@ -131,10 +136,12 @@ def test_an_idle_tunnel_is_closed(s: Scenario) -> None:
 
 def test_a_tunnel_in_use_is_not_idle(s: Scenario) -> None:
     """Traffic in one direction keeps both alive, past several idle time-outs."""
-    c, x = tunnel(s, "/idle-used")
+    c, x = tunnel(s, "/idle/used")
     stop = threading.Event()
     for _ in range(8):
-        assert not stop.wait(0.2)  # the pace of the talk: shorter than the time-out, four times its length in all
+        assert not stop.wait(
+            0.2
+        )  # the pace of the talk: shorter than the time-out, four times its length in all
         x.send(b"tick")
         assert c.recv_exactly(4) == b"tick"
     c.close()

@@ -34,7 +34,9 @@ def test_both_workers_serve() -> None:
         clients = [s.client() for _ in range(60)]
         for c in clients:
             assert c.get().status == 200
-        shares = eventually(lambda: (n := [w["connections"] for w in s.lb.status()["workers"]]) and sum(n) == 60 and n)
+        shares = eventually(
+            lambda: (n := [w["connections"] for w in s.lb.status()["workers"]]) and sum(n) == 60 and n
+        )
         assert min(shares) > 5, shares
 
 
@@ -98,7 +100,10 @@ def test_gauges_of_a_dead_worker_are_forgotten() -> None:
         (pid,) = s.lb.workers()
         os.kill(pid, signal.SIGKILL)
         assert c.closed()
-        eventually(lambda: s.lb.metric(r"lb_.*in_flight") == 0, because="requests in flight of a dead worker are still counted")
+        eventually(
+            lambda: s.lb.metric(r"lb_.*in_flight") == 0,
+            because="requests in flight of a dead worker are still counted",
+        )
 
 
 def test_counters_survive_a_dead_worker() -> None:

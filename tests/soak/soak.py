@@ -49,7 +49,9 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
                 length = lower.split(b"content-length:")[1].split(b"\r\n")[0]
                 await reader.readexactly(int(length))
             if path == b"/chunked":
-                writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n" + BODY + b"\r\n0\r\n\r\n")
+                writer.write(
+                    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n" + BODY + b"\r\n0\r\n\r\n"
+                )
             elif path == b"/break":
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + BODY)
                 return
@@ -97,11 +99,19 @@ class Load:
 
     async def chunks(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for _ in range(50):
-            raw = b"POST /chunked HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n" + BODY + b"\r\n0\r\n\r\n"
+            raw = (
+                b"POST /chunked HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n"
+                + BODY
+                + b"\r\n0\r\n\r\n"
+            )
             await self.ask(reader, writer, raw)
 
     async def upload(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self.ask(reader, writer, b"PUT /up HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1_000_000)
+        await self.ask(
+            reader,
+            writer,
+            b"PUT /up HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1_000_000,
+        )
 
     async def malformed(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nBad Name: x\r\n\r\n")
@@ -129,7 +139,9 @@ class Load:
             await reader.readexactly(len(BODY))
         self.done += 1
 
-    async def repeat(self, kind: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> None:
+    async def repeat(
+        self, kind: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+    ) -> None:
         while not self.stop.is_set():
             try:
                 reader, writer = await asyncio.open_connection(self.host, self.port)
@@ -226,7 +238,9 @@ def main() -> int:
         load.stop.set()
         thread.join(60)
         in_flight = s.lb.metric(r"lb_.*in_flight")
-        print(f"{load.done} done, {len(load.failures)} failed {load.failures[:5]}, in flight at the end: {in_flight:.0f}")
+        print(
+            f"{load.done} done, {len(load.failures)} failed {load.failures[:5]}, in flight at the end: {in_flight:.0f}"
+        )
         bad = [
             grown("memory", memory, 4 * MIB),
             grown("descriptors", descriptors, 40),  # connections come and go between two samples

@@ -64,12 +64,18 @@ class Client(Wire):
 
     # -- composing
     def compose(
-        self, method: str, target: str, headers: dict[str, str] | list[tuple[str, str]] | None = None, body: bytes | None = None
+        self,
+        method: str,
+        target: str,
+        headers: dict[str, str] | list[tuple[str, str]] | None = None,
+        body: bytes | None = None,
     ) -> bytes:
         pairs = list(headers.items()) if isinstance(headers, dict) else list(headers or [])
         if not any(k.lower() == "host" for k, _ in pairs):
             pairs.insert(0, ("Host", self.name))
-        if body is not None and not any(k.lower() in ("content-length", "transfer-encoding") for k, _ in pairs):
+        if body is not None and not any(
+            k.lower() in ("content-length", "transfer-encoding") for k, _ in pairs
+        ):
             pairs.append(("Content-Length", str(len(body))))
         lines = "".join(f"{k}: {v}\r\n" for k, v in pairs)
         return f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode("latin-1") + (body or b"")

@@ -31,7 +31,7 @@ class Scenario:
 
     def __init__(self, config: str = ONE_SERVICE, *, quiet: bool = False, **servers: Origin) -> None:
         self.servers = servers or {"a": Origin()}
-        self.quiet = quiet  # tracebacks in lb's output are looked for unless a test says so
+        self.quiet = quiet  # tracebacks and crashes in lb's output are looked for unless a test says so
         self._held = []
         self.directory = Path(tempfile.mkdtemp(prefix="lb-scenario-"))
         self.file = self.directory / "lb.yaml"
@@ -79,6 +79,7 @@ class Scenario:
             assert not origin.errors, f"server {name}: {origin.errors!r}"
         if not self.quiet:
             assert "Traceback" not in self.lb.said(), self.lb.said()[-6000:]
+            assert "signal 11" not in self.lb.said(), f"a worker crashed:\n{self.lb.said()[-6000:]}"
 
     def _release(self) -> None:
         for origin in self.servers.values():
@@ -96,11 +97,18 @@ class Scenario:
     def client(self, name: str = "example.test", listener: str = "web", receive_buffer: int = 0) -> Client:
         return Client(self.names[listener], name, receive_buffer)
 
-    def get(self, target: str = "/", headers: dict[str, str] | None = None, host: str = "example.test") -> Response:
+    def get(
+        self, target: str = "/", headers: dict[str, str] | None = None, host: str = "example.test"
+    ) -> Response:
         return self.request("GET", target, headers, host=host)
 
     def request(
-        self, method: str, target: str, headers: dict[str, str] | None = None, body: bytes | None = None, host: str = "example.test"
+        self,
+        method: str,
+        target: str,
+        headers: dict[str, str] | None = None,
+        body: bytes | None = None,
+        host: str = "example.test",
     ) -> Response:
         """One request on a connection of its own."""
         with self.client(host) as c:

@@ -14,7 +14,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 DEADLINE = 5.0  # seconds that any single wait may take before the test fails
-FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)[ \t]*")
+FIELD = re.compile(
+    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)[ \t]*"
+)
 
 
 class Broken(Exception):
@@ -137,11 +139,13 @@ class Wire:
         """Wait for more bytes; False when the other end is gone."""
         if self.ended:
             return False
-        self.sock.settimeout(timeout)
         try:
+            self.sock.settimeout(timeout)
             data = self.sock.recv(262144)
         except TimeoutError:
-            raise AssertionError(f"nothing came for {timeout} s; so far {bytes(self.received[-2000:])!r}") from None
+            raise AssertionError(
+                f"nothing came for {timeout} s; so far {bytes(self.received[-2000:])!r}"
+            ) from None
         except (ConnectionResetError, BrokenPipeError):
             self.ended = "reset"
             return False

@@ -91,17 +91,29 @@ def framing() -> list[Answer]:
         "KELVIN SIGN for k": (b"Transfer-Encoding: chun\xe2\x84\xaaed",),
     }
     cases += [(f"framing: {n}", say(*lines, body=end), "") for n, lines in shapes.items()]
-    cases.append(("framing: chunked in HTTP/1.0", b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + end, ""))
-    cases.append(("framing: bad length with 304", b"HTTP/1.1 304 Not Modified\r\nContent-Length: x\r\n\r\n", ""))
+    cases.append(
+        ("framing: chunked in HTTP/1.0", b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + end, "")
+    )
+    cases.append(
+        ("framing: bad length with 304", b"HTTP/1.1 304 Not Modified\r\nContent-Length: x\r\n\r\n", "")
+    )
     return cases
 
 
 def interim() -> list[Answer]:
     """RFC 9110 15.2 and 7.8: 101 only for an upgrade that was asked for."""
     return [
-        ("101 unasked", b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", ""),
+        (
+            "101 unasked",
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+            "",
+        ),
         ("101 unasked, without Upgrade", b"HTTP/1.1 101 Switching Protocols\r\n\r\n", ""),
-        ("101 after 103", b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n", ""),
+        (
+            "101 after 103",
+            b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n",
+            "",
+        ),
         ("103, then junk", b"HTTP/1.1 103 Early Hints\r\n\r\nhello\r\n\r\n", ""),
         ("103 with bare LF", b"HTTP/1.1 103 Early Hints\n\n", ""),
         ("100 in HTTP/1.2.3", b"HTTP/1.2.3 100 Continue\r\n\r\n", ""),
@@ -167,13 +179,25 @@ POISON = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
 SURPLUS: list[tuple[str, str, bytes]] = [  # name, method of the request, bytes
     ("after a length", "GET", say(b"Content-Length: 5", body=b"hello") + POISON),
     ("after a length of 0", "GET", say(b"Content-Length: 0") + POISON),
-    ("after the last chunk", "GET", say(b"Transfer-Encoding: chunked", body=b"5\r\nhello\r\n0\r\n\r\n") + POISON),
+    (
+        "after the last chunk",
+        "GET",
+        say(b"Transfer-Encoding: chunked", body=b"5\r\nhello\r\n0\r\n\r\n") + POISON,
+    ),
     ("after the answer to HEAD", "HEAD", say(b"Content-Length: 5", body=b"hello") + POISON),
-    ("after the chunked answer to HEAD", "HEAD", say(b"Transfer-Encoding: chunked", body=b"5\r\nhello\r\n0\r\n\r\n")),
+    (
+        "after the chunked answer to HEAD",
+        "HEAD",
+        say(b"Transfer-Encoding: chunked", body=b"5\r\nhello\r\n0\r\n\r\n"),
+    ),
     ("after 204", "GET", b"HTTP/1.1 204 No Content\r\n\r\n" + POISON),
     ("after 204 with a length", "GET", b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello" + POISON),
     ("after 304", "GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nhello" + POISON),
     ("one byte", "GET", say(b"Content-Length: 5", body=b"hello!")),
     ("a CRLF", "GET", say(b"Content-Length: 5", body=b"hello\r\n")),
-    ("a second final answer after 103", "GET", b"HTTP/1.1 103 Early Hints\r\n\r\n" + say(b"Content-Length: 5", body=b"hello") + POISON),
+    (
+        "a second final answer after 103",
+        "GET",
+        b"HTTP/1.1 103 Early Hints\r\n\r\n" + say(b"Content-Length: 5", body=b"hello") + POISON,
+    ),
 ]

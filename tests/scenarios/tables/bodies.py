@@ -63,7 +63,8 @@ LARGE: dict[str, bytes] = {
     "an extension of 100 kB": b"5;a=" + b"x" * 100_000 + b"\r\nhello\r\n" + END,
     "an extension without an end": b"5;a=" + b"x" * 200_000,
     "a size without an end": b"0" * 200_000,
-    "one-byte chunks with 2 kB extensions (Go CVE-2023-39326)": (b"1;" + b"x" * 2000 + b"\r\na\r\n") * 2000 + END,
+    "one-byte chunks with 2 kB extensions (Go CVE-2023-39326)": (b"1;" + b"x" * 2000 + b"\r\na\r\n") * 2000
+    + END,
     "a trailer of 100 kB": b"0\r\nA: " + b"x" * 100_000 + b"\r\n\r\n",
     "a trailer without an end": b"0\r\nA: " + b"x" * 200_000,
     "ten thousand trailers": b"0\r\n" + b"A: b\r\n" * 10_000 + b"\r\n",

@@ -82,7 +82,8 @@ def start_lines() -> list[Case]:
 def versions() -> list[Case]:
     """RFC 9110 15.6.6: a major version that is not served is 505."""
     return [
-        (f"version: {v.decode()}", head(start=b"GET / " + v), frozenset({505})) for v in (b"HTTP/2.0", b"HTTP/3.0", b"HTTP/9.9")
+        (f"version: {v.decode()}", head(start=b"GET / " + v), frozenset({505}))
+        for v in (b"HTTP/2.0", b"HTTP/3.0", b"HTTP/9.9")
     ] + [
         ("version: HTTP/0.9 by name", head(start=b"GET / HTTP/0.9"), frozenset({400, 505})),
         ("version: the HTTP/2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", frozenset({400, 505})),
@@ -156,7 +157,9 @@ def line_ends() -> list[Case]:
 
 def fields() -> list[Case]:
     """RFC 9112 5: name ":" OWS value OWS; RFC 9110 5.6.2: a name is a token; 5.5: no controls in values."""
-    cases = [(f"name with {named(b)}", head(b"A%cB: c" % b), BAD) for b in [*CONTROLS, *DELIMITERS, 0x80, 0xFF]]
+    cases = [
+        (f"name with {named(b)}", head(b"A%cB: c" % b), BAD) for b in [*CONTROLS, *DELIMITERS, 0x80, 0xFF]
+    ]
     cases += [(f"value with {named(b)}", head(b"A: b%cc" % b), BAD) for b in CONTROLS]
     lines = {
         "space before the colon": b"A : b",
@@ -198,10 +201,18 @@ def hosts() -> list[Case]:
         ("host: two alike", head(host=HOST + HOST), BAD),
         ("host: two apart", head(b"A: b", b"Host: other.test"), BAD),
         ("host: two in different case", head(host=HOST + b"hOST: example.test\r\n"), BAD),
-        ("host: two in absolute form", head(host=HOST + other, start=b"GET http://example.test/ HTTP/1.1"), BAD),
+        (
+            "host: two in absolute form",
+            head(host=HOST + other, start=b"GET http://example.test/ HTTP/1.1"),
+            BAD,
+        ),
         ("host: two in HTTP/1.0", head(host=HOST + other, start=b"GET / HTTP/1.0"), BAD),
         ("host: one empty and one not", head(host=b"Host:\r\n" + HOST), BAD),
-        ("host: bad in absolute form", head(host=b"Host: a b\r\n", start=b"GET http://example.test/ HTTP/1.1"), BAD),
+        (
+            "host: bad in absolute form",
+            head(host=b"Host: a b\r\n", start=b"GET http://example.test/ HTTP/1.1"),
+            BAD,
+        ),
         ("host: bad in HTTP/1.0", head(host=b"Host: a b\r\n", start=b"GET / HTTP/1.0"), BAD),
     ]
 
@@ -241,12 +252,17 @@ def codings() -> list[Case]:
         "length and gzip, chunked": (b"Content-Length: 5", b"Transfer-Encoding: gzip, chunked"),
         "length and an empty coding": (b"Content-Length: 5", b"Transfer-Encoding:"),
         "length and xchunked": (b"Content-Length: 5", b"Transfer-Encoding: xchunked"),
-        "length and vertical tab chunked (HAProxy CVE-2019-18277)": (b"Content-Length: 5", b"Transfer-Encoding:\x0bchunked"),
+        "length and vertical tab chunked (HAProxy CVE-2019-18277)": (
+            b"Content-Length: 5",
+            b"Transfer-Encoding:\x0bchunked",
+        ),
         "length and CHUNKED": (b"Content-Length: 5", b"TRANSFER-ENCODING: CHUNKED"),
     }
     cases = [(f"coding: {n}", post(*lines, body=end), BAD_OR_UNKNOWN if "gzip" in n or "x" in n else BAD)
              for n, lines in both.items() if n != "length and identity"]  # fmt: skip
-    cases.append(("coding: length and identity", post(*both["length and identity"], body=end), BAD_OR_UNKNOWN))
+    cases.append(
+        ("coding: length and identity", post(*both["length and identity"], body=end), BAD_OR_UNKNOWN)
+    )
     must_400 = {
         "empty": b"", "space": b" ", "chunked, chunked": b"chunked, chunked", "chunked, gzip": b"chunked, gzip",
         "chunked, identity": b"chunked, identity", "chunked chunked": b"chunked chunked", "NUL": b"chunked\0",
@@ -260,7 +276,13 @@ def codings() -> list[Case]:
         b"chunked; a=b", b"chun\xe2\x84\xaaed", b"deflate, chunked", b"nothing", b"compress", b"\xa0chunked", b"chunked\x85",
     ]  # fmt: skip
     cases += [(f"coding: {v!r}", post(b"Transfer-Encoding: " + v, body=end), BAD_OR_UNKNOWN) for v in unknown]
-    cases.append(("coding: gzip, chunked is 501", post(b"Transfer-Encoding: gzip, chunked", body=end), frozenset({501})))
+    cases.append(
+        (
+            "coding: gzip, chunked is 501",
+            post(b"Transfer-Encoding: gzip, chunked", body=end),
+            frozenset({501}),
+        )
+    )
     twice = {
         "two lines chunked": (b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked"),
         "two lines chunked and identity": (b"Transfer-Encoding: chunked", b"Transfer-Encoding: identity"),
@@ -270,9 +292,19 @@ def codings() -> list[Case]:
     old = b"POST / HTTP/1.0"
     cases.append(("coding: in HTTP/1.0", post(b"Transfer-Encoding: chunked", body=end, start=old), BAD))
     cases.append(
-        ("coding: in HTTP/1.0 with a length", post(b"Transfer-Encoding: chunked", b"Content-Length: 5", body=end, start=old), BAD)
+        (
+            "coding: in HTTP/1.0 with a length",
+            post(b"Transfer-Encoding: chunked", b"Content-Length: 5", body=end, start=old),
+            BAD,
+        )
     )
-    cases.append(("coding: with GET and a length", head(b"Transfer-Encoding: chunked", b"Content-Length: 5", body=end), BAD))
+    cases.append(
+        (
+            "coding: with GET and a length",
+            head(b"Transfer-Encoding: chunked", b"Content-Length: 5", body=end),
+            BAD,
+        )
+    )
     return cases
 
 
@@ -281,7 +313,11 @@ def sizes() -> list[Case]:
     too_much, too_long = frozenset({431}), frozenset({414})
     return [
         ("size: one huge field", head(b"A: " + b"x" * 40_000), too_much),
-        ("size: one huge field without an end", b"GET / HTTP/1.1\r\n" + HOST + b"A: " + b"x" * 80_000, too_much),
+        (
+            "size: one huge field without an end",
+            b"GET / HTTP/1.1\r\n" + HOST + b"A: " + b"x" * 80_000,
+            too_much,
+        ),
         ("size: a huge name", head(b"x" * 40_000 + b": a"), too_much),
         ("size: a huge name without an end", b"GET / HTTP/1.1\r\n" + HOST + b"x" * 80_000, too_much),
         ("size: many fields", head(*[b"A%d: b" % i for i in range(200)]), too_much),
