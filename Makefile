@@ -36,9 +36,8 @@ test-interpreted: install-dev ## the pure-Python tests on the interpreted build
 	cd build/interpreted && ../../$(BIN)/python -m pytest $(PURE) $(ARGS)
 
 lint: install-dev ## ruff (format and rules) and mypy
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
+	@failed=; for check in "ruff format --check ." "ruff check ." mypy; do \
+		echo "$(BIN)/$$check"; $(BIN)/$$check || failed=1; done; test -z "$$failed"
 
 format: install-dev ## let ruff put the sources in shape
 	$(BIN)/ruff format .

@@ -38,6 +38,7 @@ DIRECTIVES = {
     # the same meaning as interpreted Python; a hot file turns checks off for itself, with a reason
     "wraparound": True,
     "boundscheck": True,
+    "nonecheck": True,  # an AttributeError, as interpreted, where C would read through a null pointer
     "cdivision": False,
 }
 

@@ -13,7 +13,7 @@ cdef class Head:
     cdef public unsigned long long seen
     cdef public int marked
     cdef int marks[256]
-    cpdef object header(self, bytes name)
+    cpdef bytes header(self, bytes name)
 
 cdef class RequestHead(Head):
     cdef public bytes method

@@ -29,7 +29,7 @@ class Head:
     content_length: cython.longlong  # -1: none
     lengths: cython.int  # Content-Length lines, all with the same value
     upgrade: bytes  # the Upgrade field where Connection names it, lower case; b"" otherwise
-    nominated: object  # names in Connection beyond the usual ones, lower case: tuple or None
+    nominated: tuple[bytes, ...] | None  # names in Connection beyond the usual ones, lower case
     seen: cython.ulonglong  # bit 1 << id for each known field present
     marked: cython.int  # how many marks are in use
     marks: list[int]  # per known field line: id, start of the line, start of the value, end of the line
@@ -50,37 +50,41 @@ class Head:
         self.upgrade = b""
 
     @cython.ccall
-    def header(self, name: bytes) -> object:
+    def header(self, name: bytes) -> bytes | None:
         """The value of field `name` (lower case) with outer white space removed, several lines joined
         by ", " (RFC 9110 5.3); None where there is none."""
         raw: bytes = self.raw
+        p: cython.p_const_uchar = raw
+        wanted: cython.p_const_uchar = name
         at: cython.Py_ssize_t = self.lines
         stop: cython.Py_ssize_t = self.end - 2
         size: cython.Py_ssize_t = len(name)
-        found: object = None
+        found: bytes | None = None
         begin: cython.Py_ssize_t
         close: cython.Py_ssize_t
         i: cython.Py_ssize_t
         c: cython.int
         while at < stop:
-            close = raw.index(b"\r", at)
-            if close - at > size and raw[at + size] == 58:  # ":"
-                i = 0
-                while i < size:
-                    c = raw[at + i]
-                    if 65 <= c <= 90:
-                        c += 32
-                    if c != name[i]:
-                        break
-                    i += 1
-                if i == size:
-                    begin = at + size + 1
-                    i = close
-                    while begin < i and (raw[begin] == 32 or raw[begin] == 9):
-                        begin += 1
-                    while i > begin and (raw[i - 1] == 32 or raw[i - 1] == 9):
-                        i -= 1
-                    found = raw[begin:i] if found is None else b"%b, %b" % (found, raw[begin:i])
+            i = 0
+            # a name holds no CR, so the comparison stops within the line
+            while i < size:
+                c = p[at + i]
+                if 65 <= c <= 90:
+                    c += 32
+                if c != wanted[i]:
+                    break
+                i += 1
+            close = at + i
+            while p[close] != 13:
+                close += 1
+            if i == size and p[at + size] == 58:  # ":"
+                begin = at + size + 1
+                i = close
+                while begin < i and (p[begin] == 32 or p[begin] == 9):
+                    begin += 1
+                while i > begin and (p[i - 1] == 32 or p[i - 1] == 9):
+                    i -= 1
+                found = raw[begin:i] if found is None else b"%b, %b" % (found, raw[begin:i])
             at = close + 2
         return found
 
@@ -98,7 +102,7 @@ class RequestHead(Head):
     method: bytes
     target: bytes
     path: bytes
-    query: object
+    query: bytes | None
     authority: bytes
     host: bytes
     expect_continue: cython.bint
@@ -140,7 +144,7 @@ class Client:
 
     address: str
     listener: str
-    _number: object
+    _number: tuple[int, int] | None
 
     def __init__(self, address: str, listener: str) -> None:
         self.address = address

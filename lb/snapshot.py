@@ -24,7 +24,7 @@ from lb.upstream.service import Service
 _SLICE = 100
 
 
-class SnapshotError(Exception):
+class SnapshotError(ValueError):
     """The plan cannot be run; the generation in force stays."""
 
 

@@ -157,7 +157,7 @@ def _service(
         for server in service.servers
     ]
     key = service.key_of(head, client)
-    picked: Server | None = service.select(key, ())  # type: ignore[assignment]  # compiled rooms say object
+    picked: Server | None = service.select(key, ())
     reason = Select(service.reason)
     return {
         "service": name,

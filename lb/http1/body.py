@@ -279,6 +279,8 @@ def _may_be_size(part: bytes) -> cython.bint:
         i += 1
     if i > _MOST_SIZE_DIGITS or (i == 0 and size > 0):
         return False
+    if 0 <= part.find(b"\r") < size - 1:
+        return False
     return i == size or p[i] in (13, 59, 32, 9)
 
 

@@ -7,6 +7,8 @@ head by the number of their name; all others are left as bytes. Pure: no decisio
 
 from __future__ import annotations
 
+from typing import Any
+
 import cython
 
 from lb.http1.grammar import CLASS, LOWER
@@ -152,9 +154,10 @@ def value_of(head: Head, mark: cython.int) -> bytes:
 
 
 @cython.ccall
-def joined(head: Head, known: cython.int) -> object:
-    """All lines of a known field as one list value (RFC 9110 5.3), or None where there is none."""
-    found: object = None
+def joined(head: Head, known: cython.int) -> bytes | Any:
+    """All lines of a known field as one list value (RFC 9110 5.3), or None where there is none; not typed as
+    optional, because most callers know from `head.seen` that there is one."""
+    found: bytes | None = None
     k: cython.int
     for k in range(head.marked):
         if head.marks[4 * k] == known:

@@ -7,6 +7,8 @@ lines looked at one by one.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import cython
 
 from lb.message import Head
@@ -18,7 +20,11 @@ HOP_BY_HOP = (1 << 1) | (1 << 2) | (1 << 3) | (1 << 4) | (1 << 6) | (1 << 7) | (
 
 @cython.ccall
 def append_lines(
-    parts: list[bytes], head: Head, start: cython.Py_ssize_t, drop: cython.ulonglong, names: object
+    parts: list[bytes],
+    head: Head,
+    start: cython.Py_ssize_t,
+    drop: cython.ulonglong,
+    names: Collection[bytes] | None,
 ) -> object:
     """Append to `parts` the runs of raw[start:end] without the blank line, leaving out the marked lines
     whose bit is in `drop`, and all lines whose lower-case name is in `names` (a set, or None)."""
@@ -44,7 +50,7 @@ def append_lines(
 
 @cython.cfunc
 def _append_unnamed(
-    parts: list[bytes], head: Head, start: cython.Py_ssize_t, drop: cython.ulonglong, names: object
+    parts: list[bytes], head: Head, start: cython.Py_ssize_t, drop: cython.ulonglong, names: Collection[bytes]
 ) -> object:
     raw: bytes = head.raw
     at: cython.Py_ssize_t = head.lines

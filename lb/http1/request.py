@@ -182,5 +182,6 @@ def _incomplete(
             return BAD_REQUEST
         i += 1
     if size - at >= most_bytes:
-        return TARGET_TOO_LONG if raw.find(b"\r\n", at) < 0 else HEAD_TOO_LARGE
+        i = raw.find(b"\r\n", at)
+        return TARGET_TOO_LONG if i < 0 or i - at > most_bytes else HEAD_TOO_LARGE
     return MORE

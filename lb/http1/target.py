@@ -38,7 +38,7 @@ _known: dict[bytes, bytes] = {}
 @cython.ccall
 def read_authority(head: RequestHead, value: bytes) -> cython.int:
     """Set authority and host from a Host value or an absolute-form target; OK or BAD."""
-    host: object = _known.get(value)
+    host: bytes | None = _known.get(value)
     if host is None:
         if not _AUTHORITY.fullmatch(value) or (value.startswith(b"[") and not _ip_literal(value)):
             return BAD

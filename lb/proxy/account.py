@@ -118,7 +118,7 @@ def close_attempt(exchange: ExchangeState, outcome: cython.int) -> object:
             )
     elif failed:
         server.latency.observe(0.0, False, exchange.core.now)
-    if exchange.retries or outcome:
+    if exchange.retries or exchange.attempts or outcome:
         exchange.attempts.append((server.name, status, monotonic() - exchange.attempt_began, _FLAGS[outcome]))
     return None
 

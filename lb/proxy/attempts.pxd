@@ -13,6 +13,7 @@ cdef int TUNNEL
 cdef int NO_SERVER
 cdef int QUEUE_FULL
 cdef int SERVER_BROKE_OFF
+cdef int HOLD_SERVER
 cdef int HOLD_PENDING
 cdef Py_ssize_t REPLAY
 cdef double _TICK

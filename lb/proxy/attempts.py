@@ -29,7 +29,9 @@ NO_SERVER: cython.int = int(Outcome.NO_SERVER)
 QUEUE_FULL: cython.int = int(Outcome.QUEUE_FULL)
 SERVER_BROKE_OFF: cython.int = int(Outcome.SERVER_BROKE_OFF)
 
-# Why reading from the client is held: there is no server connection yet, and enough of the body is kept.
+# Why reading from the client is held: bits for ClientSide.hold. The server takes no more for now; there is no
+# server connection yet, and enough of the body is kept.
+HOLD_SERVER: cython.int = 1
 HOLD_PENDING: cython.int = 2
 # How much of a request body is kept so that it can be sent again.
 REPLAY: cython.Py_ssize_t = 64 * 1024
@@ -49,7 +51,7 @@ class Attempts(ExchangeState):
         server: Server
         side: ServerSide | None = None
         if not fresh:
-            self.server = self.service.select(self.key, self.tried)
+            self.server = self.service.select(self.key, self.tried)  # type: ignore[assignment]
             self.reason = self.service.reason
             if self.server is None:
                 self.fail(NO_SERVER)
@@ -111,7 +113,10 @@ class Attempts(ExchangeState):
 
     @cython.cfunc
     def _send(self, side: ServerSide) -> object:
-        out: bytes = request_head(self.core, self.head, self.rules, self.client, self.server, self.request_id)
+        out: bytes
+        if self.rules.route.request_edits is not None:
+            self.core.variables.fill(self.head, self.source, self.client.scheme, self.request_id)
+        out = request_head(self.core, self.head, self.rules, self.client, self.server, self.request_id)
         self.side = side
         self.phase = WAITING
         self.touched = self.core.now
@@ -148,12 +153,15 @@ class Attempts(ExchangeState):
 
     @cython.cfunc
     def _try_again(self, outcome: cython.int, fresh: cython.bint) -> object:
+        if not fresh:
+            # before the attempt is closed, which is then recorded as one of several
+            self.retries += 1
         self._drop_side(outcome)
+        self.client.let_go(HOLD_SERVER)
         if fresh:
             # not a retry in the operator's sense: the server never saw the request
             self._attempt(True)
             return None
-        self.retries += 1
         if self.server not in self.tried:
             self.tried.append(self.server)
         self._attempt(False)
@@ -166,7 +174,7 @@ class Attempts(ExchangeState):
         if not self.attempting:
             return None
         close_attempt(self, outcome)
-        self.side = None
+        self.side = None  # type: ignore[assignment]
         if self.phase == QUEUED:
             self.server.leave(self)
         if side is not None:

@@ -27,6 +27,7 @@ from lb.proxy.forwarded import own_lines
 from lb.proxy.heads import response_head
 from lb.proxy.responses import ResponseWriter
 from lb.proxy.rules import ListenerRules
+from lb.proxy.writer import Writer
 from lb.telemetry import layout
 
 HEAD: cython.int = 0
@@ -84,8 +85,8 @@ class ClientConnection(ResponseWriter):
         self.client = Client("", rules.name)
         self.trusted = False
         self.own_lines = b""
-        self.transport = None
-        self.exchange = None
+        self.transport = None  # type: ignore[assignment]
+        self.exchange = None  # type: ignore[assignment]
         self.reader = None
         self.state = HEAD
         self.generation = 0
@@ -105,6 +106,7 @@ class ClientConnection(ResponseWriter):
         cells = self.core.cells
         slot: cython.Py_ssize_t = self.rules.slot
         self.transport = transport
+        self.out = Writer(transport)
         self.clients.add(self)
         cells.add(slot + CONNECTIONS, 1)
         cells.add(slot + ACCEPTED, 1)
@@ -122,7 +124,7 @@ class ClientConnection(ResponseWriter):
             self.refuse(SHUTDOWN)
 
     def data_received(self, data: bytes) -> None:
-        exchange: Exchange | None = self.exchange
+        exchange: Exchange = self.exchange
         self.core.cells.add(self.rules.slot + BYTES_IN, len(data))
         if self.state == HEAD:
             if self.buf:
@@ -154,7 +156,7 @@ class ClientConnection(ResponseWriter):
         if self.state == TUNNEL:
             self.core.cells.add(slot + TUNNELS, -1)
         self.state = CLOSED
-        self.exchange = None
+        self.exchange = None  # type: ignore[assignment]
         self.buf = b""
         self.clients.discard(self)
         self.core.cells.add(slot + CONNECTIONS, -1)
@@ -240,7 +242,7 @@ class ClientConnection(ResponseWriter):
             reader.begin(_CHUNKED if exchange.head.chunked else _LENGTH, exchange.head.content_length)
             at = reader.read(data, at)
             if at < 0:
-                self.exchange = None
+                self.exchange = None  # type: ignore[assignment]
                 self.core.spare.append(exchange)
                 self.refuse(BAD_BODY)
                 return -1
@@ -258,7 +260,7 @@ class ClientConnection(ResponseWriter):
 
     @cython.cfunc
     def _read_body(self, data: bytes) -> object:
-        reader: BodyReader = self.reader
+        reader: BodyReader = self.reader  # type: ignore[assignment]  # in BODY there is one
         at: cython.Py_ssize_t = reader.read(data, 0)
         if at < 0:
             self.keep = False
@@ -299,7 +301,7 @@ class ClientConnection(ResponseWriter):
     def done(self) -> object:
         ended: cython.bint = self.exchange is None or self.exchange.request_ended
         data: bytes
-        self.exchange = None
+        self.exchange = None  # type: ignore[assignment]
         if self.state == CLOSED:
             return None
         if self.state == TUNNEL:

@@ -22,6 +22,7 @@ cdef class Core:
     cdef public object rng
     cdef public object open
     cdef public list[object] spare
+    cdef public list[object] owned
     cdef bytes id_prefix
     cdef unsigned long long id_next
     cpdef bytes new_id(self)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 from random import Random
 from time import monotonic
+from typing import Any
 
 import cython
 
@@ -43,10 +44,11 @@ class Core:
     exchanges: cython.longlong
     record: ExchangeRecord
     variables: Variables
-    log: object
-    rng: object
-    open: object  # (Server, Exchange) → ServerSide, which begins to connect
-    spare: list[object]  # Exchanges to be used again
+    log: Callable[[bytes], None]
+    rng: Random
+    open: Callable[[Any, Any], Any]  # (Server, Exchange) → ServerSide, which begins to connect
+    spare: list[Any]  # Exchanges to be used again
+    owned: list[object]  # all Exchanges, so that none is freed while a method of it runs
     id_prefix: bytes
     id_next: cython.ulonglong
 
@@ -65,8 +67,9 @@ class Core:
         self.variables = Variables()
         self.log = log
         self.rng = rng
-        self.open = None
+        self.open = None  # type: ignore[assignment]  # set by the DataPlane, before it accepts
         self.spare = []
+        self.owned = []
         self.id_prefix = os.urandom(6).hex().encode()
         self.id_next = 0
         self.tick()

@@ -2,6 +2,7 @@ from lb.http1.serialize cimport chunk, last_chunk
 from lb.proxy.account cimport close_attempt, close_exchange, enter_route, open_exchange
 from lb.proxy.attempts cimport Attempts
 from lb.proxy.core cimport Core
+from lb.proxy.heads cimport edited_lines
 from lb.proxy.retry cimport may_retry
 from lb.proxy.rules cimport RouteRules
 from lb.proxy.sides cimport ClientSide, ServerSide

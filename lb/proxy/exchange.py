@@ -21,6 +21,7 @@ from lb.proxy.answers import error_answer
 from lb.proxy.attempts import Attempts
 from lb.proxy.core import TICK, Core
 from lb.proxy.forwarded import source_of
+from lb.proxy.heads import edited_lines
 from lb.proxy.retry import may_retry
 from lb.proxy.rules import RouteRules
 from lb.proxy.sides import ClientSide, ServerSide
@@ -48,8 +49,8 @@ RESPONSE_TIMEOUT: cython.int = int(Outcome.RESPONSE_TIMEOUT)
 IDLE_TIMEOUT: cython.int = int(Outcome.IDLE_TIMEOUT)
 
 # Why reading from the client is held: bits for ClientSide.hold.
-HOLD_SERVER: cython.int = 1  # the server takes no more for now
-HOLD_PENDING: cython.int = 2  # as in lb.proxy.attempts
+HOLD_SERVER: cython.int = 1  # as in lb.proxy.attempts
+HOLD_PENDING: cython.int = 2
 
 _REPLAY: cython.Py_ssize_t = 64 * 1024  # as in lb.proxy.attempts
 _SAFE_ID = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:+/=@")
@@ -85,7 +86,7 @@ class Exchange(Attempts):
         if rules.total > 0:
             self.total_deadline = core.now + rules.total + _TICK
         if len(rules.services) > 1:
-            index = rules.route.split.choose(core.rng.random())
+            index = rules.route.split.choose(core.rng.random())  # type: ignore[union-attr]  # several: a split
             self.service = rules.services[index]
             self.slot = rules.slots[index]
         elif rules.services:
@@ -257,7 +258,7 @@ class Exchange(Attempts):
     def _respond_self(self) -> object:
         """Redirect or fixed response."""
         redirect: Redirect | None = self.rules.route.redirect
-        respond: Respond | None = self.rules.route.respond
+        respond: Respond = self.rules.route.respond  # type: ignore[assignment]  # None for a redirect
         lines: bytes
         body: bytes = b""
         if redirect is not None:
@@ -269,7 +270,7 @@ class Exchange(Attempts):
             body = respond.body
         if self.rules.route.response_edits is not None:
             self.core.variables.fill(self.head, self.source, self.client.scheme, self.request_id)
-            lines += self.rules.route.response_edits.lines(self.core.variables)
+            lines = edited_lines(lines, self.rules.route.response_edits, self.core)
         self.bytes_out = 0 if self.head.method == b"HEAD" else len(body)
         self.client.respond_self(self.status, lines, body, not self.request_ended)
         self._over()
@@ -303,8 +304,9 @@ class Exchange(Attempts):
         side: ServerSide = self.side
         server: Server = self.server
         close_attempt(self, DONE)
-        self.side = None
+        self.side = None  # type: ignore[assignment]
         side.exchange = None
+        side.let_go()  # for a client that was full: who waits for it now is the next exchange
         if not (side.reusable and self.request_ended and server.pool.give(side, server.slot, self.core.now)):
             side.close()
         self._vacate(server)
@@ -351,7 +353,7 @@ class Exchange(Attempts):
     def _identity(self) -> bytes:
         """The client's X-Request-Id where it is harmless, or a new one."""
         if self.head.seen & (1 << X_REQUEST_ID):
-            theirs = self.head.header(b"x-request-id")
+            theirs: bytes = self.head.header(b"x-request-id")  # type: ignore[assignment]  # it was seen
             if 0 < len(theirs) <= _MOST_ID and _SAFE_ID.issuperset(theirs):
                 return theirs
         return self.core.new_id()

@@ -3,6 +3,7 @@ from lb.message cimport RequestHead, ResponseHead
 from lb.proxy.core cimport Core
 from lb.proxy.rules cimport ListenerRules, RouteRules
 from lb.proxy.sides cimport ClientSide
+from lb.routing.edits cimport HeaderEdits
 from lb.routing.rewrites cimport Rewrite
 from lb.upstream.server cimport Server
 
@@ -14,3 +15,4 @@ cdef unsigned long long _HOP_BY_HOP
 
 cpdef bytes request_head(Core core, RequestHead head, RouteRules rules, ClientSide side, Server server, bytes request_id)
 cpdef bytes response_head(Core core, ResponseHead head, RouteRules rules, bytes ours, bint length)
+cpdef bytes edited_lines(bytes lines, HeaderEdits edits, Core core)

@@ -6,6 +6,8 @@ Lives here: the assembly for both directions. Must not live here: which lines be
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import cython
 
 from lb.http1.hopbyhop import HOP_BY_HOP, append_lines
@@ -14,6 +16,7 @@ from lb.proxy.core import Core
 from lb.proxy.forwarded import continued_lines, forwarded_element
 from lb.proxy.rules import ListenerRules, RouteRules
 from lb.proxy.sides import ClientSide
+from lb.routing.edits import HeaderEdits
 from lb.routing.rewrites import Rewrite
 from lb.upstream.server import Server
 
@@ -29,15 +32,16 @@ _HOP_BY_HOP: cython.ulonglong = HOP_BY_HOP
 def request_head(
     core: Core, head: RequestHead, rules: RouteRules, side: ClientSide, server: Server, request_id: bytes
 ) -> bytes:
-    """The request head for a server, with the blank line."""
+    """The request head for a server, with the blank line. The variables of `core` were filled by the caller
+    where the route edits the request."""
     listener: ListenerRules = side.rules
-    rewrite: Rewrite
+    rewrite: Rewrite | None
     parts: list[bytes] = []
     drop: cython.ulonglong = listener.drop
     start: cython.Py_ssize_t = head.start
     authority: bytes = head.authority
     target: bytes = head.target
-    names: object = head.nominated
+    names: Collection[bytes] | None = head.nominated
     if not rules.plain:
         rewrite = rules.route.rewrite
         if rewrite is not None:
@@ -86,7 +90,6 @@ def request_head(
         parts.append(request_id)
         parts.append(b"\r\n")
     if not rules.plain and rules.route.request_edits is not None:
-        core.variables.fill(head, side.client, side.scheme, request_id)
         parts.append(rules.route.request_edits.lines(core.variables))
     parts.append(b"\r\n")
     return b"".join(parts)
@@ -102,10 +105,10 @@ def response_head(
     parts: list[bytes] = []
     drop: cython.ulonglong = _HOP_BY_HOP
     start: cython.Py_ssize_t = head.start
-    names: object = head.nominated
-    edited: cython.bint = rules is not None and rules.route.response_edits is not None
-    if edited:
-        names = rules.route.response_edits.drops.union(names or ())
+    names: Collection[bytes] | None = head.nominated
+    edits: HeaderEdits | None = None if rules is None else rules.route.response_edits
+    if edits is not None:
+        names = edits.drops.union(names or ())
     if head.minor == 0:
         parts.append(b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason))
         start = head.lines
@@ -116,7 +119,16 @@ def response_head(
         parts.append(b"Content-Length: %d\r\n" % head.content_length)
     if ours:
         parts.append(ours)
-    if edited:
-        parts.append(rules.route.response_edits.lines(core.variables))
+    if edits is not None:
+        parts.append(edits.lines(core.variables))
     parts.append(b"\r\n")
     return b"".join(parts)
+
+
+@cython.ccall
+def edited_lines(lines: bytes, edits: HeaderEdits, core: Core) -> bytes:
+    """The field lines of an answer of lb's own, edited as the route says. Variables as for response_head."""
+    kept: list[bytes] = [
+        line + b"\r\n" for line in lines.split(b"\r\n") if line.partition(b":")[0].lower() not in edits.drops
+    ]
+    return b"".join(kept[:-1]) + edits.lines(core.variables)

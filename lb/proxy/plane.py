@@ -78,7 +78,7 @@ class DataPlane:
         rules = self.snapshot.listeners[listener]
         core, clients = self.core, self.clients
 
-        def connection() -> ClientConnection:
+        def connection() -> Any:  # a cdef class cannot inherit asyncio.Protocol
             return ClientConnection(core, clients, core.listeners.get(listener, rules), b"http")
 
         async def start() -> None:

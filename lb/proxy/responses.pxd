@@ -4,6 +4,7 @@ from lb.proxy.core cimport Core
 from lb.proxy.exchange cimport Exchange
 from lb.proxy.heads cimport response_head
 from lb.proxy.sides cimport ClientSide
+from lb.proxy.writer cimport Writer
 
 cdef int CLOSED
 cdef int DATE
@@ -12,6 +13,7 @@ cdef int BYTES_OUT
 cdef class ResponseWriter(ClientSide):
     cdef public Core core
     cdef public object transport
+    cdef public Writer out
     cdef public Exchange exchange
     cdef public int state
     cdef public int holds

@@ -6,6 +6,7 @@ requests, closing.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
 
@@ -17,6 +18,7 @@ from lb.proxy.core import Core
 from lb.proxy.exchange import Exchange
 from lb.proxy.heads import response_head
 from lb.proxy.sides import ClientSide
+from lb.proxy.writer import Writer
 from lb.telemetry import layout
 
 CLOSED: cython.int = 5  # as in lb.proxy.client
@@ -27,11 +29,13 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
 
 @cython.cclass
 class ResponseWriter(ClientSide):
-    """`state` is the connection's (lb.proxy.client); the fields after it belong to one response."""
+    """`state` is the connection's (lb.proxy.client); the fields after it belong to one response. `transport`
+    is None until the connection is made, `exchange` between exchanges; `state` says so, not the type."""
 
     core: Core
-    transport: object
-    exchange: Exchange | None
+    transport: asyncio.Transport
+    out: Writer
+    exchange: Exchange
     state: cython.int
     holds: cython.int
     write_paused: cython.bint
@@ -44,7 +48,7 @@ class ResponseWriter(ClientSide):
     def _write(self, data: bytes) -> object:
         if self.state != CLOSED:
             self.core.cells.add(self.rules.slot + BYTES_OUT, len(data))
-            self.transport.write(data)
+            self.out.write(data)
         return None
 
     @cython.ccall

@@ -3,6 +3,7 @@ from lb.http1.response cimport read_response
 from lb.proxy.core cimport Core
 from lb.proxy.exchange cimport Exchange
 from lb.proxy.sides cimport ServerSide
+from lb.proxy.writer cimport Writer
 from lb.upstream.pool cimport Pool
 from lb.upstream.server cimport Server
 
@@ -29,6 +30,7 @@ cdef int _MOST_INTERIM
 cdef class ServerConnection(ServerSide):
     cdef public Core core
     cdef public object transport
+    cdef public Writer out
     cdef public object task
     cdef public BodyReader reader
     cdef public int phase

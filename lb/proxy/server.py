@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
+from typing import Any
 
 import cython
 
@@ -20,6 +21,7 @@ from lb.outcomes import Outcome
 from lb.proxy.core import Core
 from lb.proxy.exchange import Exchange
 from lb.proxy.sides import ServerSide
+from lb.proxy.writer import Writer
 from lb.upstream.pool import IDLE, Pool
 from lb.upstream.server import Server
 
@@ -53,9 +55,12 @@ _MOST_INTERIM: cython.int = 32
 
 @cython.cclass
 class ServerConnection(ServerSide):
+    """`transport` is None only while OPENING, and then when the opening failed."""
+
     core: Core
-    transport: object
-    task: object  # the one that connects
+    transport: asyncio.Transport
+    out: Writer
+    task: asyncio.Task[Any] | None  # the one that connects
     reader: BodyReader
     phase: cython.int
     buf: bytes
@@ -66,7 +71,7 @@ class ServerConnection(ServerSide):
     def __init__(self, core: Core, pool: Pool) -> None:
         ServerSide.__init__(self, pool)
         self.core = core
-        self.transport = None
+        self.transport = None  # type: ignore[assignment]
         self.task = None
         self.reader = BodyReader()
         self.phase = OPENING
@@ -82,6 +87,7 @@ class ServerConnection(ServerSide):
     def connection_made(self, transport: asyncio.Transport) -> None:
         exchange: Exchange | None = self.exchange
         self.transport = transport
+        self.out = Writer(transport)
         if self.phase == CLOSED or exchange is None:
             self.phase = CLOSED
             transport.abort()
@@ -158,13 +164,13 @@ class ServerConnection(ServerSide):
         self.buf = b""
         self.interim = 0
         self.served += 1
-        self.transport.write(out)
+        self.out.write(out)
         return None
 
     @cython.ccall
     def send(self, data: bytes) -> object:
         if self.phase != CLOSED:
-            self.transport.write(data)
+            self.out.write(data)
         return None
 
     @cython.ccall
@@ -296,11 +302,12 @@ async def connect(connection: ServerConnection, server: Server) -> None:
     its own, once a connection, never once a request."""
     loop = asyncio.get_running_loop()
     address = connection.pool.address
+    protocol: Any = connection  # a cdef class cannot inherit asyncio.Protocol
     try:
         if address.startswith("unix:"):
-            await loop.create_unix_connection(lambda: connection, address[5:])
+            await loop.create_unix_connection(lambda: protocol, address[5:])
         else:
             host, _, port = address.rpartition(":")
-            await loop.create_connection(lambda: connection, host.strip("[]"), int(port))
+            await loop.create_connection(lambda: protocol, host.strip("[]"), int(port))
     except OSError:
         connection.connect_failed()

@@ -7,6 +7,8 @@ Must not live here: bytes of HTTP, decisions.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cython
 
 from lb.message import Client, ResponseHead
@@ -91,7 +93,7 @@ class ServerSide(Connection):
     """What an Exchange may ask of the server connection that it has been given. `reusable` is valid when the
     response is complete: whether the connection can carry another exchange."""
 
-    exchange: object
+    exchange: Any  # the Exchange, which itself needs this class; None between exchanges
     reusable: cython.bint
 
     def __init__(self, pool: Pool) -> None:

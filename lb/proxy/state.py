@@ -29,15 +29,18 @@ _PHASES = ("new", "queued", "connecting", "waiting", "streaming", "tunnel", "ove
 
 @cython.cclass
 class ExchangeState:
+    """`client`, `source`, `rules`, `service`, `server` and `side` are None until each is found, and again
+    when the exchange is over: the phase, not the type, says whether they are there."""
+
     # the worker's
     core: Core
     head: RequestHead
     response: ResponseHead
     # this exchange's
-    client: ClientSide | None
-    source: Client | None  # the client behind trusted proxies
-    rules: RouteRules | None
-    service: Service | None
+    client: ClientSide
+    source: Client  # the client behind trusted proxies
+    rules: RouteRules
+    service: Service
     slot: cython.Py_ssize_t  # counters of (route, service)
     key: bytes
     request_id: bytes
@@ -59,8 +62,8 @@ class ExchangeState:
     retries: cython.int
     attempts: list[tuple[bytes, int, float, bytes]]
     # this attempt's
-    server: Server | None
-    side: ServerSide | None
+    server: Server
+    side: ServerSide
     reason: cython.int
     attempting: cython.bint  # an attempt is under way: it counts as in flight on `server`
     occupying: cython.bint  # it counts against the server's connections
@@ -76,6 +79,9 @@ class ExchangeState:
 
     def __init__(self, core: Core) -> None:
         self.core = core
+        # Compiled, `connection.exchange.method()` borrows the reference; without this one an exchange that
+        # ends inside that call would be freed under its own feet.
+        core.owned.append(self)
         self.head = RequestHead()
         self.response = ResponseHead()
         self.reset()
@@ -86,7 +92,9 @@ class ExchangeState:
     @cython.ccall
     def reset(self) -> object:
         """Back to NEW, holding no reference to the last exchange."""
-        self.line = self.client = self.source = self.rules = self.service = self.server = self.side = None
+        self.line = None
+        self.client = self.source = self.rules = None  # type: ignore[assignment]
+        self.service = self.server = self.side = None  # type: ignore[assignment]
         self.slot = 0
         self.key = self.request_id = b""
         self.generation = 0

@@ -53,7 +53,7 @@ class Redirect:
             values.query = b""
             values.uri = values.path
             if head.query is not None:
-                values.query = quoted(head.query, False)  # type: ignore[arg-type]
+                values.query = quoted(head.query, False)
                 values.uri = b"%b?%b" % (values.path, values.query)
         location = self._template.render(values)
         return single_slash(location) if self._local else location

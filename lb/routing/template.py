@@ -39,7 +39,7 @@ class Variables:
         self.client_ip = client.address.encode()
         self.host = head.host
         self.path = head.path
-        self.query = b"" if head.query is None else head.query  # type: ignore[assignment]
+        self.query = b"" if head.query is None else head.query
         self.scheme = scheme
         self.request_id = request_id
         self.uri = head.target

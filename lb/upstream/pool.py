@@ -8,6 +8,8 @@ States: RESERVED (being opened for an exchange) → BUSY → IDLE → BUSY … �
 
 from __future__ import annotations
 
+from typing import Any
+
 import cython
 
 from lb.telemetry import layout
@@ -71,7 +73,7 @@ class Pool:
         return f"<Pool {self.address} idle={len(self.idle)}>"
 
     @cython.ccall
-    def take(self) -> object:
+    def take(self) -> Any:
         """The connection that was used last, now BUSY; None where none is idle."""
         connection: Connection
         if not self.idle:
@@ -109,12 +111,17 @@ class Pool:
         return None
 
     def expire(self, now: float) -> None:
-        """Close what was idle for idle_timeout or is older than max_age. The oldest idle ones stand first;
-        only their share is looked at for idleness, all for age."""
+        """Close what was idle for idle_timeout, is older than max_age, or is more than max_idle since a
+        reload. Those that were idle longest stand first."""
         expired: list[Connection] = []
         connection: Connection
+        surplus: cython.Py_ssize_t = len(self.idle) - self.max_idle
         for connection in self.idle:
-            if now - connection.idle_since >= self.idle_timeout or now - connection.born >= self.max_age:
+            if (
+                len(expired) < surplus
+                or now - connection.idle_since >= self.idle_timeout
+                or now - connection.born >= self.max_age
+            ):
                 expired.append(connection)
         for connection in expired:
             self.drop(connection)

@@ -7,6 +7,8 @@ exchange does with it (lb.proxy).
 
 from __future__ import annotations
 
+from typing import Any
+
 import cython
 
 from lb.balancing.contract import Member
@@ -100,7 +102,7 @@ class Server(Member):
         return None
 
     @cython.ccall
-    def vacate(self) -> object:
+    def vacate(self) -> Any:
         """A connection is not in use any more; the next waiting exchange, removed from the queue, or
         None."""
         self.busy -= 1

@@ -20,5 +20,5 @@ cdef class Service:
     cdef public bint on_backup
     cdef public int reason
     cpdef bytes key_of(self, RequestHead head, Client client)
-    cpdef object select(self, bytes key, object tried)
-    cdef object _last_resort(self, bytes key, object tried)
+    cpdef Server select(self, bytes key, object tried)
+    cdef Server _last_resort(self, bytes key, object tried)

@@ -71,24 +71,24 @@ class Service:
         return self.key.of(head, client)
 
     @cython.ccall
-    def select(self, key: bytes, tried: Sequence[Server]) -> object:
+    def select(self, key: bytes, tried: Sequence[Server]) -> Server | None:
         """The Server for this attempt, not one of `tried` while another is eligible; None where no server
         is eligible. Sets `reason`."""
-        found: object
+        found: Server | None
         if not self.eligible:
             self.reason = NOT_ELIGIBLE
             return None
         if len(self.eligible) == 1 and not tried:
             self.reason = BACKUP if self.on_backup else ONLY_ONE
             return self.eligible[0]
-        found = self.balancer.pick(key, tried)
+        found = self.balancer.pick(key, tried)  # type: ignore[assignment]  # the members are Servers
         self.reason = BACKUP if self.on_backup else self.balancer.reason
         if found is None:
             found = self._last_resort(key, tried)
         return found
 
     @cython.cfunc
-    def _last_resort(self, key: bytes, tried: Sequence[Server]) -> object:
+    def _last_resort(self, key: bytes, tried: Sequence[Server]) -> Server | None:
         """Every eligible server was tried: a backup that was not, or else a second try on one that was."""
         server: Server
         for server in self.backups:
@@ -96,4 +96,4 @@ class Service:
                 self.reason = BACKUP
                 return server
         self.reason = ALL_TRIED
-        return self.balancer.pick(key, ())
+        return self.balancer.pick(key, ())  # type: ignore[return-value]

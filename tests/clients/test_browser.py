@@ -1,4 +1,4 @@
-"""Chromium without a screen loads a page with hundreds of assets, uploads, events and a WebSocket through lb."""
+"""Chromium without a screen loads a page with hundreds of assets, uploads, events, a WebSocket through lb."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +33,11 @@ def read_all(kind: int, length: int, *parts: bytes) -> tuple[bytes, BodyReader, 
 GOOD = {
     "empty": (b"0\r\n\r\n", b"", b""),
     "one chunk": (b"5\r\nhello\r\n0\r\n\r\n", b"hello", b""),
-    "hex in both cases, leading zeros": (b"00a\r\n0123456789\r\nA\r\n0123456789\r\n000\r\n\r\n", b"0123456789" * 2, b""),
+    "hex in both cases, leading zeros": (
+        b"00a\r\n0123456789\r\nA\r\n0123456789\r\n000\r\n\r\n",
+        b"0123456789" * 2,
+        b"",
+    ),
     "extensions": (b'5;a;b=c ; d="x\\"y;z"\r\nhello\r\n0;e\r\n\r\n', b"hello", b""),
     "white space before an extension": (b"5 \t; a = b\r\nhello\r\n0\r\n\r\n", b"hello", b""),
     "trailers": (b"1\r\nx\r\n0\r\nX-Sum: 1\r\nx-b:2\r\n\r\n", b"x", b"X-Sum: 1\r\nx-b:2\r\n"),
@@ -102,7 +108,8 @@ def test_small_chunks_with_long_extensions_end_somewhere() -> None:
 @given(st.binary(max_size=200), st.integers(0, 220), st.binary(max_size=5))
 def test_length(content: bytes, split: int, behind: bytes) -> None:
     raw = content + behind
-    got, reader, _ = read_all(LENGTH, len(content), raw[:split], raw[split:])
+    parts = (raw[:split], raw[split:]) if split < len(content) else (raw,)
+    got, reader, _ = read_all(LENGTH, len(content), *parts)
     assert got == content
     assert reader.done and reader.total == len(content)
 
@@ -129,7 +136,7 @@ def test_none_and_close() -> None:
 def test_what_is_serialized_reads_back(pieces: list[bytes], cuts: list[int]) -> None:
     raw = b"".join(chunk(p) for p in pieces) + last_chunk(b"X: y\r\n")
     edges = sorted({0, len(raw), *[c for c in cuts if c < len(raw)]})
-    parts = [raw[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [raw[a:b] for a, b in itertools.pairwise(edges)]
     got, reader, _ = read_all(CHUNKED, 0, *parts)
     assert got == b"".join(pieces)
     assert reader.done and reader.trailers == b"X: y\r\n"

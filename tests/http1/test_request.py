@@ -127,7 +127,10 @@ REFUSED = {
     "19 digits": (get(b"POST / HTTP/1.1", b"Content-Length: " + b"9" * 19), 400),
     "4301 digits": (get(b"POST / HTTP/1.1", b"Content-Length: " + b"1" * 4301), 400),
     # Transfer-Encoding
-    "with Content-Length": (get(b"POST / HTTP/1.1", b"Content-Length: 5", b"Transfer-Encoding: chunked"), 400),
+    "with Content-Length": (
+        get(b"POST / HTTP/1.1", b"Content-Length: 5", b"Transfer-Encoding: chunked"),
+        400,
+    ),
     "in HTTP/1.0": (get(b"POST / HTTP/1.0", b"Transfer-Encoding: chunked"), 400),
     "not chunked last": (get(b"POST / HTTP/1.1", b"Transfer-Encoding: chunked, gzip"), 400),
     "identity": (get(b"POST / HTTP/1.1", b"Transfer-Encoding: identity"), 400),

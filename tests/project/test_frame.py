@@ -128,7 +128,7 @@ def third_party(folder):
                 found |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 found.add(node.module.partition(".")[0])
-    return found - set(sys.stdlib_module_names) - {"lb", "tests"}
+    return found - set(sys.stdlib_module_names) - {"lb", "tests", "bench"}
 
 
 def declared(*groups):

@@ -201,7 +201,7 @@ def test_claims_of_a_trusted_proxy_are_believed(s: Scenario) -> None:
 
 
 def test_only_the_part_of_a_chain_that_is_trusted_counts(s: Scenario) -> None:
-    """The client wrote 192.0.2.1 itself; the first address from the right that is not trusted is the client."""
+    """The client wrote 192.0.2.1 itself; the first untrusted address from the right is the client."""
     got = seen(s, {"X-Forwarded-For": "192.0.2.1, 198.51.100.7, 10.0.0.3"}, "second")
     assert str(got.get("x-forwarded-for")).endswith("198.51.100.7, 10.0.0.3, 127.0.0.1")
 

@@ -1,4 +1,4 @@
-"""Constant load while lb is reloaded and its workers are killed. A reload fails nobody; a kill, only its own."""
+"""Constant load while lb is reloaded and its workers are killed. A reload fails none; a kill only its own."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Load:
                     if await asyncio.wait_for(reader.readexactly(len(BODY)), 10) != BODY:
                         self.failures.append("another body")
                     self.done += 1
-            except Exception as problem:  # noqa: BLE001: all of them are failures
+            except Exception as problem:  # all of them are failures
                 self.failures.append(repr(problem))
             finally:
                 writer.close()
@@ -84,7 +84,7 @@ class Farm:
         async def start() -> None:
             for _ in range(2):
                 server = await self.loop.create_server(Server, "127.0.0.1", 0)
-                self.addresses.append("127.0.0.1:%d" % server.sockets[0].getsockname()[1])
+                self.addresses.append(f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
             started.set()
 
         self.loop.create_task(start())

@@ -32,7 +32,9 @@ def s() -> Iterator[Scenario]:
 def lines(s: Scenario, count: int) -> list[dict[str, object]]:
     return eventually(
         lambda: (
-            (found := [json.loads(l) for l in s.log_text().splitlines()]) and len(found) >= count and found
+            (found := [json.loads(line) for line in s.log_text().splitlines()])
+            and len(found) >= count
+            and found
         )
     )
 
@@ -120,7 +122,7 @@ def test_sigusr1_does_not_disturb_traffic(s: Scenario) -> None:
 def test_common_format() -> None:
     with Scenario(CONFIG + 'access_log: {path: "$log", format: common}\n') as s:
         s.get("/app/c")
-        line = eventually(lambda: s.log_text())
+        line = eventually(s.log_text)
         assert re.fullmatch(
             r'127\.0\.0\.1 - - \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET /app/c HTTP/1\.1" 200 \d+\n',
             line,
@@ -130,7 +132,7 @@ def test_common_format() -> None:
 def test_combined_format() -> None:
     with Scenario(CONFIG + 'access_log: {path: "$log", format: combined}\n') as s:
         s.get("/app/c", {"Referer": 'http://r"/', "User-Agent": "test/1"})
-        line = eventually(lambda: s.log_text())
+        line = eventually(s.log_text)
         assert line.rstrip().endswith('"test/1"')
         assert re.match(
             r'127\.0\.0\.1 - - \[.*\] "GET /app/c HTTP/1\.1" 200 \d+ "http://r[^"]+/" "test/1"$', line

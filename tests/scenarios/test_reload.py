@@ -143,7 +143,7 @@ def test_the_problems_are_named_with_line_and_column() -> None:
         s.write(routed_to("two", "shutdown_grase: 5s\nunheard_of: 1\n"))
         _, body = s.lb.admin("POST", "/api/v1/reload")
         text = s.file.read_text().splitlines()
-        line = 1 + next(n for n, l in enumerate(text) if l.startswith("shutdown_grase"))
+        line = 1 + next(n for n, words in enumerate(text) if words.startswith("shutdown_grase"))
         assert f"{line}" in body and "shutdown_grace" in body and "unheard_of" in body
         eventually(lambda: f"lb.yaml:{line}:1" in s.lb.said(), because="not in lb's log")
 

@@ -73,8 +73,9 @@ def test_a_pipelined_request_waits_for_the_answer_before_it(front: Scenario) -> 
 
 
 def test_a_client_that_ends_its_side_gets_a_whole_answer_or_none(front: Scenario) -> None:
-    """On the wire a half-close looks like going away, and "a client that goes away cancels its exchange"; RFC 9112 9.3
-    has no half-closed requests. What must not be: half an answer, or an exchange that nobody waits for."""
+    """On the wire a half-close looks like going away, and "a client that goes away cancels its exchange";
+    RFC 9112 9.3 has no half-closed requests. What must not be: half an answer, or an exchange that nobody
+    waits for."""
     with front.client() as c:
         c.send_request("GET", "/half")
         c.half_close()
@@ -279,7 +280,7 @@ def test_expect_100_continue(front: Scenario) -> None:
 
 
 def test_expect_100_continue_with_a_server_that_says_no(front: Scenario) -> None:
-    """The final answer comes in place of 100; the body is never sent, and the connections do not fall out of step."""
+    """The final answer comes in place of 100; the body is never sent, and the connections stay in step."""
     front.a.take_over()
     with front.client() as c:
         c.send_request("POST", "/big", {"Content-Length": "5", "Expect": "100-continue"})

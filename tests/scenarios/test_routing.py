@@ -1,4 +1,4 @@
-"""Every predicate, the order of precedence, split, redirect, respond, rewrites and header edits of CONFIG.md."""
+"""Every predicate, their precedence, split, redirect, respond, rewrites and header edits of CONFIG.md."""
 
 from __future__ import annotations
 

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import multiprocessing
 import statistics
 import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from multiprocessing.connection import Connection
+
+import uvloop
 
 from tests.scenarios.harness import Origin, Scenario
 from tests.scenarios.harness.process import Lb
@@ -149,7 +153,7 @@ class Load:
                     await kind(reader, writer)
                 finally:
                     writer.close()
-            except Exception as problem:  # noqa: BLE001: whatever it is, it is counted
+            except Exception as problem:  # whatever it is, it is counted
                 self.failures.append(f"{kind.__name__}: {problem!r}")
                 await asyncio.sleep(0.1)
 
@@ -160,28 +164,27 @@ class Load:
         async def clients() -> None:
             await asyncio.gather(*(self.repeat(k) for k in kinds))
 
-        asyncio.run(clients())
+        uvloop.run(clients())
 
 
-def start_servers(addresses: list[str]) -> None:
-    started = threading.Event()
+def run_servers(tell: Connection) -> None:
+    """Two servers in this process; their addresses go into the pipe."""
 
     async def main() -> None:
-        for _ in range(2):
-            server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=1024)
-            addresses.append("127.0.0.1:%d" % server.sockets[0].getsockname()[1])
-        started.set()
+        servers = [await asyncio.start_server(serve, "127.0.0.1", 0, backlog=1024) for _ in range(2)]
+        tell.send([f"127.0.0.1:{server.sockets[0].getsockname()[1]}" for server in servers])
         await asyncio.Event().wait()
 
-    threading.Thread(target=lambda: asyncio.run(main()), daemon=True).start()
-    started.wait(5)
+    uvloop.run(main())
 
 
 def config(addresses: list[str], n: int) -> str:
+    first, second = addresses
+    algorithm = ("least_connections", "ewma")[n % 2]
     return f"""
 workers: auto
 listeners: [{{name: web, bind: "$web"}}]
-services: {{app: {{algorithm: {("least_connections", "ewma")[n % 2]}, servers: ["{addresses[0]}", "{addresses[1]}"]}}}}
+services: {{app: {{algorithm: {algorithm}, servers: ["{first}", "{second}"]}}}}
 routes:
   - {{name: r{n}, match: {{path_prefix: /r{n}}}, service: app}}
   - {{name: all, match: {{path_prefix: /}}, service: app, retry: {{attempts: 1}}}}
@@ -221,8 +224,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--minutes", type=float, default=10.0)
     options = parser.parse_args()
-    addresses: list[str] = []
-    start_servers(addresses)
+    spawn = multiprocessing.get_context("spawn")
+    hear, tell = spawn.Pipe()
+    spawn.Process(target=run_servers, args=(tell,), daemon=True).start()
+    addresses = hear.recv()
     with Scenario(config(addresses, 0), unused=Origin()) as s:
         load = Load(s.names["web"])
         thread = threading.Thread(target=load.run)
@@ -239,7 +244,8 @@ def main() -> int:
         thread.join(60)
         in_flight = s.lb.metric(r"lb_.*in_flight")
         print(
-            f"{load.done} done, {len(load.failures)} failed {load.failures[:5]}, in flight at the end: {in_flight:.0f}"
+            f"{load.done} done, {len(load.failures)} failed {load.failures[:5]}, "
+            f"in flight at the end: {in_flight:.0f}"
         )
         bad = [
             grown("memory", memory, 4 * MIB),

@@ -1,4 +1,4 @@
-"""The scenario harness: scripted servers, raw clients and a real `lb run`, so that tests read like a script."""
+"""The scenario harness: scripted servers, raw clients, a real `lb run`, so that tests read like a script."""
 
 from .client import Client, Response
 from .origin import Exchange, Origin, answer, echo

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import socket
 import threading
@@ -23,7 +24,7 @@ class Exchange:
         self.number = number  # which request on its connection, from 0
         self.received_body: Body | None = None
         self.released = threading.Event()
-        self.method, self.target, self.version = (head.start.decode("latin-1").split(" ") + ["", ""])[:3]
+        self.method, self.target, self.version = [*head.start.decode("latin-1").split(" "), "", ""][:3]
 
     @property
     def sent(self) -> int:
@@ -112,7 +113,7 @@ class Origin:
             self.listener = socket.socket()
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self.listener.bind(("127.0.0.1", 0))
-            self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+            self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
         self.listener.listen(1024)
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -151,10 +152,8 @@ class Origin:
 
     def stop_listening(self) -> None:
         """Refuse new connections from now on; those that are open live on."""
-        try:
+        with contextlib.suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
         self.listener.close()
 
     def close(self) -> None:

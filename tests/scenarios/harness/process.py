@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -32,12 +33,12 @@ def eventually(what: Callable[[], T], within: float = 10.0, because: str = "") -
 
 
 def free_address() -> tuple[str, socket.socket]:
-    """A loopback address that stays reserved, for a program that binds it with SO_REUSEADDR or SO_REUSEPORT."""
+    """A reserved loopback address, for a program that binds it with SO_REUSEADDR or SO_REUSEPORT."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     sock.bind(("127.0.0.1", 0))
-    return "127.0.0.1:%d" % sock.getsockname()[1], sock
+    return f"127.0.0.1:{sock.getsockname()[1]}", sock
 
 
 class Lb:
@@ -127,19 +128,15 @@ class Lb:
         """Resident bytes of the whole process tree."""
         total = 0
         for pid in self.processes():
-            try:
+            with contextlib.suppress(OSError):
                 total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-            except OSError:
-                pass
         return total
 
     def descriptors(self) -> int:
         total = 0
         for pid in self.processes():
-            try:
+            with contextlib.suppress(OSError):
                 total += len(os.listdir(f"/proc/{pid}/fd"))
-            except OSError:
-                pass
         return total
 
     def wait(self, timeout: float = 10.0) -> int:
@@ -154,8 +151,6 @@ class Lb:
                     self.process.wait(0.5)
                 except subprocess.TimeoutExpired:
                     continue
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait()

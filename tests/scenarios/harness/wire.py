@@ -6,6 +6,7 @@ would judge lb's parser by lb's parser.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import struct
@@ -241,18 +242,14 @@ class Wire:
 
     def close(self) -> None:
         """FIN, whatever is unread (a plain close() would turn into RST then)."""
-        try:
+        with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
         self.sock.close()
         self.ended = self.ended or "closed here"
 
     def reset(self) -> None:
         """RST: the way a crashed process leaves."""
-        try:
+        with contextlib.suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        except OSError:
-            pass
         self.sock.close()
         self.ended = self.ended or "closed here"

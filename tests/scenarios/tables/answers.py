@@ -33,7 +33,8 @@ def status_lines() -> list[Answer]:
         b"", b"\0", b"GET / HTTP/1.1", b"<html>hello</html>",
     ]  # fmt: skip
     cases = [(f"status line {line!r}", line + b"\r\nContent-Length: 5\r\n\r\nhello", "") for line in lines]
-    return cases + [
+    return [
+        *cases,
         ("HTTP/0.9: a page and the end", b"<html>hello</html>", "close"),
         ("junk and the end", b"\x00\x01\x02\x03" * 100, "close"),
         ("a TLS alert", b"\x15\x03\x01\x00\x02\x02\x16", "close"),

@@ -1,4 +1,4 @@
-"""Requests whose head is right and whose chunked body is not: 400, closed, and never a whole body for a server.
+"""Requests whose head is right and whose chunked body is not: 400, closed, never a whole body for a server.
 
 RFC 9112 7.1: chunk-size [ chunk-ext ] CRLF chunk-data CRLF; sizes are hex digits and nothing else.
 """

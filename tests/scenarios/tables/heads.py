@@ -193,7 +193,8 @@ def hosts() -> list[Case]:
     ]  # fmt: skip
     cases = [(f"host: {v!r}"[:60], head(host=b"Host: " + v + b"\r\n"), BAD) for v in values]
     other = b"Host: other.test\r\n"
-    return cases + [
+    return [
+        *cases,
         ("host: missing", head(host=b""), BAD),
         ("host: missing with other fields", head(b"Accept: */*", host=b""), BAD),
         ("host: missing in absolute form", head(host=b"", start=b"GET http://example.test/ HTTP/1.1"), BAD),
