@@ -34,6 +34,7 @@ class Snapshot:
     def __init__(
         self,
         plan: Plan,
+        listeners: dict[str, ListenerRules],
         table: Table,
         routes: list[RouteRules],
         services: dict[str, Service],
@@ -42,7 +43,7 @@ class Snapshot:
     ) -> None:
         self.plan = plan
         self.generation = plan.generation
-        self.listeners = {p.name: ListenerRules(p) for p in plan.listeners}
+        self.listeners = listeners
         self.table = table
         self.routes = routes
         self.services = services
@@ -84,6 +85,7 @@ def build(
         services[service_plan.name] = _service(service_plan, servers, rng, clock)
         yield
     try:
+        listeners = {p.name: ListenerRules(p) for p in plan.listeners}
         table = yield from build_steps(plan.routes)
         line = compile_format(plan.access_log.format) if plan.access_log is not None else None
     except ValueError as error:
@@ -99,7 +101,7 @@ def build(
         except KeyError as error:
             raise SnapshotError(f"route {route_plan.name}: there is no service {error.args[0]!r}") from None
         routes.append(RouteRules(route, route_plan, used))
-    return Snapshot(plan, table, routes, services, members, line)
+    return Snapshot(plan, listeners, table, routes, services, members, line)
 
 
 def _service(plan: ServicePlan, servers: list[Server], rng: Random, clock: Callable[[], float]) -> Service:

@@ -254,9 +254,10 @@ class House:
         self.opened.append(Server(server.pool, exchange))
         return self.opened[-1]
 
-    def ask(self, raw: bytes = GET, piece: bytes = b"", last: bool = True) -> Asker:
+    def ask(self, raw: bytes = GET, piece: bytes = b"", last: bool = True, trusted: bool = False) -> Asker:
         """A request, begun as lb.proxy.client begins it."""
         asker = Asker(self.core)
+        asker.trusted = trusted
         if self.core.spare:
             exchange = self.core.spare.pop()
         else:
@@ -293,9 +294,7 @@ class House:
         return counted
 
     def outcomes(self) -> dict[Outcome, int]:
-        return {
-            o: n for o in Outcome if (n := self.cells.get(layout.WORKER_OUTCOMES + o)) > 0
-        }
+        return {o: n for o in Outcome if (n := self.cells.get(layout.WORKER_OUTCOMES + o)) > 0}
 
     def clean(self, *askers: Asker) -> None:
         """Nothing is under way and nothing was lost: what must hold after every end."""

@@ -309,7 +309,9 @@ def test_a_client_that_sends_no_more_of_its_body():
     assert asker.answer == 0, "the server is the slow one"
     asker.exchange.server_ready()
     house.later(5.0, asker)
-    assert asker.answer == 408 and asker.said[-1][-1] is True and house.outcomes() == {Outcome.BODY_TIMEOUT: 1}
+    assert (
+        asker.answer == 408 and asker.said[-1][-1] is True and house.outcomes() == {Outcome.BODY_TIMEOUT: 1}
+    )
     house.clean(asker)
 
 

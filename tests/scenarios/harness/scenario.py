@@ -73,7 +73,7 @@ class Scenario:
         self.lb.kill()
         self._release()
         if kind is not None:
-            print(f"--- lb said:\n{self.lb.said()[-6000:]}")  # noqa: T201: pytest shows it with the failure
+            print(f"--- lb said:\n{self.lb.said()[-6000:]}")  # pytest shows it with the failure
             return
         for name, origin in self.servers.items():
             assert not origin.errors, f"server {name}: {origin.errors!r}"

@@ -1,0 +1,185 @@
+"""A DataPlane over real sockets in one loop: accepting, reloading, draining, aborting."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+
+import pytest
+
+from lb.plan import ListenerPlan, Plan, RoutePlan, ServerPlan, ServicePlan, TimeoutPlan, WeightedService
+from lb.proxy.plane import DataPlane
+from lb.telemetry import layout
+from lb.telemetry.cells import Cells
+from tests.proxy.playing import LISTENER, ROUTE, SERVERS
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+FAST = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+async def until(predicate, what: str) -> None:
+    for _ in range(1000):
+        if predicate():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError(f"not within 5 s: {what}")
+
+
+class Stage:
+    """A plane on a port of its own, with one server whose answers are held while `open` is not set."""
+
+    async def __aenter__(self) -> Stage:
+        self.lines: list[bytes] = []
+        self.cells = Cells(-1, 0, 1, 10_000)
+        self.open = asyncio.Event()
+        self.open.set()
+        self.server_connections = 0
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        port = self.server.sockets[0].getsockname()[1]
+        self.address = f"127.0.0.1:{port}"
+        self.plane = DataPlane(asyncio.get_running_loop(), self.cells, 0, self.lines.append)
+        self.publish(1)
+        self.sock = socket.create_server(("127.0.0.1", 0))
+        self.port = self.sock.getsockname()[1]
+        self.plane.serve("web", self.sock)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.plane.abort()
+        self.server.close()
+        self.sock.close()
+        await until(lambda: not self.plane.tasks and not self.plane.clients, "all is closed")
+        assert self.plane.exchanges == 0 and self.gauges() == [0] * 6
+
+    def gauges(self) -> list[int]:
+        slots = [SERVERS + at for at in layout.SERVER_GAUGES if at != layout.SERVER_IDLE]
+        return [self.cells.get(at) for at in (*slots, ROUTE, LISTENER)]
+
+    def publish(self, generation: int, address: str = "", **timeout: float) -> None:
+        what = Plan(
+            generation,
+            (ListenerPlan("web", ("127.0.0.1:0",), slot=LISTENER),),
+            (RoutePlan("r", services=(WeightedService("app", 1, ROUTE),), timeout=TimeoutPlan(**timeout)),),
+            (ServicePlan("app", servers=(ServerPlan(address or self.address, slot=SERVERS),)),),
+        )
+        steps = self.plane.build(what)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                self.plane.publish(end.value)
+                return
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.server_connections += 1
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                await self.open.wait()
+                writer.write(FAST)
+        writer.close()
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+
+async def answer(reader: asyncio.StreamReader) -> bytes:
+    """The status line; the rest of the response is read away."""
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    await reader.readexactly(length)
+    return head.partition(b"\r\n")[0]
+
+
+@pytest.fixture
+def run():
+    return asyncio.run
+
+
+def test_requests_on_one_connection_and_a_reload_between(run):
+    async def play() -> None:
+        async with Stage() as stage:
+            reader, writer = await stage.connect()
+            for generation in (2, 3, 4):
+                writer.write(GET)
+                assert await answer(reader) == b"HTTP/1.1 200 OK"
+                stage.publish(generation)
+            assert stage.server_connections == 1 and stage.plane.connections == 1
+            assert stage.plane.describe()["generation"] == 4
+            (shown,) = stage.plane.describe()["services"]["app"]["servers"]
+            assert (shown["address"], shown["idle"], shown["eligible"]) == (stage.address, 1, True)
+            writer.close()
+            await until(lambda: stage.plane.connections == 0, "the client is gone")
+
+    run(play())
+
+
+def test_an_exchange_ends_on_the_generation_that_it_began_with(run):
+    async def play() -> None:
+        async with Stage() as stage:
+            stage.open.clear()
+            reader, writer = await stage.connect()
+            writer.write(GET)
+            await until(lambda: stage.server_connections == 1, "the request came")
+            stage.publish(2, "127.0.0.1:1")
+            stage.open.set()
+            assert await answer(reader) == b"HTTP/1.1 200 OK"
+            writer.write(GET)
+            assert b" 502 " in await answer(reader)
+            writer.close()
+
+    run(play())
+
+
+def test_draining_lets_exchanges_end_and_closes_the_rest(run):
+    async def play() -> None:
+        async with Stage() as stage:
+            stage.open.clear()
+            idle, idle_writer = await stage.connect()
+            busy, busy_writer = await stage.connect()
+            busy_writer.write(GET)
+            await until(lambda: stage.plane.exchanges == 1 and stage.plane.connections == 2, "one is busy")
+            stage.plane.stop_serving()
+            stage.plane.drain()
+            assert await asyncio.wait_for(idle.read(), 5) == b""
+            stage.open.set()
+            assert b"Connection: close" in await asyncio.wait_for(busy.read(), 5)
+            with pytest.raises(OSError):
+                stage.sock.close()
+                await stage.connect()
+            for writer in (idle_writer, busy_writer):
+                writer.close()
+
+    run(play())
+
+
+def test_abort_ends_everything_at_once(run):
+    async def play() -> None:
+        async with Stage() as stage:
+            stage.open.clear()
+            reader, writer = await stage.connect()
+            writer.write(GET)
+            await until(lambda: stage.plane.exchanges == 1, "the request came")
+            stage.plane.abort()
+            with suppress(ConnectionError):
+                assert await asyncio.wait_for(reader.read(), 5) == b""
+            await until(lambda: stage.plane.exchanges == 0, "it ended")
+            stage.open.set()
+            writer.close()
+
+    run(play())
+
+
+def test_the_tick_ends_what_takes_too_long(run):
+    async def play() -> None:
+        async with Stage() as stage:
+            stage.open.clear()
+            stage.publish(2, response=0.05)
+            reader, writer = await stage.connect()
+            writer.write(GET)
+            assert b" 504 " in await answer(reader)
+            stage.open.set()
+            writer.close()
+
+    run(play())
