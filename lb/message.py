@@ -84,7 +84,7 @@ class Head:
                     begin += 1
                 while i > begin and (p[i - 1] == 32 or p[i - 1] == 9):
                     i -= 1
-                found = raw[begin:i] if found is None else b"%b, %b" % (found, raw[begin:i])
+                found = p[begin:i] if found is None else b"%b, %b" % (found, p[begin:i])
             at = close + 2
         return found
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import cython
 
-from lb.http1.fields import OK, read_fields
+from lb.http1.fields import read_fields
 from lb.http1.grammar import CLASS
 from lb.message import Head
 
@@ -187,7 +187,7 @@ class BodyReader:
             if end > _MOST_TRAILERS:
                 return -1
             head = Head()
-            if read_fields(held, 0, end, head, _MOST_TRAILER_LINES) != OK:
+            if read_fields(held, 0, end, head, _MOST_TRAILER_LINES) != end:
                 return -1
             self.trailers = _allowed(held[: end - 2])
         self.kept = b""

@@ -6,6 +6,6 @@ cdef bytes _FIRST
 cdef int _TCHAR
 cdef int _VALUE
 
-cpdef int read_fields(bytes raw, Py_ssize_t at, Py_ssize_t end, Head head, int most)
+cpdef Py_ssize_t read_fields(bytes raw, Py_ssize_t at, Py_ssize_t end, Head head, int most)
 cpdef bytes value_of(Head head, int mark)
 cpdef object joined(Head head, int known)

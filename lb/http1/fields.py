@@ -75,7 +75,7 @@ _FIRST: bytes = bytes(
     1 if any(len(n) == i >> 8 and n[0] == i & 255 for n in NAMES) else 0 for i in range(32 << 8)
 )
 
-OK = 0
+MORE = 0
 BAD = -1
 TOO_MANY = -2
 
@@ -86,10 +86,12 @@ _VALUE: cython.int = 2
 @cython.ccall
 def read_fields(
     raw: bytes, at: cython.Py_ssize_t, end: cython.Py_ssize_t, head: Head, most: cython.int
-) -> cython.int:
-    """Validate the field lines raw[at:end], which end with the blank line, and mark the known ones.
+) -> cython.Py_ssize_t:
+    """Validate the field lines from raw[at] to the blank line, which lies before raw[end], and mark the
+    known ones.
 
-    Returns OK, BAD, or TOO_MANY (over `most` lines, or over MAX_MARKS known ones)."""
+    Returns the position after the blank line, MORE (0) where it is not there yet, BAD, or TOO_MANY (over
+    `most` lines, or over MAX_MARKS known ones). What was marked is valid only with a position."""
     p: cython.p_const_uchar = raw
     table: cython.p_const_uchar = _CLASS
     lower: cython.p_const_uchar = _LOWER
@@ -107,25 +109,37 @@ def read_fields(
         start = i
         while i < end and table[p[i]] & _TCHAR:
             i += 1
+        if i >= end:
+            return MORE
         size = i - start
         if size == 0:
             # only the blank line that ends the section has no name
+            if p[i] != 13:
+                return BAD
+            if i + 1 >= end:
+                return MORE
             head.marked = n
-            return OK if i == end - 2 and p[i] == 13 and p[i + 1] == 10 else BAD
-        if i >= end or p[i] != 58:  # ":"
+            return i + 2 if p[i + 1] == 10 else BAD
+        if p[i] != 58:  # ":"
             return BAD
         i += 1
         value = i
         while i < end and table[p[i]] & _VALUE:
             i += 1
-        if i + 1 >= end or p[i] != 13 or p[i + 1] != 10:
+        if i >= end:
+            return MORE
+        if p[i] != 13:
+            return BAD
+        if i + 1 >= end:
+            return MORE
+        if p[i + 1] != 10:
             return BAD
         i += 2
         count += 1
         if count > most:
             return TOO_MANY
         if size < 32 and first[(size << 8) | lower[p[start]]]:
-            known = NAMES.get(raw[start : start + size].lower())
+            known = NAMES.get(p[start : start + size].lower())
             if known is not None:
                 if n >= MAX_MARKS:
                     return TOO_MANY
@@ -136,7 +150,7 @@ def read_fields(
                 head.marks[4 * n + 2] = value
                 head.marks[4 * n + 3] = i
                 n += 1
-    return BAD
+    return MORE
 
 
 @cython.ccall
@@ -150,7 +164,7 @@ def value_of(head: Head, mark: cython.int) -> bytes:
         a += 1
     while b > a and (p[b - 1] == 32 or p[b - 1] == 9):
         b -= 1
-    return raw[a:b]
+    return p[a:b]
 
 
 @cython.ccall

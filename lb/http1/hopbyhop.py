@@ -28,7 +28,7 @@ def append_lines(
 ) -> object:
     """Append to `parts` the runs of raw[start:end] without the blank line, leaving out the marked lines
     whose bit is in `drop`, and all lines whose lower-case name is in `names` (a set, or None)."""
-    raw: bytes = head.raw
+    p: cython.p_const_uchar = head.raw
     end: cython.Py_ssize_t = head.end - 2
     k: cython.int
     at: cython.Py_ssize_t = start
@@ -41,10 +41,10 @@ def append_lines(
             if (drop >> head.marks[4 * k]) & 1:
                 cut = head.marks[4 * k + 1]
                 if cut > at:
-                    parts.append(raw[at:cut])
+                    parts.append(p[at:cut])
                 at = head.marks[4 * k + 3]
     if end > at:
-        parts.append(raw[at:end])
+        parts.append(p[at:end])
     return None
 
 

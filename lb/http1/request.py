@@ -64,23 +64,24 @@ def read_request(
         if p[at + 1] != 10:
             return BAD_REQUEST
         at += 2
-    end = raw.find(b"\r\n\r\n", scanned - 3 if scanned - 3 > at else at)
-    if end < 0:
+    if scanned > at and raw.find(b"\r\n\r\n", scanned - 3 if scanned - 3 > at else at) < 0:
+        # looked at before: only the new bytes are looked at again, or one byte at a time would be quadratic
         return _incomplete(raw, at, scanned, most_bytes)
-    end += 4
-    if end - at > most_bytes:
-        return TARGET_TOO_LONG if raw.find(b"\r\n", at) - at > most_bytes else HEAD_TOO_LARGE
 
     i = at
-    while table[p[i]] & _TCHAR:
+    while i < size and table[p[i]] & _TCHAR:
         i += 1
+    if i >= size:
+        return _incomplete(raw, at, scanned, most_bytes)
     if i == at or p[i] != 32 or i - at > _MOST_METHOD:
         return BAD_REQUEST
     method = i
     i += 1
     target = i
-    while table[p[i]] & _TARGET:
+    while i < size and table[p[i]] & _TARGET:
         i += 1
+    if i + 11 > size:
+        return _incomplete(raw, at, scanned, most_bytes)
     if i == target or p[i] != 32:
         return BAD_REQUEST
     state = _version(raw, i + 1)
@@ -90,12 +91,18 @@ def read_request(
     head.raw = raw
     head.start = at
     head.lines = i + 11
+    end = read_fields(raw, head.lines, size, head, most_fields)
+    if end <= 0:
+        if end == 0:
+            return _incomplete(raw, at, scanned, most_bytes)
+        return BAD_REQUEST if end == -1 else HEAD_TOO_LARGE
+    if end - at > most_bytes:
+        return TARGET_TOO_LONG if head.lines - at > most_bytes else HEAD_TOO_LARGE
     head.end = end
-    head.method = raw[at:method]
-
-    state = read_fields(raw, head.lines, end, head, most_fields)
-    if state < 0:
-        return BAD_REQUEST if state == -1 else HEAD_TOO_LARGE
+    if method - at == 3 and p[at] == 71 and p[at + 1] == 69 and p[at + 2] == 84:
+        head.method = b"GET"  # no new object for nearly every request
+    else:
+        head.method = p[at:method]
     state = read_framing(head)
     if state < 0:
         return BAD_REQUEST if state == -1 else NOT_IMPLEMENTED
@@ -168,6 +175,8 @@ def _incomplete(
         return BAD_REQUEST
     if i - at > _MOST_METHOD:
         return BAD_REQUEST
+    if raw.find(b"\r\n\r\n", at) >= 0:
+        return BAD_REQUEST  # complete, and too short to be a head
     # a carriage return that begins a line but no line end
     i = raw.find(b"\n\r", at)
     if i >= 0 and i + 2 < size and p[i + 2] != 10:

@@ -36,13 +36,12 @@ def read_response(
     i: cython.Py_ssize_t
     p: cython.p_const_uchar = raw
     table: cython.p_const_uchar = _CLASS
-    end = raw.find(b"\r\n\r\n", scanned - 3 if scanned - 3 > at else at)
-    if end < 0:
+    size: cython.Py_ssize_t = len(raw)
+    if scanned > at and raw.find(b"\r\n\r\n", scanned - 3 if scanned - 3 > at else at) < 0:
         return _incomplete(raw, at, scanned, most_bytes)
-    end += 4
-    if end - at > most_bytes:
-        return BAD
-    # "HTTP/1.x SP 3DIGIT SP reason": the head ends with CRLF CRLF, so a comparison stops in time
+    if size - at < 16:
+        return _incomplete(raw, at, scanned, most_bytes)
+    # "HTTP/1.x SP 3DIGIT SP reason"; the shortest head has 16 bytes
     if (
         p[at] != 72 or p[at + 1] != 84 or p[at + 2] != 84 or p[at + 3] != 80 or p[at + 4] != 47
         or p[at + 5] != 49 or p[at + 6] != 46 or (p[at + 7] != 48 and p[at + 7] != 49) or p[at + 8] != 32
@@ -56,9 +55,11 @@ def read_response(
     i = at + 12
     if p[i] == 32:
         i += 1
-        while table[p[i]] & _VALUE:
+        while i < size and table[p[i]] & _VALUE:
             i += 1
-        head.reason = raw[at + 13 : i]
+        if i + 2 > size:
+            return _incomplete(raw, at, scanned, most_bytes)
+        head.reason = b"OK" if i - at == 15 and p[i - 2] == 79 and p[i - 1] == 75 else p[at + 13 : i]
     else:
         # many servers leave out the space before an empty reason (RFC 9112 4 wants it)
         head.reason = b""
@@ -67,8 +68,13 @@ def read_response(
     head.raw = raw
     head.start = at
     head.lines = i + 2
+    end = read_fields(raw, head.lines, size, head, most_fields)
+    if end == 0:
+        return _incomplete(raw, at, scanned, most_bytes)
+    if end < 0 or end - at > most_bytes:
+        return BAD
     head.end = end
-    if read_fields(raw, head.lines, end, head, most_fields) < 0 or read_framing(head) < 0:
+    if read_framing(head) < 0:
         return BAD
     return end
 
@@ -82,6 +88,8 @@ def _incomplete(
     i: cython.Py_ssize_t
     if not b"HTTP/1.".startswith(raw[at : at + 7]) or size - at >= most_bytes:
         return BAD
+    if raw.find(b"\r\n\r\n", at) >= 0:
+        return BAD  # complete, and too short to be a head
     i = scanned if scanned > at else at
     while True:
         i = raw.find(b"\n", i)

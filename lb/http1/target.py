@@ -94,13 +94,13 @@ def read_target(head: RequestHead, at: cython.Py_ssize_t, end: cython.Py_ssize_t
     while i < end and table[p[i]] & _PATH:
         flags |= table[p[i]]
         i += 1
-    head.path = raw[at:i]
+    head.path = p[at:i]
     if i == end:
         head.target = head.path
         head.query = None
     elif p[i] == 63:
-        head.target = raw[at:end]
-        head.query = raw[i + 1 : end]
+        head.target = p[at:end]
+        head.query = p[i + 1 : end]
         i += 1
         while i < end and table[p[i]] & _QUERY:
             i += 1

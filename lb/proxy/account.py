@@ -6,7 +6,7 @@ adds, `close_*` takes away. Plain adds; no object, no clock but one reading at t
 
 from __future__ import annotations
 
-from time import monotonic, time
+from time import monotonic
 
 import cython
 
@@ -132,13 +132,13 @@ def record_refusal(
     core.cells.add(OUTCOMES + outcome, 1)
     if core.line is not None:
         record.clear()
-        record.time = time()
+        record.time = core.epoch + monotonic()
         record.client = address
         record.listener = rules.label
         record.status = status
         record.flag = _FLAGS[outcome]
         record.generation = core.generation
-        core.log(core.line.line(record))
+        core.write_log(core.line.line(record))
     return None
 
 
@@ -164,7 +164,7 @@ def close_exchange(exchange: ExchangeState) -> object:
             cells.add(slot + ROUTE_RETRIES, exchange.retries)
     if exchange.line is not None:
         record = exchange.core.record
-        record.time = time()
+        record.time = exchange.core.epoch + exchange.began + duration
         record.client = exchange.source.address
         record.listener = rules.label
         record.route = exchange.rules.label if exchange.rules is not None else b""
@@ -188,5 +188,5 @@ def close_exchange(exchange: ExchangeState) -> object:
         record.head = exchange.head
         record.generation = exchange.generation
         record.upgraded = exchange.status == 101
-        exchange.core.log(exchange.line.line(record))
+        exchange.core.write_log(exchange.line.line(record))
     return None

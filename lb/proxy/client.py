@@ -230,7 +230,6 @@ class ClientConnection(ResponseWriter):
         reader: BodyReader
         piece: bytes = b""
         last: cython.bint = True
-        exchange.reset()
         self.exchange = exchange
         self.keep = exchange.head.keep_alive
         self.no_body = exchange.head.method == b"HEAD"

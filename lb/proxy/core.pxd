@@ -5,6 +5,8 @@ from lb.telemetry.accesslog cimport LineFormat
 from lb.telemetry.cells cimport Cells
 from lb.telemetry.record cimport ExchangeRecord
 
+cdef Py_ssize_t _BUNDLE
+
 cdef class Core:
     cdef public Cells cells
     cdef public Table table
@@ -12,6 +14,7 @@ cdef class Core:
     cdef public LineFormat line
     cdef public long long generation
     cdef public double now
+    cdef public double epoch
     cdef public bytes date
     cdef public bint draining
     cdef public dict[str, ListenerRules] listeners
@@ -19,6 +22,7 @@ cdef class Core:
     cdef public ExchangeRecord record
     cdef public Variables variables
     cdef public object log
+    cdef list[bytes] lines
     cdef public object rng
     cdef public object open
     cdef public list[object] spare
@@ -26,3 +30,4 @@ cdef class Core:
     cdef bytes id_prefix
     cdef unsigned long long id_next
     cpdef bytes new_id(self)
+    cpdef object write_log(self, bytes line)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from email.utils import formatdate
 from random import Random
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 import cython
@@ -25,6 +25,8 @@ from lb.telemetry.record import ExchangeRecord
 # Seconds between two looks at all deadlines. `now` may be this old, so deadlines are set this much later
 # and never fire early.
 TICK = 0.1
+# Access-log lines that are handed on together.
+_BUNDLE: cython.Py_ssize_t = 64
 
 
 @cython.cclass
@@ -38,6 +40,7 @@ class Core:
     line: LineFormat | None
     generation: cython.longlong
     now: cython.double
+    epoch: cython.double  # unix time of monotonic 0, as of the last tick
     date: bytes  # the Date line of this second
     draining: cython.bint
     listeners: dict[str, ListenerRules]
@@ -45,6 +48,7 @@ class Core:
     record: ExchangeRecord
     variables: Variables
     log: Callable[[bytes], None]
+    lines: list[bytes]  # of the access log, not handed on yet
     rng: Random
     open: Callable[[Any, Any], Any]  # (Server, Exchange) → ServerSide, which begins to connect
     spare: list[Any]  # Exchanges to be used again
@@ -58,7 +62,7 @@ class Core:
         self.routes = []
         self.line = None
         self.generation = 0
-        self.now = monotonic()
+        self.now = self.epoch = 0.0
         self.date = b""
         self.listeners = {}
         self.draining = False
@@ -66,6 +70,7 @@ class Core:
         self.record = ExchangeRecord()
         self.variables = Variables()
         self.log = log
+        self.lines = []
         self.rng = rng
         self.open = None  # type: ignore[assignment]  # set by the DataPlane, before it accepts
         self.spare = []
@@ -77,6 +82,8 @@ class Core:
     def tick(self) -> None:
         """Read the clocks; every TICK seconds."""
         self.now = monotonic()
+        self.epoch = time() - self.now
+        self.flush_log()
         self.date = b"Date: %b\r\n" % formatdate(usegmt=True).encode()
 
     @cython.ccall
@@ -84,3 +91,18 @@ class Core:
         """A request id: unique on this machine and, by 48 random bits a worker, hardly anywhere else."""
         self.id_next += 1
         return b"%b%08x" % (self.id_prefix, self.id_next)
+
+    @cython.ccall
+    def write_log(self, line: bytes) -> object:
+        """Take an access-log line; handed on in bundles, at the latest with the next tick."""
+        self.lines.append(line)
+        if len(self.lines) >= _BUNDLE:
+            self.flush_log()
+        return None
+
+    def flush_log(self) -> None:
+        """Hand on the lines that were taken."""
+        if self.lines:
+            lines = b"".join(self.lines)
+            self.lines = []
+            self.log(lines)

@@ -10,6 +10,7 @@ from lb.routing.redirect cimport Redirect
 from lb.routing.respond cimport Respond
 from lb.upstream.server cimport Server
 
+cdef int NEW
 cdef int QUEUED
 cdef int CONNECTING
 cdef int WAITING

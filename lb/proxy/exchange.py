@@ -29,6 +29,7 @@ from lb.routing.redirect import Redirect
 from lb.routing.respond import Respond
 from lb.upstream.server import Server
 
+NEW: cython.int = 0
 QUEUED: cython.int = 1
 CONNECTING: cython.int = 2
 WAITING: cython.int = 3
@@ -67,6 +68,7 @@ class Exchange(Attempts):
         core: Core = self.core
         rules: RouteRules
         index: cython.Py_ssize_t
+        self.phase = NEW
         self.client = client
         self.began = monotonic()
         self.touched = core.now

@@ -114,6 +114,10 @@ class DataPlane:
         for task in self.tasks:
             task.cancel()
 
+    def flush_log(self) -> None:
+        """Hand on all access-log lines; before a log is closed or exchanged."""
+        self.core.flush_log()
+
     # ------------------------------------------------------------------------------------------ facts
 
     @property

@@ -6,6 +6,8 @@ from lb.telemetry.accesslog cimport LineFormat
 from lb.upstream.server cimport Server
 from lb.upstream.service cimport Service
 
+cdef int DONE
+
 cdef class ExchangeState:
     cdef public Core core
     cdef public RequestHead head

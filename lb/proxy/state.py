@@ -24,6 +24,7 @@ WAITING = 3
 STREAMING = 4
 TUNNEL = 5
 OVER = 6
+DONE: cython.int = int(Outcome.DONE)
 _PHASES = ("new", "queued", "connecting", "waiting", "streaming", "tunnel", "over")
 
 
@@ -84,6 +85,10 @@ class ExchangeState:
         core.owned.append(self)
         self.head = RequestHead()
         self.response = ResponseHead()
+        self.body = []
+        self.body_size = 0
+        self.tried = []
+        self.attempts = []
         self.reset()
 
     def __repr__(self) -> str:
@@ -99,18 +104,21 @@ class ExchangeState:
         self.key = self.request_id = b""
         self.generation = 0
         self.phase = 0
-        self.outcome = int(Outcome.DONE)
+        self.outcome = DONE
         self.status = 0
         self.reason = 0
         self.touched = self.total_deadline = self.deadline = 0.0
         self.bytes_in = self.bytes_out = 0
         self.request_ended = self.attempting = self.occupying = False
-        self.body = []
+        if self.body_size:
+            self.body = []
         self.body_size = 0
         self.replayable = True
-        self.tried = []
+        if self.tried:
+            self.tried = []
+        if self.attempts:
+            self.attempts = []
         self.retries = 0
-        self.attempts = []
         self.first_byte = self.connect_took = self.queue_took = -1.0
         self.client_ended = self.server_ended = False
         return None

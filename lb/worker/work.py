@@ -62,6 +62,7 @@ class Plane(Protocol):
     def stop_serving(self, listener: str | None = None) -> None: ...
     def drain(self) -> None: ...
     def abort(self) -> None: ...
+    def flush_log(self) -> None: ...
     def describe(self) -> dict[str, Any]: ...
     @property
     def exchanges(self) -> int: ...
@@ -102,6 +103,7 @@ class Worker:
         await self.ended
 
     def close(self) -> None:
+        self.plane.flush_log()
         if self.file is not None:
             self.file.close()
         self.channel.close()
@@ -180,6 +182,7 @@ class Worker:
         began = perf_counter()
         self.plane.publish(prepared.snapshot)
         if prepared.file is not self.file:
+            self.plane.flush_log()
             if self.file is not None:
                 self.file.close()
             self.file = prepared.file
@@ -244,6 +247,7 @@ class Worker:
         if lag > self.cells.get(layout.WORKER_LAG_MAX_US):
             self.cells.put(layout.WORKER_LAG_MAX_US, lag)
         if self.file is not None:
+            self.plane.flush_log()
             self.file.tick()
         if self.draining:
             self._watch_drain(self.loop.time())
@@ -264,4 +268,5 @@ class Worker:
     def reopen_log(self) -> None:
         """SIGUSR1, or control's word: the access log was rotated."""
         if self.file is not None:
+            self.plane.flush_log()
             self.file.reopen()

@@ -79,6 +79,7 @@ REFUSED = {
     "space in the target": (get(b"GET /a b HTTP/1.1"), 400),
     "no target": (get(b"GET HTTP/1.1"), 400),
     "no version": (get(b"GET /"), 400),
+    "nothing but a target": (b"GET /\r\n\r\n", 400),
     "lower-case version": (get(b"GET / http/1.1"), 400),
     "version without a dot": (get(b"GET / HTTP/11"), 400),
     "version with two digits": (get(b"GET / HTTP/1.10"), 400),

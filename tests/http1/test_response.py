@@ -32,6 +32,7 @@ BAD = {
     "HTTP/0.9": b"<html>hello</html>\r\n\r\n",
     "HTTP/0.9 in a status line": answer(b"HTTP/0.9 200 OK"),
     "HTTP/2.0": answer(b"HTTP/2.0 200 OK"),
+    "no status": b"HTTP/1.1\r\n\r\n",
     "ICY": answer(b"ICY 200 OK"),
     "two digits": answer(b"HTTP/1.1 20 OK"),
     "negative": answer(b"HTTP/1.1 -20 OK"),

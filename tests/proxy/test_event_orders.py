@@ -1,5 +1,5 @@
 """Exchanges under any order of events that both sides can produce: nothing raises, nothing ends twice, and
-after the last one every gauge is back at 0. The players of tests.proxy.playing check each call they get."""
+after the last one every gauge is back at 0. The players of tests.proxy.players check each call they get."""
 
 from __future__ import annotations
 

@@ -10,7 +10,8 @@ from lb.plan import HeaderEditsPlan, ListenerPlan, RewritePlan
 from lb.proxy.forwarded import own_lines
 from lb.proxy.heads import edited_lines, request_head, response_head
 from lb.proxy.rules import ListenerRules
-from tests.proxy.playing import Asker, House, plan
+from tests.proxy.players import Asker
+from tests.proxy.playing import House, plan
 from tests.routing.making import request
 
 EDITS = HeaderEditsPlan(

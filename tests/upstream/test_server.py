@@ -77,11 +77,16 @@ def test_a_reload_keeps_counts_and_averages():
     assert server.busy == server.in_flight() == 1 and server.cost(1.0) > 0.0
 
 
-def test_in_flight_is_that_of_all_workers():
-    server = made(workers=3)
-    for worker in range(3):
-        server.cells.view[worker * 1000 + SLOT + layout.SERVER_IN_FLIGHT] = worker + 1
-    assert server.in_flight() == 6
+def test_in_flight_is_that_of_all_workers(tmp_path):
+    with (tmp_path / "cells").open("wb+") as file:
+        file.truncate(3 * 1000 * 8)
+        servers = []
+        for worker in range(3):
+            cells = Cells(file.fileno(), worker, 3, 1000)
+            servers.append(Server("app", "a:1", cells, Pool("a:1", cells)))
+            servers[-1].configure(ServerPlan("a:1", slot=SLOT), ConnectionsPlan())
+            cells.add(SLOT + layout.SERVER_IN_FLIGHT, worker + 1)
+        assert [server.in_flight() for server in servers] == [6, 6, 6]
 
 
 @given(events=st.lists(st.tuples(st.sampled_from(["come", "go", "give up"]), st.integers(0, 9)), max_size=80))

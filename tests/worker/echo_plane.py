@@ -76,6 +76,9 @@ class EchoPlane:
     def connections(self) -> int:
         return len(self.writers)
 
+    def flush_log(self) -> None:
+        pass
+
     def describe(self) -> dict[str, Any]:
         return {"worker": self.worker, "listeners": sorted(self.servers)}
 
