@@ -83,7 +83,7 @@ def test_a_refusal_is_counted_and_logged(outcome):
     status = TABLE[outcome].status
     record_refusal(house.core, house.core.listeners["web"], "192.0.2.9", outcome, status)
     assert house.outcomes() == {outcome: 1}
-    assert house.lines == [f"{status} {TABLE[outcome].flag} -\n".encode()]
+    assert house.lines == [f"{status} {TABLE[outcome].flag} -".encode()]
     house.core.line = None
     record_refusal(house.core, house.core.listeners["web"], "192.0.2.9", outcome, status)
     assert len(house.lines) == 1
