@@ -27,7 +27,6 @@ cdef class Core:
     cdef public object open
     cdef public list[object] spare
     cdef public list[object] owned
-    cdef bytes id_prefix
-    cdef unsigned long long id_next
+    cdef bytearray id
     cpdef bytes new_id(self)
     cpdef object write_log(self, bytes line)

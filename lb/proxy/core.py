@@ -53,8 +53,7 @@ class Core:
     open: Callable[[Any, Any], Any]  # (Server, Exchange) → ServerSide, which begins to connect
     spare: list[Any]  # Exchanges to be used again
     owned: list[object]  # all Exchanges, so that none is freed while a method of it runs
-    id_prefix: bytes
-    id_next: cython.ulonglong
+    id: bytearray  # the last request id: 12 random hexadecimal digits, then a count of 8
 
     def __init__(self, cells: Cells, log: Callable[[bytes], None], rng: Random) -> None:
         self.cells = cells
@@ -75,8 +74,7 @@ class Core:
         self.open = None  # type: ignore[assignment]  # set by the DataPlane, before it accepts
         self.spare = []
         self.owned = []
-        self.id_prefix = os.urandom(6).hex().encode()
-        self.id_next = 0
+        self.id = bytearray(os.urandom(6).hex().encode() + b"00000000")
         self.tick()
 
     def tick(self) -> None:
@@ -89,8 +87,15 @@ class Core:
     @cython.ccall
     def new_id(self) -> bytes:
         """A request id: unique on this machine and, by 48 random bits a worker, hardly anywhere else."""
-        self.id_next += 1
-        return b"%b%08x" % (self.id_prefix, self.id_next)
+        digits: bytearray = self.id
+        place: cython.Py_ssize_t = len(digits) - 1
+        digit: cython.int = digits[place]
+        while digit == 102 and place > 12:  # "f": carry
+            digits[place] = 48
+            place -= 1
+            digit = digits[place]
+        digits[place] = 97 if digit == 57 else 48 if digit == 102 else digit + 1
+        return bytes(digits)
 
     @cython.ccall
     def write_log(self, line: bytes) -> object:

@@ -3,3 +3,5 @@ cdef class Writer:
     cdef int fd
     cdef bint queued
     cpdef object write(self, bytes data)
+
+cdef Py_ssize_t _send(int fd, bytes data)

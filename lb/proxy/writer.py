@@ -13,7 +13,9 @@ import os
 
 import cython
 
-_write = os.write
+if cython.compiled:
+    from cython.cimports.libc.errno import EAGAIN, errno
+    from cython.cimports.posix.unistd import write
 
 
 @cython.cclass
@@ -35,11 +37,8 @@ class Writer:
         size: cython.Py_ssize_t = len(data)
         sent: cython.Py_ssize_t
         if not self.queued or self.transport.get_write_buffer_size() == 0:
-            try:
-                sent = _write(self.fd, data)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
+            sent = _send(self.fd, data)
+            if sent < 0:
                 # the loop then calls connection_lost, even where reading is paused
                 self.transport.abort()
                 return None
@@ -50,3 +49,21 @@ class Writer:
                 data = data[sent:]
         self.transport.write(data)
         return None
+
+
+@cython.cfunc
+def _send(fd: cython.int, data: bytes) -> cython.Py_ssize_t:
+    """How many bytes the socket took: 0 where it is full, -1 where it is broken."""
+    sent: cython.Py_ssize_t
+    if cython.compiled:
+        # the system call itself: os.write also parses its arguments, gives up the GIL and makes an int
+        sent = write(fd, cython.cast(cython.p_char, data), len(data))
+        if sent < 0:
+            return 0 if errno == EAGAIN else -1
+        return sent
+    try:
+        return os.write(fd, data)
+    except BlockingIOError:
+        return 0
+    except OSError:
+        return -1

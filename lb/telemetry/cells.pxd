@@ -5,7 +5,7 @@ cdef class Cells:
     cdef readonly int workers
     cdef readonly int worker
     cdef object mapping
-    cpdef void add(self, Py_ssize_t at, long long n)
-    cpdef void put(self, Py_ssize_t at, long long n)
+    cpdef void add(self, Py_ssize_t at, long long n) noexcept
+    cpdef void put(self, Py_ssize_t at, long long n) noexcept
     cpdef long long get(self, Py_ssize_t at)
     cpdef long long total(self, Py_ssize_t at)

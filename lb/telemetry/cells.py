@@ -38,10 +38,12 @@ class Cells:
         self.worker = worker
 
     @cython.ccall
+    @cython.exceptval(check=False)
     def add(self, at: cython.Py_ssize_t, n: cython.longlong) -> cython.void:
         self.view[self.base + at] += n
 
     @cython.ccall
+    @cython.exceptval(check=False)
     def put(self, at: cython.Py_ssize_t, n: cython.longlong) -> cython.void:
         self.view[self.base + at] = n
 

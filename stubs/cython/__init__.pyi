@@ -16,6 +16,7 @@ Py_ssize_t: TypeAlias = builtins.int
 size_t: TypeAlias = builtins.int
 uchar: TypeAlias = builtins.int
 bint: TypeAlias = builtins.bool
+p_char: TypeAlias = builtins.bytes
 p_const_uchar: TypeAlias = builtins.bytes
 double: TypeAlias = builtins.float
 void: TypeAlias = None

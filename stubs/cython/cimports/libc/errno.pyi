@@ -1,0 +1,2 @@
+EAGAIN: int
+errno: int
