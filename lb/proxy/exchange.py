@@ -212,6 +212,8 @@ class Exchange(Attempts):
         self.phase = TUNNEL
         self.deadline = 0.0
         self.client.open_tunnel(self.response)
+        if self.phase == TUNNEL and self.client.blocked():
+            self.side.hold()
         return None
 
     @cython.ccall

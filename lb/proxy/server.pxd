@@ -40,4 +40,5 @@ cdef class ServerConnection(ServerSide):
     cdef public bint held
     cdef object _read_head(self, Exchange exchange, bytes data)
     cdef object _read_body(self, Exchange exchange, bytes data)
+    cdef bint _clean(self, Exchange exchange, bint exact)
     cdef object _switch(self, Exchange exchange, bytes data, Py_ssize_t end)

@@ -265,8 +265,7 @@ class ServerConnection(ServerSide):
                 return None
         if reader.done:
             self.phase = READY
-            # what comes after the response was not asked for
-            self.reusable = exchange.response.keep_alive and end == len(data)
+            self.reusable = self._clean(exchange, end == len(data))
         exchange.got_response(reader.piece, reader.done, reader.trailers)
         return None
 
@@ -279,10 +278,16 @@ class ServerConnection(ServerSide):
             return None
         if reader.done:
             self.phase = READY
-            self.reusable = exchange.response.keep_alive and at == len(data)
+            self.reusable = self._clean(exchange, at == len(data))
         if reader.piece or reader.done:
             exchange.got_body(reader.piece, reader.done, reader.trailers)
         return None
+
+    @cython.cfunc
+    def _clean(self, exchange: Exchange, exact: cython.bint) -> cython.bint:
+        """Whether the connection is as good as new after a complete response: bytes behind it were not asked
+        for, and a request that the server did not take whole is still on its way."""
+        return exact and exchange.response.keep_alive and not self.out.pending()
 
     @cython.cfunc
     def _switch(self, exchange: Exchange, data: bytes, end: cython.Py_ssize_t) -> object:
@@ -309,5 +314,5 @@ async def connect(connection: ServerConnection, server: Server) -> None:
         else:
             host, _, port = address.rpartition(":")
             await loop.create_connection(lambda: protocol, host.strip("[]"), int(port))
-    except OSError:
+    except (OSError, UnicodeError):  # UnicodeError: a name that cannot be put into DNS
         connection.connect_failed()

@@ -3,5 +3,6 @@ cdef class Writer:
     cdef int fd
     cdef bint queued
     cpdef object write(self, bytes data)
+    cpdef bint pending(self)
 
 cdef Py_ssize_t _send(int fd, bytes data)

@@ -50,6 +50,11 @@ class Writer:
         self.transport.write(data)
         return None
 
+    @cython.ccall
+    def pending(self) -> cython.bint:
+        """Whether bytes wait for the other side to take them."""
+        return self.queued and self.transport.get_write_buffer_size() > 0
+
 
 @cython.cfunc
 def _send(fd: cython.int, data: bytes) -> cython.Py_ssize_t:
