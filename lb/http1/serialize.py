@@ -26,7 +26,7 @@ def chunk(piece: bytes) -> bytes:
     """`piece` as one chunk; b"" gives b"", never the last chunk by mistake."""
     if not piece:
         return piece
-    return b"%x\r\n%b\r\n" % (len(piece), piece)
+    return b"".join((b"%x\r\n" % len(piece), piece, b"\r\n"))
 
 
 @cython.ccall

@@ -8,6 +8,7 @@ from lb.proxy.writer cimport Writer
 
 cdef int CLOSED
 cdef int DATE
+cdef Py_ssize_t _WORTH_TWO
 cdef int BYTES_OUT
 
 cdef class ResponseWriter(ClientSide):

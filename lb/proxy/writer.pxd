@@ -3,6 +3,7 @@ cdef class Writer:
     cdef int fd
     cdef bint queued
     cpdef object write(self, bytes data)
+    cpdef object write_both(self, bytes first, bytes second)
     cpdef bint pending(self)
 
 cdef Py_ssize_t _send(int fd, bytes data)

@@ -46,8 +46,29 @@ class Writer:
             if not self.queued:
                 return None
             if sent:
-                data = data[sent:]
+                self.transport.write(memoryview(data)[sent:])
+                return None
         self.transport.write(data)
+        return None
+
+    @cython.ccall
+    def write_both(self, first: bytes, second: bytes) -> object:
+        """Send `first`, then `second`, which is too large to be copied behind it."""
+        sent: cython.Py_ssize_t
+        if self.queued:
+            self.write(first)
+            self.write(second)
+            return None
+        try:
+            sent = os.writev(self.fd, (first, second))
+        except OSError:
+            sent = 0  # full or broken: `write` sees which
+        if sent < len(first):
+            self.write(first[sent:] if sent else first)
+            self.write(second)
+        elif sent < len(first) + len(second):
+            self.queued = True
+            self.transport.write(memoryview(second)[sent - len(first) :])
         return None
 
     @cython.ccall
