@@ -3,6 +3,7 @@ from lb.message cimport Head
 cdef bytes _CLASS
 cdef bytes _LOWER
 cdef bytes _FIRST
+cdef dict[bytes, int] _NAMES
 cdef int _TCHAR
 cdef int _VALUE
 

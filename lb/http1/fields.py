@@ -70,6 +70,7 @@ for _name in (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x
         )
         NAMES[_spelling] = NAMES[_name]
 
+_NAMES: dict[bytes, int] = NAMES  # a C global in the compiled build
 # Which lengths and first letters a known name has: most lines are dismissed by one look here.
 _FIRST: bytes = bytes(
     1 if any(len(n) == i >> 8 and n[0] == i & 255 for n in NAMES) else 0 for i in range(32 << 8)
@@ -139,7 +140,7 @@ def read_fields(
         if count > most:
             return TOO_MANY
         if size < 32 and first[(size << 8) | lower[p[start]]]:
-            known = NAMES.get(p[start : start + size].lower())
+            known = _NAMES.get(p[start : start + size].lower())
             if known is not None:
                 if n >= MAX_MARKS:
                     return TOO_MANY

@@ -51,6 +51,7 @@ def read_request(
     Outcome, or the position after the blank line; then `head` is filled in. RFC 9112 2.2: one empty line
     before the request line is ignored. Sizes in bytes, `most_fields` in lines."""
     size: cython.Py_ssize_t = len(raw)
+    stop: cython.Py_ssize_t  # nothing is read beyond the limit
     end: cython.Py_ssize_t
     i: cython.Py_ssize_t
     method: cython.Py_ssize_t
@@ -68,19 +69,20 @@ def read_request(
         # looked at before: only the new bytes are looked at again, or one byte at a time would be quadratic
         return _incomplete(raw, at, scanned, most_bytes)
 
+    stop = size if size - at <= most_bytes else at + most_bytes
     i = at
-    while i < size and table[p[i]] & _TCHAR:
+    while i < stop and table[p[i]] & _TCHAR:
         i += 1
-    if i >= size:
+    if i >= stop:
         return _incomplete(raw, at, scanned, most_bytes)
     if i == at or p[i] != 32 or i - at > _MOST_METHOD:
         return BAD_REQUEST
     method = i
     i += 1
     target = i
-    while i < size and table[p[i]] & _TARGET:
+    while i < stop and table[p[i]] & _TARGET:
         i += 1
-    if i + 11 > size:
+    if i + 11 > stop:
         return _incomplete(raw, at, scanned, most_bytes)
     if i == target or p[i] != 32:
         return BAD_REQUEST
@@ -91,13 +93,11 @@ def read_request(
     head.raw = raw
     head.start = at
     head.lines = i + 11
-    end = read_fields(raw, head.lines, size, head, most_fields)
+    end = read_fields(raw, head.lines, stop, head, most_fields)
     if end <= 0:
         if end == 0:
             return _incomplete(raw, at, scanned, most_bytes)
         return BAD_REQUEST if end == -1 else HEAD_TOO_LARGE
-    if end - at > most_bytes:
-        return TARGET_TOO_LONG if head.lines - at > most_bytes else HEAD_TOO_LARGE
     head.end = end
     if method - at == 3 and p[at] == 71 and p[at + 1] == 69 and p[at + 2] == 84:
         head.method = b"GET"  # no new object for nearly every request
@@ -175,7 +175,7 @@ def _incomplete(
         return BAD_REQUEST
     if i - at > _MOST_METHOD:
         return BAD_REQUEST
-    if raw.find(b"\r\n\r\n", at) >= 0:
+    if 0 <= raw.find(b"\r\n\r\n", at) < at + most_bytes - 4:
         return BAD_REQUEST  # complete, and too short to be a head
     # a carriage return that begins a line but no line end
     i = raw.find(b"\n\r", at)

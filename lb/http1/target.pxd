@@ -1,6 +1,7 @@
 from lb.message cimport RequestHead
 
 cdef bytes _CLASS
+cdef dict[bytes, bytes] _known
 cdef int _PATH
 cdef int _QUERY
 cdef int _ODD

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
@@ -139,38 +140,57 @@ def test_ewma_is_not_drawn_to_a_server_that_fails_fast() -> None:
         assert counts(s)["a"] < 0.1 * sum(counts(s).values()), counts(s)
 
 
-KEYS = {
-    "client_ip": None,
-    "host": lambda i: {"Host": f"h{i % 30}.test"},
-    "header:x-user": lambda i: {"X-User": f"u{i % 30}"},
-    "cookie:sid": lambda i: {"Cookie": f"a=b; sid=u{i % 30}"},
-}
+HASHES = [
+    *(
+        (key, "rendezvous")
+        for key in ("client_ip", "host", "path", "uri", "header:x-user", "cookie:sid", "query:id")
+    ),
+    *((key, method) for key in ("header:x-user", "path") for method in ("maglev", "ketama")),
+]
 
 
-@pytest.mark.parametrize("method", ["rendezvous", "maglev", "ketama"])
-@pytest.mark.parametrize("key", [*KEYS, "path", "uri", "query:id"])
-def test_consistent_hash_keeps_a_key_where_it_was(key: str, method: str) -> None:
-    if method != "rendezvous" and key not in ("header:x-user", "path"):
-        pytest.skip("the key is taken before the method is asked: one method for each key is enough")
-    with Scenario(
-        config(f"{{name: consistent_hash, key: '{key}', method: {method}, bounded_load: 0}}"), **three()
-    ) as s:
-        where: dict[str, set[str]] = {}
-        with s.client() as c:
-            for i in range(120):
-                target = {
-                    "path": f"/p{i % 30}?x={i}",
-                    "uri": f"/p?x={i % 30}",
-                    "query:id": f"/p?id={i % 30}&y={i}",
-                }.get(key, f"/{i}")
-                make = KEYS.get(key)
-                before = counts(s)
-                assert c.get(target, make(i) if make else None).status == 200
-                (name,) = [n for n, v in counts(s).items() if v > before[n]]
-                where.setdefault("one" if key == "client_ip" else str(i % 30), set()).add(name)
-        assert all(len(names) == 1 for names in where.values()), where
-        if key != "client_ip":
-            assert len(set.union(*where.values())) == 3, "thirty keys and one server is never asked"
+@pytest.fixture(scope="module")
+def hashing() -> Iterator[Scenario]:
+    """A service and a path for each combination of key and method."""
+    services = "".join(
+        f"  s{n}: {{algorithm: {{name: consistent_hash, key: '{key}', method: {method}, bounded_load: 0}}, servers: [$a, $b, $c]}}\n"
+        for n, (key, method) in enumerate(HASHES)
+    )
+    routes = ", ".join(f'"/s{n}": s{n}' for n in range(len(HASHES)))
+    text = f'listeners: [{{name: web, bind: "$web"}}]\nservices:\n{services}routes: {{{routes}}}\n'
+    with Scenario(text, **three()) as s:
+        yield s
+
+
+def asks(key: str, user: int, n: int) -> tuple[str, dict[str, str]]:
+    """The rest of a target and the headers that make `user` the key of request `n`, which differs otherwise."""
+    return {
+        "client_ip": (f"/{n}", {}),
+        "host": (f"/{n}", {"Host": f"h{user}.test"}),
+        "path": (f"/p{user}?x={n}", {}),
+        "uri": (f"/p?x={user}", {"X-N": str(n)}),
+        "header:x-user": (f"/{n}", {"X-User": f"u{user}"}),
+        "cookie:sid": (f"/{n}", {"Cookie": f"a={n}; sid=u{user}"}),
+        "query:id": (f"/p{n}?id={user}&y={n}", {}),
+    }[key]
+
+
+@pytest.mark.parametrize("number", range(len(HASHES)), ids=[f"{key} {method}" for key, method in HASHES])
+def test_consistent_hash_keeps_a_key_where_it_was(hashing: Scenario, number: int) -> None:
+    key = HASHES[number][0]
+    hashing.reset()
+    where: dict[int, set[str]] = {}
+    with hashing.client() as c:
+        for n in range(120):
+            user = 0 if key == "client_ip" else n % 30
+            target, headers = asks(key, user, n)
+            before = counts(hashing)
+            assert c.get(f"/s{number}{target}", headers).status == 200
+            (name,) = [server for server, v in counts(hashing).items() if v > before[server]]
+            where.setdefault(user, set()).add(name)
+    assert all(len(names) == 1 for names in where.values()), where
+    if key != "client_ip":
+        assert len(set.union(*where.values())) == 3, "thirty keys and one server is never asked"
 
 
 def test_the_same_key_goes_to_the_same_server_through_every_worker() -> None:

@@ -35,7 +35,13 @@ def refused(front: Scenario, how: str, pieces: list[bytes], statuses: frozenset[
 def test_a_bad_head_is_refused(front: Scenario, raw: bytes, statuses: frozenset[int]) -> None:
     for how, pieces in feeds(raw):
         refused(front, how, pieces, statuses)
-    refused(front, "with a request behind it", [raw + NEXT], statuses)
+    # behind a head without an end, the next request is part of it: too large and malformed as well
+    refused(
+        front,
+        "with a request behind it",
+        [raw + NEXT],
+        statuses if raw.endswith(b"\r\n\r\n") else statuses | {400},
+    )
     assert front.a.exchanges == [], f"it reached the server: {[x.head.raw for x in front.a.exchanges]}"
 
 

@@ -29,6 +29,13 @@ def s() -> Iterator[Scenario]:
         yield scenario
 
 
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Scenario]:
+    """For tests that do not count."""
+    with Scenario(CONFIG) as scenario:
+        yield scenario
+
+
 def lines(s: Scenario, count: int) -> list[dict[str, object]]:
     return eventually(
         lambda: (
@@ -111,10 +118,10 @@ def test_the_log_is_reopened(s: Scenario, how: str) -> None:
     )
 
 
-def test_sigusr1_does_not_disturb_traffic(s: Scenario) -> None:
-    with s.client() as c:
+def test_sigusr1_does_not_disturb_traffic(shared: Scenario) -> None:
+    with shared.client() as c:
         for _ in range(10):
-            s.lb.signal(signal.SIGUSR1)
+            shared.lb.signal(signal.SIGUSR1)
             assert c.get("/app").status == 200
 
 
@@ -163,10 +170,10 @@ def test_counters_agree_with_what_was_sent(s: Scenario) -> None:
     assert metric(r"lb_.*in_flight") == 0
 
 
-def test_the_exposition_is_right(s: Scenario) -> None:
+def test_the_exposition_is_right(shared: Scenario) -> None:
     """Every family has HELP and TYPE once, counters end in _total, times are in seconds, sizes in bytes."""
-    s.get("/app")
-    _, text = s.lb.admin("GET", "/metrics")
+    shared.get("/app")
+    _, text = shared.lb.admin("GET", "/metrics")
     types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M))
     assert len(types) == len(re.findall(r"^# TYPE ", text, re.M))
     assert set(re.findall(r"^# HELP (\S+) ", text, re.M)) == set(types)
@@ -249,17 +256,19 @@ def test_pool_states_are_shown() -> None:
 
 # -- the rest of the admin API
 @pytest.mark.parametrize("path", ["/api/v1/status", "/api/v1/routes", "/api/v1/services", "/api/v1/config"])
-def test_the_api_answers(s: Scenario, path: str) -> None:
-    status, body = s.lb.admin("GET", path)
+def test_the_api_answers(shared: Scenario, path: str) -> None:
+    status, body = shared.lb.admin("GET", path)
     assert status == 200
     assert body
     if "config" not in path:
         json.loads(body)
 
 
-def test_the_api_names_what_runs(s: Scenario) -> None:
-    assert {"app", "broken", "gone"} <= set(re.findall(r"[a-z]+", s.lb.admin("GET", "/api/v1/routes")[1]))
-    assert s.a.address in s.lb.admin("GET", "/api/v1/services")[1]
-    assert "path_prefix" in s.lb.admin("GET", "/api/v1/config")[1]
-    assert s.lb.admin("GET", "/api/v1/reload")[0] == 405
-    assert s.lb.admin("GET", "/nowhere")[0] == 404
+def test_the_api_names_what_runs(shared: Scenario) -> None:
+    assert {"app", "broken", "gone"} <= set(
+        re.findall(r"[a-z]+", shared.lb.admin("GET", "/api/v1/routes")[1])
+    )
+    assert shared.a.address in shared.lb.admin("GET", "/api/v1/services")[1]
+    assert "path_prefix" in shared.lb.admin("GET", "/api/v1/config")[1]
+    assert shared.lb.admin("GET", "/api/v1/reload")[0] == 405
+    assert shared.lb.admin("GET", "/nowhere")[0] == 404

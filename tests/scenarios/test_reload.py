@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -121,18 +121,29 @@ INVALID = [
 ]
 
 
-@pytest.mark.parametrize("invalid", INVALID)
-def test_an_invalid_file_changes_nothing(invalid: str) -> None:
+@pytest.fixture(scope="module")
+def one() -> Iterator[Scenario]:
     with Scenario(routed_to("one"), **named()) as s:
-        before = s.generation()
-        s.write(invalid)
-        status, body = s.lb.admin("POST", "/api/v1/reload")
-        assert 400 <= status < 500, body
-        assert json.loads(body), "the problems are in the answer"
-        s.lb.signal(signal.SIGHUP)
-        all_workers_answer(s, b"a")
-        assert s.generation() == before
-        assert s.lb.admin("GET", "/readyz")[0] == 200
+        yield s
+
+
+@pytest.mark.parametrize("invalid", INVALID)
+def test_an_invalid_file_changes_nothing(one: Scenario, invalid: str) -> None:
+    before = one.generation()
+    one.write(invalid)
+    status, body = one.lb.admin("POST", "/api/v1/reload")
+    assert 400 <= status < 500, body
+    assert json.loads(body), "the problems are in the answer"
+    one.lb.signal(signal.SIGHUP)
+    all_workers_answer(one, b"a")
+    assert one.generation() == before
+    assert one.lb.admin("GET", "/readyz")[0] == 200
+
+
+def test_after_a_problem_is_mended_the_file_is_in_force() -> None:
+    with Scenario(routed_to("one"), **named()) as s:
+        s.write("listeners: [")
+        assert s.lb.admin("POST", "/api/v1/reload")[0] != 200
         s.write(routed_to("two"))
         assert s.lb.admin("POST", "/api/v1/reload")[0] == 200
         all_workers_answer(s, b"b")

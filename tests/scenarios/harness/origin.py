@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import select
 import socket
 import threading
 import time
@@ -91,6 +92,15 @@ def answer(raw: bytes, then: str = "") -> Behaviour:
     return behave
 
 
+def readable(sock: socket.socket) -> bool:
+    """Whether something waits at this socket, without touching it: another thread may be reading it."""
+    if sock.fileno() < 0:
+        return False
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
+
+
 class Origin:
     """A server on a port of its own (or a unix socket); a thread for each connection.
 
@@ -147,8 +157,18 @@ class Origin:
             if not x.released.is_set() and x.received_body is None:
                 x.close()
             x.released.set()
+        self._settle()
         self.exchanges = []
         self.connections = [c for c in self.connections if not c.ended]
+
+    def _settle(self) -> None:
+        """Wait until everything that lb has sent so far was read: it belongs to the test before."""
+        until = time.monotonic() + 1.0
+        while time.monotonic() < until:
+            idle = all(c.ended or (c.waiting and not readable(c.sock)) for c in self.connections)
+            if idle and not readable(self.listener):
+                return
+            time.sleep(0.001)
 
     def stop_listening(self) -> None:
         """Refuse new connections from now on; those that are open live on."""
@@ -182,7 +202,10 @@ class Origin:
         number = 0
         try:
             while not wire.ended:
-                x = Exchange(wire, wire.recv_head(timeout=None), number)
+                wire.waiting = True
+                head = wire.recv_head(timeout=None)
+                wire.waiting = False
+                x = Exchange(wire, head, number)
                 self.exchanges.append(x)
                 number += 1
                 self.behaviour(x)

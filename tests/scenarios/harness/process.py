@@ -77,7 +77,7 @@ class Lb:
     # -- the admin API
     def admin(self, method: str, path: str, body: str | None = None) -> tuple[int, str]:
         host, port = self.admin_address.rsplit(":", 1)
-        connection = http.client.HTTPConnection(host, int(port), timeout=10)
+        connection = http.client.HTTPConnection(host, int(port), timeout=60)
         try:
             connection.request(method, path, body)
             response = connection.getresponse()
@@ -143,14 +143,12 @@ class Lb:
         return self.process.wait(timeout)
 
     def kill(self) -> None:
-        """Ask twice, then kill the group: nothing survives a test."""
-        for _ in range(2):
-            if self.process.poll() is None:
-                self.signal(signal.SIGTERM)
-                try:
-                    self.process.wait(0.5)
-                except subprocess.TimeoutExpired:
-                    continue
+        """Ask twice (which ends it at once), then kill the group: nothing survives a test."""
+        if self.process.poll() is None:
+            self.signal(signal.SIGTERM)
+            self.signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(2)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self.process.wait()

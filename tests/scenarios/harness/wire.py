@@ -98,6 +98,7 @@ class Wire:
         self.sent = 0
         self._read = 0  # how much of `received` has been consumed
         self.ended: str | None = None  # "eof" or "reset" once seen
+        self.waiting = False  # for the next request (of a server's end)
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
