@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import sys
 import time
 from collections.abc import Coroutine, Sequence
@@ -48,6 +49,7 @@ class Control:
         workers = worker_count(reading.spec)
         self.path = path
         self.spec = reading.spec
+        self._seen = reading.seen
         self.cells_fd = create_cells_file(workers)
         # Control only reads; the number of its "own" region is of no importance.
         self.cells = Cells(self.cells_fd, 0, workers, REGION)
@@ -86,6 +88,7 @@ class Control:
             f"lb {lb.__version__} starts",
             config=self.path, workers=self.supervisor.count, build=build.status().kind, pid=os.getpid(),
         )  # fmt: skip
+        self._raise_file_limit()
         if self.spec.admin is not None:
             self.admin = AdminSite(self.spec.admin.bind)
             await self.admin.start(make_app(self.view))
@@ -95,12 +98,23 @@ class Control:
                 log.note("listening", listener=listener.name, address=self.listeners.bound[address].shown)
         if self.admin is not None:
             log.note("admin API", address=self.admin.shown)
-        self._spawn(watch(self._files, lambda: self._reload("file")))
+        self._spawn(watch(self._files, lambda: self._reload("file"), self._seen))
         log.note(
             "ready", generation=plan.generation, routes=len(plan.routes), services=len(plan.services),
             took=f"{time.monotonic() - began:.2f}s",
         )  # fmt: skip
         self.ready.set()
+
+    def _raise_file_limit(self) -> None:
+        """Take all open files that the system grants; the workers inherit it. An exchange needs two."""
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        wanted = max((listener.limits.max_connections for listener in self.spec.listeners), default=0)
+        if hard != resource.RLIM_INFINITY and hard < wanted:
+            log.warning(
+                "the limit on open files is below max_connections; raise it (ulimit -n, LimitNOFILE=)",
+                limit=hard, max_connections=wanted,
+            )  # fmt: skip
 
     # ------------------------------------------------------------------------------- commands
 

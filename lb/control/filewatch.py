@@ -30,10 +30,12 @@ def look(files: Sequence[Path]) -> Look:
     return found
 
 
-async def watch(files: Callable[[], Sequence[Path]], changed: Callable[[], Awaitable[object]]) -> None:
-    """Call `changed` after every change of `files()`, which is asked anew each time, until cancelled. The
-    next look starts when `changed` is done; what changes meanwhile is seen then."""
-    known = look(files())
+async def watch(
+    files: Callable[[], Sequence[Path]], changed: Callable[[], Awaitable[object]], known: Look
+) -> None:
+    """Call `changed` after every change of `files()`, which is asked anew each time, until cancelled. `known`
+    is a look taken before they were read, so that no change since then is missed. The next look starts when
+    `changed` is done; what changes meanwhile is seen then."""
     while True:
         await asyncio.sleep(EVERY)
         seen = look(files())

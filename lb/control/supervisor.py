@@ -122,7 +122,7 @@ class Supervisor:
                 async with self._plans:
                     if self.plan is not None:
                         await self._load(replacement, self.plan)
-            except (PlanRefusedError, WorkerFailedError, ChannelClosedError, TimeoutError, OSError) as error:
+            except Exception as error:  # whatever it is: the next try may succeed, and nobody else tries
                 log.error("worker cannot start", worker=number, error=error)
                 if self.running[number] is None:  # not even a process: out of memory or descriptors
                     await asyncio.sleep(FIRST_DELAY)

@@ -28,6 +28,7 @@ cdef class BodyReader:
     cdef Py_ssize_t extensions
     cpdef object begin(self, int kind, long long length)
     cpdef Py_ssize_t read(self, bytes data, Py_ssize_t at)
+    cpdef bytes let_go(self)
     cdef Py_ssize_t _read_chunked(self, bytes data, Py_ssize_t at)
     cdef Py_ssize_t _read_size(self, bytes data, Py_ssize_t at)
     cdef Py_ssize_t _read_trailers(self, bytes data, Py_ssize_t at)

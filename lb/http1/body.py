@@ -110,6 +110,13 @@ class BodyReader:
         self.piece = b""
         return at
 
+    @cython.ccall
+    def let_go(self) -> bytes:
+        """`piece`, not held any longer: an idle connection must not keep what it read last."""
+        piece: bytes = self.piece
+        self.piece = b""
+        return piece
+
     @cython.cfunc
     def _read_chunked(self, data: bytes, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
         size: cython.Py_ssize_t = len(data)

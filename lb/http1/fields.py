@@ -37,7 +37,7 @@ X_REQUEST_ID = 16
 HTTP2_SETTINGS = 17
 DATE = 18
 PROXY_STATUS = 19
-PROXY = 20  # httpoxy, CVE-2016-5385: CGI makes HTTP_PROXY of it
+IMPOSTOR = 20  # what a CGI or WSGI server would take for something it is not
 
 NAMES: dict[bytes, int] = {
     b"connection": CONNECTION,
@@ -59,16 +59,16 @@ NAMES: dict[bytes, int] = {
     b"http2-settings": HTTP2_SETTINGS,
     b"date": DATE,
     b"proxy-status": PROXY_STATUS,
-    b"proxy": PROXY,
+    b"proxy": IMPOSTOR,  # httpoxy, CVE-2016-5385: read as HTTP_PROXY
 }
-# CGI and WSGI read "_" as "-" (CVE-2025-64484), so these claims count under either spelling.
+# "_" is read as "-" (CVE-2025-64484), so lb's own fields are not believed under another spelling.
 for _name in (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-request-id"):
     _first, *_rest = _name.split(b"-")
     for _marks in range(1, 1 << len(_rest)):
         _spelling = _first + b"".join(
             (b"_" if _marks >> i & 1 else b"-") + part for i, part in enumerate(_rest)
         )
-        NAMES[_spelling] = NAMES[_name]
+        NAMES[_spelling] = IMPOSTOR
 
 _NAMES: dict[bytes, int] = NAMES  # a C global in the compiled build
 # Which lengths and first letters a known name has: most lines are dismissed by one look here.

@@ -30,7 +30,17 @@ _MOST_DIGITS: cython.int = 18
 # Options of Connection that are the connection's own business or name fields that are removed anyway.
 _USUAL = frozenset({b"close", b"keep-alive", b"upgrade", b"te", b"http2-settings", b"transfer-encoding"})
 # A sender cannot have these removed by naming them: the message would mean something else.
-_KEPT = frozenset({b"host", b"content-length", b"content-type", b"content-encoding", b"date", b"connection"})
+_KEPT = frozenset(
+    {
+        b"host",
+        b"content-length",
+        b"content-type",
+        b"content-encoding",
+        b"date",
+        b"connection",
+        b"x-request-id",
+    }
+)
 
 
 @cython.ccall

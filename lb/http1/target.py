@@ -29,6 +29,8 @@ _AUTHORITY = re.compile(
     rb"|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)(?::[0-9]{0,5})?"
 )
 _SEGMENT = re.compile(rb"(?:^|[/\\])\.\.?(?:[/\\]|$)")
+# "..;x" is ".." to servers that take ";x" for a parameter of the segment.
+_DOTS_WITH_PARAMETER = re.compile(rb"(?:^|[/\\])\.\.?;")
 _MOST_KNOWN = 1024
 # Authorities seen, as they came → host in lower case without port and final dot. A cache, bounded; only
 # valid ones are kept.
@@ -76,13 +78,14 @@ def read_target(head: RequestHead, at: cython.Py_ssize_t, end: cython.Py_ssize_t
     i: cython.Py_ssize_t
     flags: cython.int = 0
     head.absolute = p[at] != 47
-    head.plain = head.minor == 1 and not head.absolute
+    # a higher minor version is not ours to pass on (RFC 9110 6.2)
+    head.plain = raw[head.lines - 3] == 49 and not head.absolute
     if head.absolute:
         if end - at == 1 and p[at] == 42 and head.method == b"OPTIONS":  # "*"
             head.target = head.path = b"*"
             head.query = None
             head.absolute = False
-            head.plain = head.minor == 1
+            head.plain = raw[head.lines - 3] == 49
             return OK
         at = _absolute(head, at, end)
         if at < 0:
@@ -157,6 +160,8 @@ def _normalise(head: RequestHead) -> cython.int:
         return OK
     plain = path.replace(b"%2e", b".").replace(b"%2E", b".")
     opened = plain.replace(b"%2f", b"/").replace(b"%2F", b"/").replace(b"%5c", b"\\").replace(b"%5C", b"\\")
+    if _DOTS_WITH_PARAMETER.search(opened):
+        return BAD
     if not _SEGMENT.search(opened):
         return OK
     kept: list[bytes] = []

@@ -10,6 +10,7 @@ cdef int CONNECTING
 cdef int WAITING
 cdef int STREAMING
 cdef int TUNNEL
+cdef int INTERNAL
 cdef int NO_SERVER
 cdef int QUEUE_FULL
 cdef int SERVER_BROKE_OFF

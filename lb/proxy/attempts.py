@@ -25,6 +25,7 @@ WAITING: cython.int = 3
 STREAMING: cython.int = 4
 TUNNEL: cython.int = 5
 
+INTERNAL: cython.int = int(Outcome.INTERNAL)
 NO_SERVER: cython.int = int(Outcome.NO_SERVER)
 QUEUE_FULL: cython.int = int(Outcome.QUEUE_FULL)
 SERVER_BROKE_OFF: cython.int = int(Outcome.SERVER_BROKE_OFF)
@@ -51,7 +52,12 @@ class Attempts(ExchangeState):
         server: Server
         side: ServerSide | None = None
         if not fresh:
-            self.server = self.service.select(self.key, self.tried)  # type: ignore[assignment]
+            try:
+                self.server = self.service.select(self.key, self.tried)  # type: ignore[assignment]
+            except Exception as error:  # an algorithm of the operator's own may raise anything
+                self.core.report(error)
+                self.fail(INTERNAL)
+                return None
             self.reason = self.service.reason
             if self.server is None:
                 self.fail(NO_SERVER)

@@ -24,7 +24,7 @@ cdef int HOLD_PIPELINE
 cdef double _TICK
 cdef Py_ssize_t _MOST_PIPELINED
 cdef double _LINGER
-cdef long long _MOST_LINGER
+cdef double _LINGER_IN_ALL
 cdef double _FLUSH
 cdef int CONNECTIONS
 cdef int ACCEPTED
@@ -40,12 +40,13 @@ cdef class ClientConnection(ResponseWriter):
     cdef public Py_ssize_t scanned
     cdef public double deadline
     cdef public bint looping
-    cdef public long long discarded
+    cdef public double linger_end
     cdef object _follow(self)
     cdef object _read_head(self, bytes data)
     cdef Py_ssize_t _begin(self, Exchange exchange, bytes data, Py_ssize_t at)
     cdef object _read_body(self, bytes data)
     cpdef object refuse(self, int outcome)
+    cdef object _next(self)
     cdef object _close(self)
     cdef object _linger(self)
     cpdef object check(self, double now)

@@ -51,9 +51,9 @@ HOLD_PIPELINE: cython.int = 4
 _TICK: cython.double = TICK
 # Bytes of pipelined requests that are kept while a response is under way.
 _MOST_PIPELINED: cython.Py_ssize_t = 64 * 1024
-# How long and how much is read and discarded after an answer that ends the connection.
+# How long is read and discarded after an answer that ends the connection: without a byte, and in all.
 _LINGER: cython.double = 2.0
-_MOST_LINGER: cython.longlong = 1024 * 1024
+_LINGER_IN_ALL: cython.double = 30.0
 # How long a closing connection may take to get its last bytes out.
 _FLUSH: cython.double = 30.0
 
@@ -73,7 +73,7 @@ class ClientConnection(ResponseWriter):
     scanned: cython.Py_ssize_t
     deadline: cython.double
     looping: cython.bint
-    discarded: cython.longlong
+    linger_end: cython.double
 
     def __init__(
         self, core: Core, clients: set[ClientConnection], rules: ListenerRules, scheme: bytes
@@ -95,7 +95,7 @@ class ClientConnection(ResponseWriter):
         self.deadline = 0.0
         self.holds = 0
         self.write_paused = self.looping = False
-        self.discarded = 0
+        self.linger_end = 0.0
         self.keep = True
         self.out_chunked = self.out_until_close = self.no_body = False
 
@@ -129,7 +129,11 @@ class ClientConnection(ResponseWriter):
         if self.state == HEAD:
             if self.buf:
                 data = self.buf + data
-            self._read_head(data)
+            if self.write_paused:
+                self.buf = data
+                self.hold(HOLD_PIPELINE)
+            else:
+                self._read_head(data)
         elif self.state == BODY:
             self._read_body(data)
         elif self.state == TUNNEL:
@@ -139,9 +143,8 @@ class ClientConnection(ResponseWriter):
             if len(self.buf) > _MOST_PIPELINED:
                 self.hold(HOLD_PIPELINE)
         elif self.state == LINGER:
-            self.discarded += len(data)
-            if self.discarded > _MOST_LINGER:
-                self.transport.abort()
+            # it still sends: give it time to come to reading the answer
+            self.deadline = min(self.core.now + _LINGER, self.linger_end)
 
     def eof_received(self) -> bool:
         """The client sends no more. A tunnel lives on in one direction; anything else is cancelled."""
@@ -172,6 +175,8 @@ class ClientConnection(ResponseWriter):
         self.write_paused = False
         if self.exchange is not None:
             self.exchange.client_ready()
+        elif self.state == HEAD:
+            self._next()
 
     @cython.cfunc
     def _follow(self) -> object:
@@ -216,7 +221,11 @@ class ClientConnection(ResponseWriter):
             if self.state == HEAD and at >= 0 and at < len(data):
                 data = data[at:]
                 self.buf = b""
-                continue
+                if not self.write_paused:
+                    continue
+                # answers that nobody takes would pile up: read on in resume_writing
+                at = 0
+                self.hold(HOLD_PIPELINE)
             if at >= 0 and self.state != CLOSED and self.state != LINGER:
                 self.buf = data[at:] if at < len(data) else b""
             break
@@ -245,7 +254,7 @@ class ClientConnection(ResponseWriter):
                 self.core.spare.append(exchange)
                 self.refuse(BAD_BODY)
                 return -1
-            piece = reader.piece
+            piece = reader.let_go()
             last = reader.done
             if not last:
                 self.state = BODY
@@ -269,7 +278,7 @@ class ClientConnection(ResponseWriter):
             self.state = BUSY
             self.buf = data[at:] if at < len(data) else b""
         if reader.piece or reader.done:
-            self.exchange.take_body(reader.piece, reader.done, reader.trailers)
+            self.exchange.take_body(reader.let_go(), reader.done, reader.trailers)
         return None
 
     @cython.ccall
@@ -299,7 +308,6 @@ class ClientConnection(ResponseWriter):
     @cython.ccall
     def done(self) -> object:
         ended: cython.bint = self.exchange is None or self.exchange.request_ended
-        data: bytes
         self.exchange = None  # type: ignore[assignment]
         if self.state == CLOSED:
             return None
@@ -312,19 +320,29 @@ class ClientConnection(ResponseWriter):
             self._close()
         else:
             self.state = HEAD
-            self.let_all_go()
             self.deadline = self.core.now + self.rules.idle_timeout + _TICK
-            if self.buf and not self.looping:
-                data = self.buf
-                self.buf = b""
-                self._read_head(data)
+            if not self.write_paused:
+                self._next()
+            elif self.buf:
+                self.hold(HOLD_PIPELINE)
+        return None
+
+    @cython.cfunc
+    def _next(self) -> object:
+        """Read on: what came already, then what comes."""
+        data: bytes
+        self.let_all_go()
+        if self.buf and not self.looping:
+            data = self.buf
+            self.buf = b""
+            self._read_head(data)
         return None
 
     @cython.cfunc
     def _close(self) -> object:
         """Close in order, after what was written went out."""
         self.state = LINGER
-        self.deadline = self.core.now + _FLUSH
+        self.deadline = self.linger_end = self.core.now + _FLUSH
         self.transport.close()
         return None
 
@@ -336,6 +354,7 @@ class ClientConnection(ResponseWriter):
             return None
         self.state = LINGER
         self.deadline = self.core.now + _LINGER
+        self.linger_end = self.core.now + _LINGER_IN_ALL
         self.let_all_go()
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -355,7 +374,10 @@ class ClientConnection(ResponseWriter):
                 else:
                     self._close()
             elif self.state == LINGER:
-                self.transport.abort()
+                if self.out.pending() and now < self.linger_end:
+                    self.deadline = now + _LINGER  # a slow client still takes the answer
+                else:
+                    self.transport.abort()
         return None
 
     @cython.ccall

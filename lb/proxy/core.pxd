@@ -24,6 +24,7 @@ cdef class Core:
     cdef public object log
     cdef list[bytes] lines
     cdef public object rng
+    cdef public object report
     cdef public object open
     cdef public list[object] spare
     cdef public list[object] owned

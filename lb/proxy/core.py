@@ -29,6 +29,10 @@ TICK = 0.1
 _BUNDLE: cython.Py_ssize_t = 64
 
 
+def _raise(error: Exception) -> None:
+    raise error
+
+
 @cython.cclass
 class Core:
     """One per worker. `now` is monotonic time in seconds, as of the last tick. `exchanges` counts those
@@ -50,6 +54,7 @@ class Core:
     log: Callable[[bytes], None]
     lines: list[bytes]  # of the access log, not handed on yet
     rng: Random
+    report: Callable[[Exception], None]  # of a bug
     open: Callable[[Any, Any], Any]  # (Server, Exchange) → ServerSide, which begins to connect
     spare: list[Any]  # Exchanges to be used again
     owned: list[object]  # all Exchanges, so that none is freed while a method of it runs
@@ -71,6 +76,7 @@ class Core:
         self.log = log
         self.lines = []
         self.rng = rng
+        self.report = _raise
         self.open = None  # type: ignore[assignment]  # set by the DataPlane, before it accepts
         self.spare = []
         self.owned = []

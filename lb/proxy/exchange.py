@@ -75,8 +75,8 @@ class Exchange(Attempts):
         self.generation = core.generation
         self.line = core.line
         self.source = source_of(client.rules, self.head, client.client) if client.trusted else client.client
-        self.request_id = self._identity()
         open_exchange(self)
+        self.request_id = self._identity()
         index = core.table.match(self.head, self.source)
         if index < 0:
             self.request_ended = last

@@ -45,6 +45,9 @@ class DataPlane:
         self.rng = Random(os.urandom(8))
         self.core = Core(cells, log, self.rng)
         self.core.open = self._open
+        self.core.report = lambda error: loop.call_exception_handler(
+            {"message": "a bug in the work on an exchange", "exception": error}
+        )
         self.registry = Registry(cells)
         self.snapshot: Snapshot | None = None
         self.clients: set[ClientConnection] = set()
@@ -69,6 +72,15 @@ class DataPlane:
         core.listeners = snapshot.listeners
         core.generation = snapshot.generation
         self.snapshot = snapshot
+        self._admit()
+
+    def _admit(self) -> None:
+        """Let exchanges out of the queues where a new generation made room."""
+        for server in list(self.registry.servers.values()):
+            while server.waiting and not server.full():
+                waiting: Any = next(iter(server.waiting))
+                server.leave(waiting)
+                waiting.leave_queue()
 
     # -------------------------------------------------------------------------------------- accepting
 
@@ -164,10 +176,15 @@ class DataPlane:
     def _tick(self) -> None:
         self.loop.call_later(TICK, self._tick)
         self.core.tick()
-        sweep(self.clients, self.core.now)
+        sweep(self.clients, self.core.now, self._broken)
         self.ticks += 1
         if self.ticks % _EXPIRE_EVERY == 0:
             self.registry.expire(self.core.now)
+
+    def _broken(self, client: ClientConnection, error: Exception) -> None:
+        """A bug ended the work on one connection."""
+        self.loop.call_exception_handler({"message": f"a bug in the work on {client!r}", "exception": error})
+        client.transport.abort()
 
     def _open(self, server: Server, exchange: Exchange) -> ServerConnection:
         connection = ServerConnection(self.core, server.pool)

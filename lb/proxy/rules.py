@@ -12,7 +12,7 @@ import cython
 
 from lb.http1.fields import (
     FORWARDED,
-    PROXY,
+    IMPOSTOR,
     X_FORWARDED_FOR,
     X_FORWARDED_HOST,
     X_FORWARDED_PROTO,
@@ -110,7 +110,7 @@ class ListenerRules:
         self.add_forwarded = "forwarded" in added
         self.add_via = "via" in added
         self.proxy_status = plan.proxy_status
-        self.drop = HOP_BY_HOP | _CLAIMS | (1 << PROXY)
+        self.drop = HOP_BY_HOP | _CLAIMS | (1 << IMPOSTOR)
         self.networks = tuple(ipaddress.ip_network(block, strict=False) for block in plan.trusted_proxies)
 
     def trusts(self, address: str) -> bool:

@@ -266,7 +266,7 @@ class ServerConnection(ServerSide):
         if reader.done:
             self.phase = READY
             self.reusable = self._clean(exchange, end == len(data))
-        exchange.got_response(reader.piece, reader.done, reader.trailers)
+        exchange.got_response(reader.let_go(), reader.done, reader.trailers)
         return None
 
     @cython.cfunc
@@ -280,7 +280,7 @@ class ServerConnection(ServerSide):
             self.phase = READY
             self.reusable = self._clean(exchange, at == len(data))
         if reader.piece or reader.done:
-            exchange.got_body(reader.piece, reader.done, reader.trailers)
+            exchange.got_body(reader.let_go(), reader.done, reader.trailers)
         return None
 
     @cython.cfunc

@@ -121,4 +121,5 @@ class ExchangeState:
         self.retries = 0
         self.first_byte = self.connect_took = self.queue_took = -1.0
         self.client_ended = self.server_ended = False
+        self.head.raw = self.response.raw = b""  # as long as the read that they came in
         return None

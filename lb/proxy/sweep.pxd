@@ -1,3 +1,3 @@
 from lb.proxy.client cimport ClientConnection
 
-cpdef object sweep(set[ClientConnection] clients, double now)
+cpdef object sweep(set[ClientConnection] clients, double now, object broken)

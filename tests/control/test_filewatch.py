@@ -27,7 +27,7 @@ async def changes_seen(files, change, wanted):
         seen += 1
         news.set()
 
-    watching = asyncio.create_task(watch(files, changed))
+    watching = asyncio.create_task(watch(files, changed, look(files())))
     await asyncio.sleep(0)  # its first look
     change()
     async with asyncio.timeout(5):
@@ -91,7 +91,7 @@ def test_a_writer_that_takes_its_time_is_waited_for(tmp_path, monkeypatch):
         async def changed():
             seen.append(path.read_text())
 
-        watching = asyncio.create_task(watch(lambda: [path], changed))
+        watching = asyncio.create_task(watch(lambda: [path], changed, look([path])))
         await asyncio.sleep(0)
         with path.open("a") as file:
             for _ in range(10):

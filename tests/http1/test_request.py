@@ -101,6 +101,7 @@ REFUSED = {
     "encoded dot segment that only some undo": (get(b"GET /a/..%2fb HTTP/1.1"), 400),
     "the same with a backslash": (get(b"GET /a/..%5Cb HTTP/1.1"), 400),
     "the same encoded twice over": (get(b"GET /a/%2e%2e%2fb HTTP/1.1"), 400),
+    "dot segment with a parameter": (get(b"GET /x/..;/admin HTTP/1.1"), 400),
     "CONNECT": (get(b"CONNECT a.example:443 HTTP/1.1"), 405),
     # Host
     "no Host": (b"GET / HTTP/1.1\r\nX: a\r\n\r\n", 400),
