@@ -299,3 +299,16 @@ def test_twenty_servers_each_get_their_turn() -> None:
     finally:
         for o in many:
             o.close()
+
+
+@pytest.mark.parametrize(("skip", "wanted"), [(0, "c"), (1, "b")])
+def test_a_class_of_a_users_own(skip: int, wanted: str) -> None:
+    own = f'{{name: "tests.scenarios.own_balancer:Last", options: {{skip: {skip}}}}}'
+    with Scenario(config(own), **three()) as s:
+        send(s, 10)
+        assert counts(s) == {n: 10 if n == wanted else 0 for n in "abc"}
+
+
+def test_a_class_of_a_users_own_is_asked_again_for_a_retry() -> None:
+    with Scenario(config("tests.scenarios.own_balancer:Last", '[$a, "$closed"]'), a=Origin(quick)) as s:
+        send(s, 5)

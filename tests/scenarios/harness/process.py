@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -41,10 +42,20 @@ def free_address() -> tuple[str, socket.socket]:
     return f"127.0.0.1:{sock.getsockname()[1]}", sock
 
 
+def end_orderly() -> None:
+    """Make SIGTERM (a run that is cut short) an interrupt: `finally` runs, and no lb is left behind."""
+    if (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    ):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 class Lb:
     """One `lb run FILE` in a process group of its own."""
 
     def __init__(self, config: Path, admin: str) -> None:
+        end_orderly()
         self.config = config
         self.admin_address = admin
         self.output = config.with_suffix(".output")

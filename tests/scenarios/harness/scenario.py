@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from string import Template
@@ -80,6 +81,7 @@ class Scenario:
         if not self.quiet:
             assert "Traceback" not in self.lb.said(), self.lb.said()[-6000:]
             assert "signal 11" not in self.lb.said(), f"a worker crashed:\n{self.lb.said()[-6000:]}"
+        shutil.rmtree(self.directory, ignore_errors=True)  # after a failure it stays, for a look at it
 
     def _release(self) -> None:
         for origin in self.servers.values():
