@@ -40,7 +40,6 @@ class Outcome(IntEnum):
     QUEUE_FULL = 23
     QUEUE_TIMEOUT = 24
     TOTAL_TIMEOUT = 25
-    SHUTDOWN = 26
     INTERNAL = 27
     # The server
     CONNECT_FAILED = 40
@@ -50,6 +49,7 @@ class Outcome(IntEnum):
     RESPONSE_TIMEOUT = 44
     SERVER_BROKE_OFF = 45
     IDLE_TIMEOUT = 46
+    SEND_FAILED = 47
 
 
 class Row(NamedTuple):
@@ -122,7 +122,6 @@ TABLE: dict[Outcome, Row] = {
     Outcome.TOTAL_TIMEOUT: Row(
         "receive", "lb", "never", 504, "LT", "http_response_timeout", "the request took too long"
     ),
-    Outcome.SHUTDOWN: Row("accept", "lb", "never", 503, "LX", "destination_unavailable", "shutting down"),
     Outcome.INTERNAL: Row("receive", "lb", "never", 500, "LI", "proxy_internal_error", "an error inside lb"),
     Outcome.CONNECT_FAILED: Row(
         "connect", "server", "always", 502, "SC", "connection_refused", "the server cannot be reached"
@@ -135,6 +134,15 @@ TABLE: dict[Outcome, Row] = {
         "ST",
         "connection_timeout",
         "connecting to the server took too long",
+    ),
+    Outcome.SEND_FAILED: Row(
+        "send",
+        "server",
+        "always",
+        502,
+        "SW",
+        "connection_terminated",
+        "the server took no byte of the request",
     ),
     Outcome.SERVER_RESET: Row(
         "receive",

@@ -22,7 +22,7 @@ cdef double _TICK
 cdef class Attempts(ExchangeState):
     cpdef object fail(self, int outcome)
     cdef object _attempt(self, bint fresh)
-    cdef object _occupy(self, Server server)
+    cdef object _occupy(self, Server server, bint fresh)
     cdef object _connect(self)
     cpdef object leave_queue(self)
     cpdef object connected(self, ServerSide side)

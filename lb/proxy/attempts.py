@@ -50,7 +50,6 @@ class Attempts(ExchangeState):
     def _attempt(self, fresh: cython.bint) -> object:
         """Choose a Server and get a connection to it; `fresh`: the same one again, on a new connection."""
         server: Server
-        side: ServerSide | None = None
         if not fresh:
             try:
                 self.server = self.service.select(self.key, self.tried)  # type: ignore[assignment]
@@ -74,19 +73,21 @@ class Attempts(ExchangeState):
             self.phase = QUEUED
             self.deadline = self.core.now + server.queue_timeout + _TICK
             return None
-        self._occupy(server)
+        self._occupy(server, fresh)
+        return None
+
+    @cython.cfunc
+    def _occupy(self, server: Server, fresh: cython.bint) -> object:
+        """Get a connection to the Server, which has room; `fresh`: not one that has served."""
+        side: ServerSide | None = None
+        self.occupying = True
+        server.occupy()
         if not fresh:
             side = server.pool.take()
         if side is None:
             self._connect()
         else:
             self._send(side)
-        return None
-
-    @cython.cfunc
-    def _occupy(self, server: Server) -> object:
-        self.occupying = True
-        server.occupy()
         return None
 
     @cython.cfunc
@@ -99,15 +100,8 @@ class Attempts(ExchangeState):
     @cython.ccall
     def leave_queue(self) -> object:
         """It is this exchange's turn: the Server has room. Called after `vacate` took it off the queue."""
-        server: Server = self.server
-        side: ServerSide | None
         self.queue_took = monotonic() - self.attempt_began
-        self._occupy(server)
-        side = server.pool.take()
-        if side is None:
-            self._connect()
-        else:
-            self._send(side)
+        self._occupy(self.server, False)
         return None
 
     @cython.ccall

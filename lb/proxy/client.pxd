@@ -19,7 +19,6 @@ cdef int _CHUNKED
 cdef int BAD_BODY
 cdef int HEAD_TIMEOUT
 cdef int TOO_MANY_CONNECTIONS
-cdef int SHUTDOWN
 cdef int HOLD_PIPELINE
 cdef double _TICK
 cdef Py_ssize_t _MOST_PIPELINED

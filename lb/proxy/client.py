@@ -45,7 +45,6 @@ _CHUNKED: cython.int = 2
 BAD_BODY: cython.int = int(Outcome.BAD_BODY)
 HEAD_TIMEOUT: cython.int = int(Outcome.HEAD_TIMEOUT)
 TOO_MANY_CONNECTIONS: cython.int = int(Outcome.TOO_MANY_CONNECTIONS)
-SHUTDOWN: cython.int = int(Outcome.SHUTDOWN)
 
 HOLD_PIPELINE: cython.int = 4
 _TICK: cython.double = TICK
@@ -120,8 +119,6 @@ class ClientConnection(ResponseWriter):
         if self.core.cells.get(slot + CONNECTIONS) > self.rules.max_connections:
             cells.add(slot + REJECTED, 1)
             self.refuse(TOO_MANY_CONNECTIONS)
-        elif self.core.draining:
-            self.refuse(SHUTDOWN)
 
     def data_received(self, data: bytes) -> None:
         exchange: Exchange = self.exchange

@@ -7,6 +7,7 @@ anything per request. Runs in the worker's uvloop; no method blocks.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import Callable, Generator
@@ -51,7 +52,7 @@ class DataPlane:
         self.registry = Registry(cells)
         self.snapshot: Snapshot | None = None
         self.clients: set[ClientConnection] = set()
-        self.accepting: dict[str, list[asyncio.Server]] = {}
+        self.accepting: dict[str, list[tuple[asyncio.Server, Callable[[], Any]]]] = {}
         self.tasks: set[asyncio.Task[Any]] = set()
         self.ticks = 0
         self.loop.call_later(TICK, self._tick)
@@ -98,15 +99,26 @@ class DataPlane:
                 server = await self.loop.create_unix_server(connection, sock=sock, backlog=_BACKLOG)
             else:
                 server = await self.loop.create_server(connection, sock=sock, backlog=_BACKLOG)
-            self.accepting.setdefault(listener, []).append(server)
+            self.accepting.setdefault(listener, []).append((server, connection))
 
         self._spawn(start())
 
     def stop_serving(self, listener: str | None = None) -> None:
-        """Stop accepting, on one listener or on all."""
+        """Stop accepting, on one listener or on all. Who waits in the kernel's queue already believes to be
+        connected, and would be reset: they are taken first."""
         for name in [listener] if listener is not None else list(self.accepting):
-            for server in self.accepting.pop(name, []):
+            for server, connection in self.accepting.pop(name, []):
+                for sock in server.sockets:
+                    self._accept_waiting(sock.fileno(), connection)
                 server.close()
+
+    def _accept_waiting(self, fd: int, connection: Callable[[], Any]) -> None:
+        with socket.socket(fileno=os.dup(fd)) as queue, contextlib.suppress(OSError):
+            queue.setblocking(False)
+            while True:  # until BlockingIOError: the queue is empty
+                accepted, _ = queue.accept()
+                accepted.setblocking(False)
+                self._spawn(self.loop.connect_accepted_socket(connection, accepted))
 
     # ------------------------------------------------------------------------------------------ ends
 

@@ -16,6 +16,7 @@ QUEUE_FULL: cython.int = int(Outcome.QUEUE_FULL)
 CONNECT_FAILED: cython.int = int(Outcome.CONNECT_FAILED)
 CONNECT_TIMEOUT: cython.int = int(Outcome.CONNECT_TIMEOUT)
 SERVER_RESET: cython.int = int(Outcome.SERVER_RESET)
+SEND_FAILED: cython.int = int(Outcome.SEND_FAILED)
 
 
 @cython.ccall
@@ -23,14 +24,14 @@ def may_retry(exchange: ExchangeState, outcome: cython.int, reused: cython.bint)
     """`outcome` DONE: the server answered with a status that the route retries on. `reused`: the failure is
     that of a connection that had been idle."""
     safe: cython.bint = exchange.head.method in exchange.rules.retry_methods
+    unsent: cython.bint = outcome in (CONNECT_FAILED, CONNECT_TIMEOUT, QUEUE_FULL, SEND_FAILED)
     if not exchange.replayable:
         return False
-    if reused and safe:
+    if reused and (safe or unsent):
         return True
     if exchange.retries >= exchange.rules.attempts:
         return False
-    if outcome == CONNECT_FAILED or outcome == CONNECT_TIMEOUT or outcome == QUEUE_FULL:
-        # nothing was sent, so any method may go elsewhere
+    if unsent:  # so any method may go elsewhere
         return exchange.rules.retry_connect
     if outcome == SERVER_RESET:
         return exchange.rules.retry_reset and safe

@@ -21,6 +21,7 @@ cdef int _IDLE
 cdef int _BUSY
 cdef int CONNECT_FAILED
 cdef int SERVER_RESET
+cdef int SEND_FAILED
 cdef int SERVER_BAD_RESPONSE
 cdef int SERVER_BROKE_OFF
 cdef Py_ssize_t _MOST_HEAD
@@ -38,6 +39,7 @@ cdef class ServerConnection(ServerSide):
     cdef public int interim
     cdef public bint no_body
     cdef public bint held
+    cdef public bint unsent
     cdef object _read_head(self, Exchange exchange, bytes data)
     cdef object _read_body(self, Exchange exchange, bytes data)
     cdef bint _clean(self, Exchange exchange, bint exact)

@@ -44,6 +44,7 @@ _BUSY: cython.int = 1
 
 CONNECT_FAILED: cython.int = int(Outcome.CONNECT_FAILED)
 SERVER_RESET: cython.int = int(Outcome.SERVER_RESET)
+SEND_FAILED: cython.int = int(Outcome.SEND_FAILED)
 SERVER_BAD_RESPONSE: cython.int = int(Outcome.SERVER_BAD_RESPONSE)
 SERVER_BROKE_OFF: cython.int = int(Outcome.SERVER_BROKE_OFF)
 
@@ -67,6 +68,7 @@ class ServerConnection(ServerSide):
     interim: cython.int
     no_body: cython.bint
     held: cython.bint
+    unsent: cython.bint  # no byte of the request went out
 
     def __init__(self, core: Core, pool: Pool) -> None:
         ServerSide.__init__(self, pool)
@@ -77,7 +79,7 @@ class ServerConnection(ServerSide):
         self.phase = OPENING
         self.buf = b""
         self.interim = 0
-        self.no_body = self.held = False
+        self.no_body = self.held = self.unsent = False
 
     def __repr__(self) -> str:
         return f"<ServerConnection {self.pool.address} {_STATES[self.phase]} served={self.served}>"
@@ -138,7 +140,10 @@ class ServerConnection(ServerSide):
         self.pool.drop(self)
         if exchange is None:
             return
-        if phase == HEAD:
+        if self.unsent:
+            exchange.sent = 0
+            exchange.server_failed(SEND_FAILED, self.served > 1)
+        elif phase == HEAD:
             exchange.server_failed(SERVER_RESET, self.served > 1 and not self.buf and not self.interim)
         else:
             exchange.server_failed(SERVER_BROKE_OFF, False)
@@ -165,6 +170,7 @@ class ServerConnection(ServerSide):
         self.interim = 0
         self.served += 1
         self.out.write(out)
+        self.unsent = self.out.broken
         return None
 
     @cython.ccall

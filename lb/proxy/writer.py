@@ -20,16 +20,18 @@ if cython.compiled:
 
 @cython.cclass
 class Writer:
-    """One per connection; `transport` is a stream transport without TLS."""
+    """One per connection; `transport` is a stream transport without TLS. `broken`: the socket took not one
+    byte of the last `write` and never will."""
 
     transport: asyncio.Transport
     fd: cython.int
     queued: cython.bint  # the transport may still hold bytes
+    broken: cython.bint
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport = transport
         self.fd = transport.get_extra_info("socket").fileno()
-        self.queued = False
+        self.queued = self.broken = False
 
     @cython.ccall
     def write(self, data: bytes) -> object:
@@ -40,6 +42,7 @@ class Writer:
             sent = _send(self.fd, data)
             if sent < 0:
                 # the loop then calls connection_lost, even where reading is paused
+                self.broken = True
                 self.transport.abort()
                 return None
             self.queued = sent < size

@@ -106,12 +106,12 @@ class LineBuffer:
     def _number(self, n: cython.longlong) -> cython.int:
         """A whole number; what cannot be negative is written as 0 where it is."""
         digits: cython.int = 1
-        power: cython.longlong = 10
+        power: cython.ulonglong = 10
         i: cython.int
         n = max(n, 0)
         if not cython.compiled:
             return self._raw(b"%d" % n)
-        while n >= power and digits < 18:
+        while digits < 19 and cython.cast(cython.ulonglong, n) >= power:
             power *= 10
             digits += 1
         if self.at + digits > self.room:

@@ -154,6 +154,47 @@ def test_draining_lets_exchanges_end_and_closes_the_rest(run):
     run(play())
 
 
+def test_who_waits_to_be_accepted_when_a_drain_begins_is_served(run):
+    async def play() -> None:
+        async with Stage() as stage:
+            reader, writer = await stage.connect()
+            writer.write(GET)
+            await answer(reader)
+            # the loop does not run between connecting and draining: they wait in the kernel's queue
+            waiting = [socket.create_connection(("127.0.0.1", stage.port)) for _ in range(5)]
+            for sock in waiting:
+                sock.sendall(GET)
+            stage.plane.stop_serving()
+            stage.plane.drain()
+            stage.sock.close()
+            for sock in waiting:
+                sock.setblocking(False)
+                late_reader, late_writer = await asyncio.open_connection(sock=sock)
+                assert b"Connection: close" in await asyncio.wait_for(late_reader.read(), 5)
+                late_writer.close()
+            writer.close()
+
+    run(play())
+
+
+def test_a_request_of_which_nothing_was_sent_goes_out_again_whatever_its_method(run):
+    async def play() -> None:
+        async with Stage() as stage:
+            reader, writer = await stage.connect()
+            writer.write(GET)
+            await answer(reader)
+            # the server went away and this worker's loop has not heard of it yet
+            (idle,) = stage.plane.registry.pools[stage.address].idle
+            idle.transport.get_extra_info("socket").shutdown(socket.SHUT_WR)
+            (client,) = stage.plane.clients
+            client.data_received(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+            assert await answer(reader) == b"HTTP/1.1 200 OK"
+            assert stage.server_connections == 2
+            writer.close()
+
+    run(play())
+
+
 def test_abort_ends_everything_at_once(run):
     async def play() -> None:
         async with Stage() as stage:

@@ -25,6 +25,7 @@ def asking(raw=GET, attempts=1, on=("connect", "reset")):
         (Outcome.CONNECT_FAILED, ("connect",), True, True),
         (Outcome.CONNECT_TIMEOUT, ("connect",), True, True),
         (Outcome.QUEUE_FULL, ("connect",), True, True),
+        (Outcome.SEND_FAILED, ("connect",), True, True),
         (Outcome.CONNECT_FAILED, ("reset",), False, False),
         (Outcome.SERVER_RESET, ("reset",), True, False),
         (Outcome.SERVER_RESET, ("connect",), False, False),
@@ -39,6 +40,7 @@ def test_what_the_route_allows(outcome, on, get, post):
 def test_a_reused_connection_costs_no_attempt_but_asks_for_a_safe_method():
     assert may_retry(asking(GET, attempts=0, on=()), Outcome.SERVER_RESET, True)
     assert not may_retry(asking(POST, attempts=0, on=()), Outcome.SERVER_RESET, True)
+    assert may_retry(asking(POST, attempts=0, on=()), Outcome.SEND_FAILED, True), "nothing was sent"
 
 
 def test_never():
@@ -58,5 +60,6 @@ def test_never():
         Outcome.CONNECT_FAILED,
         Outcome.CONNECT_TIMEOUT,
         Outcome.QUEUE_FULL,
+        Outcome.SEND_FAILED,
         Outcome.SERVER_RESET,
     }

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lb.decisions import Select
@@ -188,7 +188,9 @@ def test_text_of_any_bytes_is_one_ascii_line_with_its_quotes_in_place(target, ag
     assert re.sub(rb"\\x(..)", lambda m: bytes.fromhex(m[1].decode()), shown) == target
 
 
-@given(st.integers(0, 2**62), st.floats(0, 1e9), st.floats(0, 4e9))
+@given(st.integers(0, 2**63 - 1), st.floats(0, 1e9), st.floats(0, 4e9))
+@example(10**18, 0.0, 0.0)
+@example(2**63 - 1, 0.0, 0.0)
 def test_numbers(count, seconds, when):
     e = ordinary()
     e.bytes_out, e.duration, e.time = count, seconds, when
