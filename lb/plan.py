@@ -31,6 +31,7 @@ class LimitsPlan(Record, frozen=True):
     max_header_bytes: int = 32 * 1024
     max_headers: int = 100
     max_body: int = 0
+    max_age: float = 0.0  # of a client connection; less up to a tenth; 0: no limit
 
 
 class ListenerPlan(Record, frozen=True):
@@ -104,20 +105,47 @@ class HeaderEditsPlan(Record, frozen=True):
 
 
 class TimeoutPlan(Record, frozen=True):
-    """Seconds; 0 means no limit. `response`: to the first byte of the response head."""
+    """Seconds; 0 means no limit. `response`: to the first byte of the response head. `attempt`: the same for
+    each attempt, after which the next may begin."""
 
     connect: float = 2.0
+    attempt: float = 0.0
     response: float = 30.0
     total: float = 0.0
     idle: float = 60.0
 
 
 class RetryPlan(Record, frozen=True):
-    """`attempts` counts further tries after the first. `on`: connect, reset, or a status number."""
+    """`attempts` counts further tries after the first. `on`: connect, reset, timeout, or a status number.
+
+    `budget`: retries, as a share (0..1) of the requests of the last ten seconds; `budget_floor`: retries a
+    second of this machine that are allowed whatever the share says. `backoff`, `backoff_max`: seconds; the
+    wait before retry n is drawn from 0 to min(backoff_max, backoff × 2^(n-1)); 0: none. `replay`: bytes of a
+    request body that are kept to be sent again. `hedge`: seconds without a response after which the request
+    goes to a second server too; 0: never."""
 
     attempts: int = 1
     on: tuple[str, ...] = ("connect", "reset")
     methods: tuple[str, ...] = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE")
+    budget: float = 0.2
+    budget_floor: float = 3.0
+    backoff: float = 0.025
+    backoff_max: float = 0.25
+    replay: int = 64 * 1024
+    hedge: float = 0.0
+
+
+class MirrorPlan(Record, frozen=True):
+    """A share (0..1) of a route's requests goes to a second service too; its answers are compared and
+    dropped. `headers`: names in lower case. `max_body`: bytes of a body up to which it is sent and
+    compared."""
+
+    service: str
+    share: float = 1.0
+    status: bool = True
+    headers: tuple[str, ...] = ("content-type",)
+    body: bool = True
+    max_body: int = 64 * 1024
 
 
 class RoutePlan(Record, frozen=True):
@@ -134,6 +162,7 @@ class RoutePlan(Record, frozen=True):
     response_headers: HeaderEditsPlan | None = None
     timeout: TimeoutPlan = TimeoutPlan()
     retry: RetryPlan = RetryPlan()
+    mirror: MirrorPlan | None = None
     slot: int = 0  # counters of the route where no service is involved (redirect, respond)
 
 
@@ -150,23 +179,79 @@ class ServerPlan(Record, frozen=True):
     address: str  # "10.0.0.1:8080", "[::1]:8080", "name:8080", "unix:/run/app.sock"
     weight: int = 1
     backup: bool = False
+    priority: int = 0  # servers of a higher number get what those of lower ones cannot take
     slot: int = 0
 
 
 class ConnectionsPlan(Record, frozen=True):
     max_idle: int = 64  # idle connections kept per worker and server
     idle_timeout: float = 60.0
-    max_age: float = 3600.0
+    max_age: float = 3600.0  # less up to a tenth, so that not all end at once
     max_per_server: int = 0  # 0: no limit. A machine-wide number, divided among the workers
     queue: int = 1000
     queue_timeout: float = 5.0
 
 
+class StickyPlan(Record, frozen=True):
+    """`key`: the secret, 32 bytes as hexadecimal digits, by which a server's identity is signed. `attributes`:
+    of Set-Cookie, finished ("; Path=/; HttpOnly"). `ttl`: seconds; 0: until the browser ends."""
+
+    cookie: str
+    key: str
+    ttl: float = 0.0
+    attributes: str = "; Path=/; HttpOnly; SameSite=Lax"
+
+
+class BreakerPlan(Record, frozen=True):
+    """Opens when of at least `min_requests` in `window` seconds a share (0..1) of `failures` failed, for
+    `open` seconds; then a few requests try whether it may close."""
+
+    failures: float = 0.5
+    min_requests: int = 20
+    window: float = 10.0
+    open: float = 5.0
+
+
+class AdaptivePlan(Record, frozen=True):
+    """Bounds of the limit of concurrent requests to a server that follows its latency (gradient)."""
+
+    least: int = 4
+    most: int = 1000
+
+
 class ServicePlan(Record, frozen=True):
+    """`panic_threshold`: share (0..1) of usable servers below which all are used; 0: never. `slow_start`:
+    seconds in which a server that came back grows to its weight. `suspect_after`: failures in a row, in one
+    worker, that the worker reports to control; 0: never."""
+
     name: str
     algorithm: AlgorithmPlan = AlgorithmPlan()
     servers: tuple[ServerPlan, ...] = ()
     connections: ConnectionsPlan = ConnectionsPlan()
+    panic_threshold: float = 0.0
+    slow_start: float = 0.0
+    suspect_after: int = 0
+    sticky: StickyPlan | None = None
+    server_breaker: BreakerPlan | None = None
+    service_breaker: BreakerPlan | None = None
+    adaptive: AdaptivePlan | None = None
+
+
+class StatePlan(Record, frozen=True):
+    """What control knows of one server and the file does not: sent beside the plan, and whenever it changes.
+    A server without one is usable at its weight.
+
+    `usable`: gets new exchanges. `draining`: not new ones, but those of sticky sessions it has. `weight`: factor on
+    the weight of the file (an agent's or an operator's word). `warm_from`: monotonic seconds (CLOCK_MONOTONIC is
+    the same in all processes) at which a slow start began; 0: none. `why`: one short text for people."""
+
+    service: str
+    address: str
+    usable: bool = True
+    draining: bool = False
+    weight: float = 1.0
+    warm_from: float = 0.0
+    why: str = ""
 
 
 # ------------------------------------------------------------------------------------------ the plan

@@ -16,7 +16,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from lb.plan import Plan, RoutePlan, ServicePlan
+from lb.plan import Plan, RoutePlan, ServicePlan, StatePlan
 
 PIECE = 100  # routes or services in a message
 PIECE_SERVERS = 500  # a piece of services is closed early when it holds this many servers
@@ -57,6 +57,14 @@ class Discard(Message, frozen=True):
     """Another worker refused this generation: drop it."""
 
     generation: int
+
+
+class States(Message, frozen=True):
+    """What control knows of servers beside the plan; `whole`: a server that is not named has none. Sent to a new
+    worker before its first Commit, before the Commit of every plan, and whenever it changes."""
+
+    states: tuple[StatePlan, ...]
+    whole: bool = False
 
 
 class Serve(Message, frozen=True):
@@ -113,6 +121,16 @@ class Applied(Message, frozen=True):
     stall_us: int = 0
 
 
+class Suspect(Message, frozen=True):
+    """`failures` exchanges in a row failed on this server in this worker; `last`: the flag of the last one. Sent
+    when the service's suspect_after is reached, and again after every further so many."""
+
+    service: str
+    address: str
+    failures: int
+    last: str
+
+
 class Described(Message, frozen=True):
     id: int
     data: dict[str, Any]
@@ -131,6 +149,7 @@ ToWorker = (
     | PlanEnd
     | Commit
     | Discard
+    | States
     | Serve
     | StopServing
     | Drain
@@ -138,7 +157,7 @@ ToWorker = (
     | ReopenLog
     | Describe
 )
-ToControl = Ready | Prepared | Applied | Described | Bye
+ToControl = Ready | Prepared | Applied | Suspect | Described | Bye
 
 
 # --------------------------------------------------------------------------------- plans in pieces
