@@ -17,8 +17,8 @@ a change is under way (in either direction), "down" while the server is down, el
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """How a probe speaks TLS. `server_name`: None for the host of the address; `ca`: a file of certificates in
-    PEM, None for those of the system."""
+    """How a probe speaks TLS. `server_name`: None for the host of the address; `ca`: a file of certificates
+    in PEM, None for those of the system."""
 
     server_name: str | None = None
     ca: str | None = None
@@ -111,11 +111,20 @@ class CheckPlan:
 
 class AgentState(NamedTuple):
     """What an agent has said so far: a word holds until the agent says another one of its kind. `weight`: a
-    factor on the server's weight; `state`: "" (nothing yet), "up", "drain" or "down"; `reason`: its text."""
+    factor on the server's weight; `admin`: "", "drain" or "maint"; `running`: "" (nothing yet), "up" or
+    "down"; `reason`: the text of the last line."""
 
     weight: float = 1.0
-    state: str = ""
+    admin: str = ""
+    running: str = ""
     reason: str = ""
+
+    @property
+    def state(self) -> str:
+        """All of it in one word: "" (nothing yet), "up", "drain" or "down"."""
+        if self.admin == "maint" or self.running == "down":
+            return "down"
+        return self.admin or self.running
 
 
 class Result(NamedTuple):

@@ -11,8 +11,8 @@ from lb.upstream.status import Active
 
 class Health:
     """`state`: UNKNOWN until the first result, which decides at once; then UP or DOWN. `run`: consecutive
-    results against the state so far. `rise`, `fall`: how many of them (1 or more) change it to UP, to DOWN; both may
-    be set while it runs."""
+    results against the state so far. `rise`, `fall`: how many of them (1 or more) change it to UP, to DOWN;
+    both may be set while it runs."""
 
     def __init__(self, rise: int = 2, fall: int = 3) -> None:
         self.rise = rise
