@@ -52,16 +52,20 @@ class Service:
     def __repr__(self) -> str:
         return f"<Service {self.name} {len(self.eligible)}/{len(self.servers)} eligible>"
 
-    def refresh(self) -> None:
-        """Work out who is eligible: when the generation is published, and after every change of weight or
-        health."""
-        self.eligible = [s for s in self.servers if s.weight > 0 and not s.backup]
-        self.backups = [s for s in self.servers if s.weight > 0 and s.backup]
+    def refresh(self, now: float | None = None) -> None:
+        """Work out who is eligible: when the generation is published, and after every change of a server's
+        state. `now`: monotonic seconds; None: the clock says."""
+        self.eligible = [s for s in self.servers if s.configured > 0 and not s.backup]
+        self.backups = [s for s in self.servers if s.configured > 0 and s.backup]
         self.on_backup = not self.eligible and bool(self.backups)
         if self.on_backup:
             self.eligible = self.backups
         if self.eligible:
             self.balancer.rebuild(list(self.eligible))
+
+    def warming(self, now: float) -> bool:
+        """Whether a slow start has come to its next step, so that a refresh is due."""
+        return False
 
     @cython.ccall
     def key_of(self, head: RequestHead, client: Client) -> bytes:
