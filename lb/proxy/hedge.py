@@ -68,6 +68,7 @@ class Hedge(Exchange):
             record_over_budget(first)
             return False
         record_hedge(first)
+        first.retries += 1
         self.first = first
         first.hedge = self
         self.client, self.source, self.head = first.client, first.source, first.head

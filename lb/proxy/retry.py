@@ -74,7 +74,8 @@ def may_hedge(exchange: ExchangeState) -> cython.bint:
     if exchange.phase != CONNECTING and exchange.phase != WAITING:
         return False
     return (
-        exchange.request_ended
+        exchange.retries < exchange.rules.attempts
+        and exchange.request_ended
         and exchange.replayable
         and exchange.head.method in exchange.rules.retry_methods
         and not exchange.head.upgrade
