@@ -2,7 +2,6 @@ from lb.message cimport RequestHead
 from lb.proxy.account cimport record_hedge, record_over_budget
 from lb.proxy.core cimport Core
 from lb.proxy.exchange cimport Exchange
-from lb.upstream.server cimport Server
 
 cdef int OVER
 cdef int DONE
@@ -14,7 +13,7 @@ cpdef object hedge(Exchange exchange)
 cdef class Hedge(Exchange):
     cdef public Exchange first
     cdef RequestHead own_head
-    cpdef bint begin_beside(self, Exchange first)
+    cpdef object begin_beside(self, Exchange first)
     cpdef object cancel(self)
     cpdef object take_over(self)
     cdef object _release(self)

@@ -18,7 +18,6 @@ from lb.outcomes import Outcome
 from lb.proxy.account import record_hedge, record_over_budget
 from lb.proxy.core import Core
 from lb.proxy.exchange import Exchange
-from lb.upstream.server import Server
 
 OVER: cython.int = 6
 DONE: cython.int = int(Outcome.DONE)
@@ -33,8 +32,7 @@ def hedge(exchange: Exchange) -> object:
     core: Core = exchange.core
     other: Hedge = core.hedges.pop() if core.hedges else Hedge(core)
     exchange.hedged = True
-    if not other.begin_beside(exchange):
-        core.hedges.append(other)
+    other.begin_beside(exchange)
     return None
 
 
@@ -53,36 +51,34 @@ class Hedge(Exchange):
         self.phase = OVER
 
     @cython.ccall
-    def begin_beside(self, first: Exchange) -> cython.bint:
-        """Begin the second attempt; False where there is none."""
-        server: Server | None
-        tried: list[Server] = [*first.tried, first.server]
-        try:
-            server = first.service.select(first.key, tried)
-        except Exception as error:  # an algorithm of the operator's own may raise anything
-            first.core.report(error)
-            return False
-        if server is None or server in tried or server.full():
-            return False
-        if not first.rules.budget.spend(first.core.now):
-            record_over_budget(first)
-            return False
-        record_hedge(first)
-        first.retries += 1
-        self.first = first
-        first.hedge = self
+    def begin_beside(self, first: Exchange) -> object:
+        """Begin the second attempt, or leave it at that."""
         self.client, self.source, self.head = first.client, first.source, first.head
         self.rules, self.service, self.slot = first.rules, first.service, first.slot
-        self.request_id = first.request_id
+        self.key, self.request_id = first.key, first.request_id
         self.body, self.body_size = first.body, first.body_size
         self.attempts = first.attempts
+        self.tried = [*first.tried, first.server]
         self.request_ended = self.hedged = True
-        self.server = server
-        self.reason = first.service.reason
-        self.word = HEDGE
         self.began = monotonic()
-        self._begin_attempt(False)
-        return True
+        if not self._choose() or self.server in self.tried or self.server.full():
+            self._release()
+        elif not self.rules.budget.spend(self.core.now):
+            record_over_budget(first)
+            self._release()
+        else:
+            record_hedge(first)
+            first.retries += 1
+            first.hedge = self
+            self.first = first
+            self.word = HEDGE
+            self._begin_attempt(False)
+        return None
+
+    @cython.ccall
+    def fail(self, outcome: cython.int) -> object:
+        """There is no second server: the exchange goes on as it was."""
+        return None
 
     @cython.ccall
     def server_failed(self, outcome: cython.int, reused: cython.bint) -> object:
