@@ -25,6 +25,7 @@ cdef class Core:
     cdef list[bytes] lines
     cdef public object rng
     cdef public object report
+    cdef public object suspect
     cdef public object open
     cdef public list[object] spare
     cdef public list[object] owned

@@ -33,6 +33,10 @@ def _raise(error: Exception) -> None:
     raise error
 
 
+def _nobody_asks(server: Any, failures: int, last: str) -> None:
+    """Until the DataPlane has somebody to tell of suspects."""
+
+
 @cython.cclass
 class Core:
     """One per worker. `now` is monotonic time in seconds, as of the last tick. `exchanges` counts those
@@ -55,6 +59,7 @@ class Core:
     lines: list[bytes]  # of the access log, not handed on yet
     rng: Random
     report: Callable[[Exception], None]  # of a bug
+    suspect: Callable[[Any, int, str], None]  # (Server, failures in a row, the last one)
     open: Callable[[Any, Any], Any]  # (Server, Exchange) → ServerSide, which begins to connect
     spare: list[Any]  # Exchanges to be used again
     owned: list[object]  # all Exchanges, so that none is freed while a method of it runs
@@ -77,6 +82,7 @@ class Core:
         self.lines = []
         self.rng = rng
         self.report = _raise
+        self.suspect = _nobody_asks
         self.open = None  # type: ignore[assignment]  # set by the DataPlane, before it accepts
         self.spare = []
         self.owned = []
