@@ -1,4 +1,4 @@
-from lb.proxy.account cimport close_attempt, open_attempt, record_over_budget
+from lb.proxy.account cimport close_attempt, open_attempt, record_over_budget, record_pick
 from lb.proxy.heads cimport request_head
 from lb.proxy.retry cimport may_retry, wait_before
 from lb.proxy.sides cimport ServerSide
@@ -19,6 +19,7 @@ cdef int RESPONSE_TIMEOUT
 cdef int SERVER_BROKE_OFF
 cdef int BUDGET
 cdef int RETRY_AFTER
+cdef int PANIC
 cdef int HOLD_SERVER
 cdef int HOLD_PENDING
 cdef double _TICK

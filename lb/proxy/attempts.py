@@ -11,9 +11,9 @@ from typing import Any
 
 import cython
 
-from lb.decisions import Attempt
+from lb.decisions import Attempt, Select
 from lb.outcomes import Outcome
-from lb.proxy.account import close_attempt, open_attempt, record_over_budget
+from lb.proxy.account import close_attempt, open_attempt, record_over_budget, record_pick
 from lb.proxy.core import TICK
 from lb.proxy.heads import request_head
 from lb.proxy.retry import may_retry, wait_before
@@ -34,6 +34,7 @@ NO_SERVER: cython.int = int(Outcome.NO_SERVER)
 QUEUE_FULL: cython.int = int(Outcome.QUEUE_FULL)
 RESPONSE_TIMEOUT: cython.int = int(Outcome.RESPONSE_TIMEOUT)
 SERVER_BROKE_OFF: cython.int = int(Outcome.SERVER_BROKE_OFF)
+PANIC: cython.int = int(Select.PANIC)  # from this reason on picks are counted
 
 BUDGET: cython.int = int(Attempt.BUDGET)
 RETRY_AFTER: cython.int = int(Attempt.RETRY_AFTER)
@@ -63,12 +64,14 @@ class Attempts(ExchangeState):
     def _choose(self) -> cython.bint:
         """Choose a Server; False where there is none, and the exchange ended."""
         try:
-            self.server = self.service.select(self.key, self.tried)  # type: ignore[assignment]
+            self.server = self.service.select(self.key, self.tried, self.token)  # type: ignore[assignment]
         except Exception as error:  # an algorithm of the operator's own may raise anything
             self.core.report(error)
             self.fail(INTERNAL)
             return False
         self.reason = self.service.reason
+        if self.reason >= PANIC:
+            record_pick(self)
         if self.server is None:
             self.fail(NO_SERVER)
             return False

@@ -224,6 +224,10 @@ RELOAD_OK = _gauge("lb_config_last_reload_successful", (), "1 where the last loa
 RELOAD_AT = _gauge(
     "lb_config_last_reload_timestamp_seconds", (), "When the last load or reload ended, unix time."
 )
+EVENTS = _counter(
+    "lb_events", ("kind", "reason", "service"), "Events (/api/v1/events); service: may be empty."
+)
+WEBHOOK_LOST = _counter("lb_webhook_lost_events", (), "Events that the webhook did not take.")
 
 FACTS = (
     BUILD,
@@ -231,6 +235,8 @@ FACTS = (
     RELOADS,
     RELOAD_OK,
     RELOAD_AT,
+    EVENTS,
+    WEBHOOK_LOST,
     WORKERS,
     RESTARTS,
     WORKER_RSS,
