@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import selectors
 from itertools import pairwise
 from random import Random
@@ -205,6 +206,25 @@ def test_a_check_that_goes_during_its_probe_is_cancelled_and_not_reported(played
         bench.checks.reconcile([])
         await asyncio.sleep(10)
         assert (bench.running, bench.results, bench.times()) == (0, [], [0])
+
+    played(test())
+
+
+def test_a_probe_that_ends_instead_of_being_cancelled_is_not_reported(played):
+    async def test():
+        bench = Bench()
+
+        async def stubborn(plan, before):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(2)
+            return Outcome(False, "connection lost")
+
+        bench.outcome = stubborn
+        bench.checks.reconcile([plan()])
+        await asyncio.sleep(1)
+        bench.checks.reconcile([])
+        await asyncio.sleep(10)
+        assert (bench.results, bench.times()) == ([], [0])
 
     played(test())
 
