@@ -26,16 +26,29 @@ class Select(IntEnum):
     NO_KEY = 12
     ALL_TRIED = 13
     NOT_ELIGIBLE = 14
+    SPILL = 15
+    PANIC = 16
+    STICKY = 17
+    STICKY_LOST = 18
 
 
 class Attempt(IntEnum):
-    """Why this attempt was made."""
+    """What there is to say of an attempt beside its outcome."""
 
-    FIRST = 0
-    STALE_CONNECTION = 1
-    CONNECT = 2
-    RESET = 3
-    STATUS = 4
+    NONE = 0
+    HEDGE = 1
+    CANCELLED = 2
+    BUDGET = 3
+    RETRY_AFTER = 4
+
+
+ATTEMPT_TEXT: dict[Attempt, str] = {
+    Attempt.NONE: "nothing",
+    Attempt.HEDGE: "begun beside another attempt that had not answered yet",
+    Attempt.CANCELLED: "given up because another attempt answered first",
+    Attempt.BUDGET: "it failed and would have been tried again, but the retry budget is used up",
+    Attempt.RETRY_AFTER: "it failed and would have been tried again, but its Retry-After is too far away",
+}
 
 
 SELECT_TEXT: dict[Select, str] = {
@@ -50,8 +63,12 @@ SELECT_TEXT: dict[Select, str] = {
     Select.HASH_BOUNDED: "next in the key's order: the servers before it are at their load bound",
     Select.FIRST: "first in the list with room",
     Select.ONLY_ONE: "the only eligible server",
-    Select.BACKUP: "a backup: no other server is eligible",
+    Select.BACKUP: "a backup: no other server is eligible, or all were tried",
     Select.NO_KEY: "the request has no key: picked at random",
     Select.ALL_TRIED: "every eligible server was tried already",
     Select.NOT_ELIGIBLE: "no server is eligible",
+    Select.SPILL: "of a later priority: the servers before cannot take everything, or were tried",
+    Select.PANIC: "too few servers are usable, so that all are used",
+    Select.STICKY: "the cookie of the session names it",
+    Select.STICKY_LOST: "picked anew: the cookie of the session names no server that is in use",
 }

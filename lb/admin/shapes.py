@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
 
 from lb import __version__
-from lb.admin.view import ControlView, Problem, Reload
+from lb.admin.view import ControlView, Event, Problem, Reload
 from lb.plan import Plan, RoutePlan, ServerPlan, ServicePlan
 from lb.telemetry import layout
 from lb.telemetry.cells import Cells
@@ -21,6 +21,7 @@ from lb.telemetry.facts import WorkerFacts
 from lb.telemetry.families import CONNECTION_STATES
 
 Data = dict[str, object]
+ServerStatus = Callable[[str, str], Mapping[str, object]]  # service, address: ControlView.server_status
 
 
 def status(control: ControlView, now: float) -> Data:
@@ -51,8 +52,12 @@ def routes(plan: Plan | None, cells: Cells) -> list[Data]:
     return [] if plan is None else [_route(route, cells) for route in plan.routes]
 
 
-def services(plan: Plan | None, cells: Cells, states: Mapping[str, Mapping[str, str]]) -> list[Data]:
-    return [] if plan is None else [_service(s, cells, states.get(s.name, {})) for s in plan.services]
+def services(
+    plan: Plan | None, cells: Cells, states: Mapping[str, Mapping[str, str]], status: ServerStatus
+) -> list[Data]:
+    if plan is None:
+        return []
+    return [_service(s, cells, states.get(s.name, {}), status) for s in plan.services]
 
 
 def reloaded(reload: Reload) -> Data:
@@ -75,6 +80,28 @@ def problems(found: Sequence[Problem]) -> list[Data]:
         {"file": p.file, "line": p.line, "column": p.column, "path": p.path, "message": p.message}
         for p in found
     ]
+
+
+def dated(status: Mapping[str, object]) -> Data:
+    """A server's status (ControlView.server_status) with its unix seconds as moments."""
+    found = dict(status)
+    check = found.get("check")
+    if isinstance(check, Mapping):
+        found["check"] = {**check, "at": moment(check["at"] or 0.0)}
+    return found
+
+
+def event(told: Event) -> Data:
+    return {
+        "number": told.number,
+        "at": moment(told.at),
+        "kind": told.kind,
+        "reason": told.reason,
+        "service": told.service,
+        "server": told.server,
+        "text": told.text,
+        "facts": told.facts,
+    }
 
 
 def moment(seconds: float) -> str | None:
@@ -150,18 +177,21 @@ def _exchanges(cells: Cells, slot: int) -> Data:
     }
 
 
-def _service(service: ServicePlan, cells: Cells, states: Mapping[str, str]) -> Data:
+def _service(service: ServicePlan, cells: Cells, states: Mapping[str, str], status: ServerStatus) -> Data:
     return {
         "name": service.name,
         "algorithm": service.algorithm.name,
         "key": service.algorithm.key or None,
         "servers": [
-            _server(server, cells, states.get(server.address, "unknown")) for server in service.servers
+            _server(
+                server, cells, states.get(server.address, "unknown"), status(service.name, server.address)
+            )
+            for server in service.servers
         ],
     }
 
 
-def _server(server: ServerPlan, cells: Cells, state: str) -> Data:
+def _server(server: ServerPlan, cells: Cells, state: str, status: Mapping[str, object]) -> Data:
     block = cells.totals(server.slot, layout.SERVER_SIZE)
     connections: Data = {name: block[at] for name, at in CONNECTION_STATES}
     connections["opened"] = block[layout.SERVER_CONNECTIONS]
@@ -171,6 +201,7 @@ def _server(server: ServerPlan, cells: Cells, state: str) -> Data:
         "weight": server.weight,
         "backup": server.backup,
         "state": state,
+        **_dated(status),
         "in_flight": block[layout.SERVER_IN_FLIGHT],
         "requests": _classes(block, layout.SERVER_CLASS),
         "failures": block[layout.SERVER_FAILURES],
@@ -180,6 +211,15 @@ def _server(server: ServerPlan, cells: Cells, state: str) -> Data:
         "response_average": _average(block, layout.SERVER_DURATION_SUM, layout.SERVER_DURATION),
         "connections": connections,
     }
+
+
+def _dated(status: Mapping[str, object]) -> Data:
+    """A server's status with its unix seconds as moments."""
+    found = dict(status)
+    check = found.get("check")
+    if isinstance(check, Mapping):
+        found["check"] = {**check, "at": moment(check["at"] or 0.0)}
+    return found
 
 
 def _classes(block: list[int], at: int) -> Data:

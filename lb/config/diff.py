@@ -15,6 +15,7 @@ SHOWN = 120  # characters of a value
 
 # Lists whose items have an identity: key → the item's own key, and the word for an item
 _IDENTITIES = {"servers": ("address", "server"), "split": ("service", "share of")}
+_USUAL = {"weight": 1, "backup": False, "priority": 0}  # of an item that is added: not worth a word
 
 
 def diff(old: Spec, new: Spec) -> list[str]:
@@ -37,11 +38,19 @@ def diff(old: Spec, new: Spec) -> list[str]:
             if old.tests != new.tests:
                 lines.append(f"tests: changed ({len(old.tests)} → {len(new.tests)})")
         else:
-            lines += [f"{key}{line}" for line in _changes(before[key], after[key], "")]
+            was, now = ({key: whole[key]} if key in whole else {} for whole in (before, after))
+            lines += [line.removeprefix(".") for line in _changes(was, now, "")]
     lines += [
         f"route {route.name}: a secret's text changed"
         for route, previous in ((r, _route(old, r.name)) for r in new.routes)
         if previous is not None and route != previous and plain(route) == plain(previous)
+    ]
+    lines += [
+        f"service {name}: a secret's text changed"
+        for name, service in new.services.items()
+        if name in old.services
+        and service != old.services[name]
+        and before["services"][name] == after["services"][name]
     ]
     return lines
 
@@ -92,9 +101,9 @@ def _items(key: str, old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str
             yield f" {word} {name} removed"
     for name, item in now.items():
         if name not in was:
-            extra = {k: v for k, v in item.items() if k != identity and v not in (False, 1)}
+            extra = {k: v for k, v in item.items() if k != identity and v != _USUAL[k]}
             yield f" {word} {name} added" + (
-                f" ({', '.join(f'{k} {v}' for k, v in extra.items())})" if extra else ""
+                f" ({', '.join(f'{k} {_shown(v)}' for k, v in extra.items())})" if extra else ""
             )
         else:
             yield from (

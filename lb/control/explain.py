@@ -7,7 +7,7 @@ and writing down what they say. Must not live here: any rule of theirs, text for
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,10 +17,11 @@ from lb.decisions import SELECT_TEXT, Select
 from lb.http1.request import read_request
 from lb.message import Client, RequestHead
 from lb.outcomes import TABLE, Outcome
-from lb.plan import ListenerPlan, Plan, RoutePlan
+from lb.plan import ListenerPlan, Plan, RoutePlan, StatePlan
 from lb.routing.explain import explain as verdicts_of
 from lb.snapshot import Snapshot, build
 from lb.telemetry.cells import Cells
+from lb.upstream.group import Group
 from lb.upstream.registry import Registry
 from lb.upstream.server import Server
 from lb.upstream.service import Service
@@ -33,12 +34,17 @@ WAVERING = {
     Select.FEWEST_IN_FLIGHT: "the next request may get another server",
     Select.LOWEST_COST: "latencies are each worker's own: a worker may pick another server",
     Select.NO_KEY: "the next request may get another server",
+    Select.SPILL: "the next request may get a server of another priority",
+    Select.PANIC: "the next request may get another server",
+    Select.STICKY_LOST: "the response sets a new cookie; a worker may pick another server",
 }
 
 
-def snapshot_of(plan: Plan, cells: Cells) -> Snapshot:
-    """A Snapshot as a worker has it, with the live counts of `cells`. Raises SnapshotError."""
+def snapshot_of(plan: Plan, cells: Cells, states: Sequence[StatePlan] = ()) -> Snapshot:
+    """A Snapshot as a worker has it, with the live counts of `cells` and the states of servers. Raises
+    SnapshotError."""
     registry = Registry(cells)
+    registry.set_states(states, whole=True)
     slices = build(plan, registry, Random(), time.monotonic)
     while True:
         try:
@@ -49,12 +55,15 @@ def snapshot_of(plan: Plan, cells: Cells) -> Snapshot:
             return snapshot
 
 
-def explain(plan: Plan, question: Question, cells: Cells) -> Mapping[str, Any]:
-    """JSON-ready. Raises ValueError with a sentence for the user where the question makes no sense."""
+def explain(
+    plan: Plan, question: Question, cells: Cells, states: Sequence[StatePlan] = ()
+) -> Mapping[str, Any]:
+    """JSON-ready. `states`: what a running lb knows of its servers. Raises ValueError with a sentence for the
+    user where the question makes no sense."""
     listener = _listener(plan, question.listener)
     head = _head(question, listener)
     client = Client(question.client_ip, listener.name)
-    snapshot = snapshot_of(plan, cells)
+    snapshot = snapshot_of(plan, cells, states)
     at = snapshot.table.match(head, client)
     answer: dict[str, Any] = {
         "request": {
@@ -144,20 +153,21 @@ def _service(
 ) -> dict[str, Any]:
     service: Service = snapshot.services[name]
     plan = next(each for each in snapshot.plan.services if each.name == name)
-    eligible = {server.address for server in service.eligible}
+    groups = {server: group for group in service.groups for server in group.servers}
     servers = [
         {
             "address": server.address,
-            "weight": server.weight,
+            "weight": round(server.configured * server.factor * server.warmth, 4),
             "backup": server.backup,
-            "eligible": server.address in eligible,
-            "why": _why(server.weight, server.backup, server.address in eligible),
+            "eligible": server in service.eligible,
+            "why": _why(server, groups[server]),
             "in_flight": server.in_flight(),
         }
         for server in service.servers
     ]
     key = service.key_of(head, client)
-    picked: Server | None = service.select(key, ())
+    token = service.sticky.token(head) if service.sticky is not None else b""
+    picked: Server | None = service.select(key, (), token)
     reason = Select(service.reason)
     return {
         "service": name,
@@ -165,6 +175,8 @@ def _service(
         "key": plan.algorithm.key,
         "key_value": key.decode("latin-1"),
         "servers": servers,
+        **_groups(service),
+        **_sticky(service, token),
         "pick": picked.address if picked is not None else None,
         "reason": SELECT_TEXT[reason],
         "note": WAVERING.get(reason, ""),
@@ -172,9 +184,50 @@ def _service(
     }
 
 
-def _why(weight: float, backup: bool, eligible: bool) -> str:
-    if weight <= 0:
-        return "weight 0: gets no new requests"
-    if backup:
-        return "backup: no other server is eligible" if eligible else "backup: another server is eligible"
-    return "eligible"
+def _groups(service: Service) -> dict[str, Any]:
+    """How priorities and backups share the requests, where there is more to say than that one takes all."""
+    if len(service.groups) < 2 and not any(group.panic for group in service.groups):
+        return {}
+    return {
+        "groups": [
+            {
+                "group": "backups" if group.backup else f"priority {group.priority}",
+                "share": round(group.share, 4),
+                "usable": len(group.usable),
+                "servers": len(group.servers),
+                "panic": bool(group.panic),
+            }
+            for group in service.groups
+        ]
+    }
+
+
+def _sticky(service: Service, token: bytes) -> dict[str, Any]:
+    """Whom the session's cookie names: "" where there is none, or it names no server that is in use."""
+    if service.sticky is None:
+        return {}
+    named: Server | None = service.sticky.admitted.get(token)
+    return {
+        "sticky": {
+            "cookie": service.sticky.cookie.decode(),
+            "sent": bool(token),
+            "server": "" if named is None else named.address,
+        }
+    }
+
+
+def _why(server: Server, group: Group) -> str:
+    if server.configured * server.factor <= 0:
+        return server.why or "weight 0: gets no new requests"
+    if server.draining:
+        return server.why or "draining: keeps its sessions and gets no others"
+    if not server.usable:
+        why = server.why or "not usable"
+        return f"{why}; used all the same: too few others are" if group.panic else why
+    if group.share <= 0:
+        return (
+            "backup: another server is eligible" if group.backup else "the priorities before take everything"
+        )
+    if server.warmth < 1:
+        return f"slow start: at {server.warmth:.0%} of its weight"
+    return "backup: too few other servers are eligible" if group.backup else "eligible"

@@ -13,10 +13,10 @@ import socket
 import sys
 import time
 from asyncio.subprocess import Process
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from lb.plan import Plan
+from lb.plan import Plan, StatePlan
 from lb.worker.channel import Channel, ChannelClosedError
 from lb.worker.messages import (
     Applied,
@@ -27,6 +27,8 @@ from lb.worker.messages import (
     Message,
     Prepared,
     Ready,
+    States,
+    Suspect,
     ToControl,
     pieces,
 )
@@ -47,6 +49,7 @@ class WorkerProcess:
         self.generation = 0
         self.cut = 0  # exchanges that it had to break off when it ended
         self.said_bye = False
+        self.suspected: Callable[[Suspect], None] = lambda suspect: None
         self.started = time.time()
         self.started_clock = time.monotonic()
         self._loop = asyncio.get_running_loop()
@@ -99,9 +102,11 @@ class WorkerProcess:
         answer: Prepared = await self._answer(expected, timeout)
         return answer
 
-    async def commit(self, generation: int, timeout: float) -> Applied:
-        """Have it publish what it built. Raises ChannelClosedError, WorkerFailedError, TimeoutError."""
+    async def commit(self, generation: int, states: tuple[StatePlan, ...], timeout: float) -> Applied:
+        """Have it publish what it built; `states`: all that is known of servers. Raises ChannelClosedError,
+        WorkerFailedError, TimeoutError."""
         expected = self._expect((Applied, generation))
+        self._channel.send(States(states, whole=True))
         self._channel.send(Commit(generation))
         answer: Applied = await self._answer(expected, timeout)
         return answer
@@ -137,6 +142,8 @@ class WorkerProcess:
                 self._answered((Applied, generation), message)
             case Described(id=number):
                 self._answered((Described, number), message)
+            case Suspect():
+                self.suspected(message)
             case Bye(cut=cut):
                 self.cut = cut
                 self.said_bye = True

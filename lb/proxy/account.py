@@ -10,6 +10,7 @@ from time import monotonic
 
 import cython
 
+from lb.decisions import Attempt, Select
 from lb.outcomes import TABLE, Outcome
 from lb.proxy.core import Core
 from lb.proxy.rules import ListenerRules
@@ -24,6 +25,10 @@ _SERVER_SIDE: list[bool] = [False] * 64
 for _outcome, _row in TABLE.items():
     _FLAGS[_outcome] = _row.flag.encode()
     _SERVER_SIDE[_outcome] = _row.side == "server" and _outcome != Outcome.DONE
+# By the value of an Attempt; the values are dense from 0.
+_WORDS: list[bytes] = [
+    b"" if word == Attempt.NONE else word.name.lower().encode() for word in sorted(Attempt)
+]
 
 _BOUNDS: list[int] = list(layout.BOUNDS_US)
 _BOUND_COUNT: cython.int = len(layout.BOUNDS_US)
@@ -37,6 +42,8 @@ ROUTE_BYTES_OUT: cython.int = layout.ROUTE_BYTES_OUT
 ROUTE_RETRIES: cython.int = layout.ROUTE_RETRIES
 ROUTE_DURATION_SUM: cython.int = layout.ROUTE_DURATION_SUM
 ROUTE_DURATION: cython.int = layout.ROUTE_DURATION
+ROUTE_BUDGET_REFUSED: cython.int = layout.ROUTE_BUDGET_REFUSED
+ROUTE_HEDGES: cython.int = layout.ROUTE_HEDGES
 SERVER_IN_FLIGHT: cython.int = layout.SERVER_IN_FLIGHT
 SERVER_CLASS: cython.int = layout.SERVER_CLASS
 SERVER_BYTES_IN: cython.int = layout.SERVER_BYTES_IN
@@ -47,8 +54,16 @@ SERVER_REUSED: cython.int = layout.SERVER_REUSED
 SERVER_DURATION_SUM: cython.int = layout.SERVER_DURATION_SUM
 SERVER_DURATION: cython.int = layout.SERVER_DURATION
 
+DONE: cython.int = int(Outcome.DONE)
 CONNECT_FAILED: cython.int = int(Outcome.CONNECT_FAILED)
 CONNECT_TIMEOUT: cython.int = int(Outcome.CONNECT_TIMEOUT)
+
+ROUTE_PANIC: cython.int = layout.ROUTE_PANIC
+ROUTE_STICKY: cython.int = layout.ROUTE_STICKY
+ROUTE_STICKY_LOST: cython.int = layout.ROUTE_STICKY_LOST
+PANIC: cython.int = int(Select.PANIC)
+STICKY: cython.int = int(Select.STICKY)
+STICKY_LOST: cython.int = int(Select.STICKY_LOST)
 
 
 @cython.cfunc
@@ -76,6 +91,18 @@ def open_exchange(exchange: ExchangeState) -> object:
 def enter_route(exchange: ExchangeState) -> object:
     """A Route matched, and `slot` is that of (route, service)."""
     exchange.core.cells.add(exchange.slot + ROUTE_IN_FLIGHT, 1)
+    return None
+
+
+@cython.ccall
+def record_pick(exchange: ExchangeState) -> object:
+    """A server was picked for a reason that is counted."""
+    if exchange.reason == STICKY:
+        exchange.core.cells.add(exchange.slot + ROUTE_STICKY, 1)
+    elif exchange.reason == STICKY_LOST:
+        exchange.core.cells.add(exchange.slot + ROUTE_STICKY_LOST, 1)
+    elif exchange.reason == PANIC:
+        exchange.core.cells.add(exchange.slot + ROUTE_PANIC, 1)
     return None
 
 
@@ -118,8 +145,33 @@ def close_attempt(exchange: ExchangeState, outcome: cython.int) -> object:
             )
     elif failed:
         server.latency.observe(0.0, False, exchange.core.now)
-    if exchange.retries or exchange.attempts or outcome:
-        exchange.attempts.append((server.name, status, monotonic() - exchange.attempt_began, _FLAGS[outcome]))
+    if server.suspect_after and status != 101:
+        # What the client, lb or the end of a tunnel caused says nothing of the server.
+        if failed or (outcome == DONE and status >= 500):
+            server.run += 1
+            if server.run % server.suspect_after == 0:
+                last = _FLAGS[outcome].decode() if failed else str(status)
+                exchange.core.suspect(server, server.run, last)
+        elif outcome == DONE and status:
+            server.run = 0
+    if exchange.retries or exchange.attempts or outcome or exchange.word:
+        took: cython.double = monotonic() - exchange.attempt_began
+        exchange.attempts.append((server.name, status, took, _FLAGS[outcome], _WORDS[exchange.word]))
+        exchange.word = 0
+    return None
+
+
+@cython.ccall
+def record_over_budget(exchange: ExchangeState) -> object:
+    """Another attempt was not made because the retry budget is used up."""
+    exchange.core.cells.add(exchange.slot + ROUTE_BUDGET_REFUSED, 1)
+    return None
+
+
+@cython.ccall
+def record_hedge(exchange: ExchangeState) -> object:
+    """The request goes to a second server too."""
+    exchange.core.cells.add(exchange.slot + ROUTE_HEDGES, 1)
     return None
 
 
