@@ -21,6 +21,7 @@ from lb.plan import ListenerPlan, Plan, RoutePlan, StatePlan
 from lb.routing.explain import explain as verdicts_of
 from lb.snapshot import Snapshot, build
 from lb.telemetry.cells import Cells
+from lb.upstream.group import Group
 from lb.upstream.registry import Registry
 from lb.upstream.server import Server
 from lb.upstream.service import Service
@@ -150,13 +151,14 @@ def _service(
     service: Service = snapshot.services[name]
     plan = next(each for each in snapshot.plan.services if each.name == name)
     eligible = {server.address for server in service.eligible}
+    group_of = {server.address: group for group in service.groups for server in group.servers}
     servers = [
         {
             "address": server.address,
             "weight": server.weight,
             "backup": server.backup,
             "eligible": server.address in eligible,
-            "why": _why(server, server.address in eligible),
+            "why": _why(server, group_of[server.address], server.address in eligible),
             "in_flight": server.in_flight(),
         }
         for server in service.servers
@@ -177,12 +179,19 @@ def _service(
     }
 
 
-def _why(server: Server, eligible: bool) -> str:
+def _why(server: Server, group: Group, eligible: bool) -> str:
+    """Why a server may get the request or may not."""
     if not server.usable:
         why = server.why or "not usable"
-        return f"{why}; used all the same: too few others are" if eligible else why
+        return f"{why}; used all the same: panic, too few others are up" if eligible else why
     if server.configured <= 0 or server.factor <= 0:
         return "weight 0: gets no new requests"
-    if server.backup:
+    if group.backup:
         return "backup: no other server is eligible" if eligible else "backup: another server is eligible"
+    if not eligible:
+        return f"priority {group.priority}: servers of an earlier one take everything"
+    if server.warmth < 1:
+        return f"eligible, slow start: at {server.warmth:.0%} of its weight"
+    if group.share < 1:
+        return f"eligible, priority {group.priority} gets {group.share:.0%} of the requests"
     return "eligible"

@@ -89,11 +89,14 @@ class ServerState:
         return self.state_plan() == StatePlan(self.service, self.plan.address)
 
     def state_plan(self) -> StatePlan:
-        """What the workers have to know, but for `why`."""
+        """What the workers have to know, but for `why`. What an operator took out has no weight: panic does
+        not bring it back."""
         status = self.status
+        ordered = status.decided == "operator" and not status.usable and not status.draining
         return StatePlan(
-            self.service, self.plan.address, status.usable, status.draining, status.weight, self.warm_from
-        )
+            self.service, self.plan.address, status.usable, status.draining,
+            weight=0.0 if ordered else status.weight, warm_from=self.warm_from,
+        )  # fmt: skip
 
     def explained(self) -> StatePlan:
         why = "" if self.status.word == "up" else "; ".join((self.status.word, *self.status.reasons))

@@ -221,7 +221,18 @@ def test_an_override_before_the_first_configuration_is_there_from_the_start(desk
     desk.statuses.override("app", "a:1", Override(Mode.MAINTENANCE, None, "ann", "", 5.0))
     desk.configure("a:1", "b:1")
     (state,) = desk.statuses.states()
-    assert (state.address, state.usable) == ("a:1", False) and desk.events == []
+    assert (state.address, state.usable, state.weight) == ("a:1", False, 0.0) and desk.events == []
+
+
+def test_panic_does_not_bring_back_what_an_operator_took_out(desk):
+    """A server that is only down keeps its weight, by which panic knows that it may be used."""
+    desk.configure("a:1", "b:1")
+    desk.statuses.override("app", "b:1", Override(Mode.DRAIN, 0.5, "ann", "", 5.0))
+    assert (desk.told[-1].draining, desk.told[-1].weight) == (True, 0.5)
+    for address in ("a:1", "b:1"):
+        desk.probe(address, False)
+    states = {state.address: (state.usable, state.draining, state.weight) for state in desk.statuses.states()}
+    assert states == {"a:1": (False, False, 1.0), "b:1": (False, False, 0.0)}
 
 
 def test_the_last_check_is_shown(desk):
