@@ -193,7 +193,17 @@ def test_ejected_and_returned(desk):
     assert desk.word("a:1") == "ejected" and not desk.usable()["a:1"]
     desk.statuses.ejected("app", "a:1", None)
     assert desk.word("a:1") == "up" and desk.usable()["a:1"]
-    assert desk.kinds() == [("server_ejected", "passive", "a:1"), ("server_returned", "passive", "a:1")]
+    assert desk.kinds() == [], "the passive checks tell of it themselves, with their evidence"
+
+
+def test_a_check_that_passes_does_not_end_an_ejection(desk):
+    desk.configure("a:1", "b:1")
+    recovered: list[str] = []
+    desk.statuses.recovered = lambda service, address: recovered.append(address)
+    desk.statuses.ejected("app", "a:1", "5 failures in a row")
+    desk.probe("a:1", False, True, True)
+    assert desk.word("a:1") == "ejected" and recovered == ["a:1"]
+    assert desk.kinds() == [("server_down", "check", "a:1"), ("server_down", "check", "a:1")]
 
 
 def test_an_override_outlives_the_server_and_the_reload(desk):
