@@ -89,13 +89,14 @@ class ServerState:
         return self.state_plan() == StatePlan(self.service, self.plan.address)
 
     def state_plan(self) -> StatePlan:
-        """What the workers have to know, but for `why`."""
+        """What the workers have to know, but for `why`. What an operator took out has no weight: panic does
+        not bring it back."""
         status = self.status
-        # 0, or a panic would bring a server back that an operator works on
-        weight = 0.0 if status.word == "maintenance" else status.weight
+        ordered = status.decided == "operator" and not status.usable and not status.draining
         return StatePlan(
-            self.service, self.plan.address, status.usable, status.draining, weight, self.warm_from
-        )
+            self.service, self.plan.address, status.usable, status.draining,
+            weight=0.0 if ordered else status.weight, warm_from=self.warm_from,
+        )  # fmt: skip
 
     def explained(self) -> StatePlan:
         why = "" if self.status.word == "up" else "; ".join((self.status.word, *self.status.reasons))

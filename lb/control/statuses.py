@@ -24,7 +24,7 @@ KINDS = {
     "up": "server_up",
     "draining": "server_drain",
     "maintenance": "server_down",
-    "ejected": "server_ejected",
+    "ejected": "server_down",
     "down": "server_down",
 }
 
@@ -179,9 +179,10 @@ class Statuses:
         elif not old.usable and not at_start:
             self._begin_warming(state, now)
         if old.word != new.word and cause != PASSIVE:
-            kind = "server_returned" if (old.word, new.word) == ("ejected", "up") else KINDS[new.word]
             why = "; ".join(new.reasons) or "nothing speaks against it"
-            self._emit(state, kind, cause, f"{old.word} → {new.word}: {why}", old=old.word, new=new.word)
+            self._emit(
+                state, KINDS[new.word], cause, f"{old.word} → {new.word}: {why}", old=old.word, new=new.word
+            )
         elif old.weight != new.weight:
             text = f"weight ×{old.weight:g} → ×{new.weight:g}: {'; '.join(new.reasons)}"
             self._emit(state, "server_weight", cause, text, old=old.weight, new=new.weight)
