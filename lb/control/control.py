@@ -19,8 +19,10 @@ from typing import Any
 import lb
 from lb import build
 from lb.admin.app import make_app
-from lb.config import ConfigError, sources
+from lb.config import ConfigError, Spec, sources
 from lb.control.admin_site import AdminSite
+from lb.control.checking import checks_of
+from lb.control.events import Events
 from lb.control.filewatch import watch
 from lb.control.listeners import BoundAddress, Listeners
 from lb.control.loading import Reading
@@ -28,9 +30,12 @@ from lb.control.notify import notify, reloading
 from lb.control.reload import Reloader, worker_count
 from lb.control.signals import Signals
 from lb.control.statedir import state_dir
+from lb.control.statuses import Statuses
 from lb.control.succession import Succession
 from lb.control.supervisor import Supervisor
 from lb.control.view import View
+from lb.health.checks import Checks
+from lb.plan import Plan
 from lb.telemetry.cells import Cells
 from lb.telemetry.layout import REGION
 from lb.telemetry.ledger import Ledger, create_cells_file
@@ -38,6 +43,7 @@ from lb.worker.journal import Journal
 
 # -P: the folder that lb was started in comes first for nobody; a worker gets control's own module path.
 WORKER = (sys.executable, "-P", "-m", "lb.worker")
+TICK = 1.0  # seconds between looks at what ends by itself (slow starts)
 NOTICE = 1.0  # seconds between /readyz failing and the listeners closing: who asks it gets to know first
 
 log = Journal("lb.control")
@@ -66,8 +72,12 @@ class Control:
         self.ledger = Ledger()
         self.listeners = Listeners(workers)
         self.supervisor = Supervisor(worker, self.cells_fd, self.cells, self.ledger, self.listeners)
-        self.reloader = Reloader(path, reading, self.supervisor)
-        self.view = View(self.reloader, self.supervisor)
+        self.events = Events()
+        self.statuses = Statuses(self.supervisor.tell_states, self.events)
+        self.supervisor.states = self.statuses.states
+        self.checks: Checks | None = None
+        self.reloader = Reloader(path, reading, self.supervisor, self._reconcile)
+        self.view = View(self.reloader, self.supervisor, self.statuses)
         self.admin: AdminSite | None = None
         self.succession = Succession(self._state(), self.listeners.inherited, self._addresses, successor)
         self.supervisor.command = (*worker, f"--doors={self.succession.doors}")
@@ -126,6 +136,7 @@ class Control:
                 log.note("listening", listener=listener.name, address=self.listeners.bound[address].shown)
         if self.admin is not None:
             log.note("admin API", address=self.admin.shown)
+        self._spawn(self._tick())
         self._spawn(watch(self._files, lambda: self._reload("file"), self._seen))
         log.note(
             "ready", generation=plan.generation, routes=len(plan.routes), services=len(plan.services),
@@ -157,6 +168,18 @@ class Control:
                 "the limit on open files is below max_connections; raise it (ulimit -n, LimitNOFILE=)",
                 limit=hard, max_connections=wanted,
             )  # fmt: skip
+
+    def _reconcile(self, spec: Spec, plan: Plan) -> None:
+        """Let what outlives a configuration follow the one that comes into force now."""
+        self.statuses.reconcile(spec, plan)
+        if self.checks is None:
+            self.checks = Checks(self.statuses.probed)
+        self.checks.reconcile(checks_of(spec, plan))
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            self.statuses.tick()
 
     # ------------------------------------------------------------------------------- commands
 
@@ -222,6 +245,8 @@ class Control:
         await self.succession.close()
         for task in self._tasks:
             task.cancel()
+        if self.checks is not None:
+            await self.checks.close()
         cut = await self.supervisor.abort()
         self.listeners.close()
         if self.admin is not None:

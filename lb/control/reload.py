@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from lb.admin.view import Reload
@@ -36,12 +37,20 @@ def worker_count(spec: Spec) -> int:
 class Reloader:
     """Holds the configuration in force. `counts` and `last` are for the admin API."""
 
-    def __init__(self, path: Path, reading: Reading, supervisor: Supervisor) -> None:
-        """`reading`: what `path` held when lb started; in force after `start`."""
+    def __init__(
+        self,
+        path: Path,
+        reading: Reading,
+        supervisor: Supervisor,
+        reconcile: Callable[[Spec, Plan], None] = lambda spec, plan: None,
+    ) -> None:
+        """`reading`: what `path` held when lb started; in force after `start`. `reconcile` lets what outlives
+        a configuration follow one that all workers have accepted, before they go over to it."""
         self.path = path
         self.reading = reading
         self.spec = reading.spec
         self.supervisor = supervisor
+        self.reconcile = reconcile
         self.listeners = supervisor.listeners
         self.ledger = supervisor.ledger
         self.plan: Plan | None = None
@@ -62,6 +71,7 @@ class Reloader:
         plan = self.make_plan(self.spec)
         self.listeners.open_missing(plan.listeners)
         warn(self.reading)
+        self.reconcile(self.spec, plan)
         await self.supervisor.start(plan)
         self.plan = plan
         self.last = Reload(True, plan.generation, time.time(), "start")
@@ -121,7 +131,7 @@ class Reloader:
         plan = self.make_plan(spec)
         opened = self.listeners.open_missing(plan.listeners)
         try:
-            await self.supervisor.apply(plan)
+            await self.supervisor.apply(plan, lambda: self.reconcile(spec, plan))
         except PlanRefusedError:
             self.listeners.forget(opened)
             raise

@@ -13,6 +13,7 @@ from typing import Any
 from lb.admin.view import Condition, Question, Reload
 from lb.config import resolved
 from lb.control.reload import Reloader
+from lb.control.statuses import Statuses
 from lb.control.supervisor import Supervisor
 from lb.plan import Plan
 from lb.telemetry.cells import Cells
@@ -23,11 +24,12 @@ from lb.telemetry.ledger import Ledger
 class View:
     """A ControlView. `draining` is set when lb is about to end."""
 
-    def __init__(self, reloader: Reloader, supervisor: Supervisor) -> None:
+    def __init__(self, reloader: Reloader, supervisor: Supervisor, statuses: Statuses) -> None:
         self.started = time.time()
         self.draining = False
         self._reloader = reloader
         self._supervisor = supervisor
+        self._statuses = statuses
 
     @property
     def generation(self) -> int:
@@ -93,6 +95,12 @@ class View:
             for service, servers in seen.items()
         }
 
+    def server_status(self, service: str, address: str) -> Mapping[str, object]:
+        try:
+            return self._statuses.shown(service, address)
+        except KeyError:  # a plan and its states change one after the other
+            return {}
+
     async def reload(self) -> Reload:
         return await self._reloader.reload("api")
 
@@ -102,10 +110,12 @@ class View:
             raise ValueError("no configuration is in force yet")
         from lb.control.explain import explain
 
-        return await asyncio.to_thread(explain, plan, question, self.cells)
+        return await asyncio.to_thread(explain, plan, question, self.cells, self._statuses.states())
 
 
 def _state(server: Mapping[str, Any]) -> str:
     if server["eligible"]:
         return "eligible"
+    if not server["usable"]:
+        return "draining" if server["draining"] else "down"
     return "standby" if server["backup"] else "off"

@@ -1,8 +1,8 @@
 """Server: one member of one Service. State that outlives Snapshots, keyed by (service, address).
 
 Lives here: weight, what control says of it, latency average, how many connections are in use, who waits for
-one, and the counters in shared memory. Must not live here: connections (lb.upstream.pool), choice (lb.balancing), and what an
-exchange does with it (lb.proxy).
+one, and the counters in shared memory. Must not live here: connections (lb.upstream.pool), choice
+(lb.balancing), and what an exchange does with it (lb.proxy).
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Server(Member):
     worker's share of max_per_server (0: no limit). `waiting` holds the exchanges in the queue, first come
     first served; a dict, so that one that gives up leaves in O(1).
 
-    `usable`, `draining`, `factor`, `warm_from` and `why` are control's word (lb.plan.StatePlan). `weight` is what
-    the algorithms see, set by Service.refresh: `configured` × `factor` × `warmth`; it keeps its last value above
-    0, because a balancer of an older generation may still divide by it.
+    `usable`, `draining`, `factor`, `warm_from` and `why` are control's word (lb.plan.StatePlan). `weight` is
+    what the algorithms see, set by Service.refresh: `configured` × `factor` × `warmth`; it keeps its last
+    value above 0, because a balancer of an older generation may still divide by it.
     """
 
     address: str
