@@ -207,7 +207,7 @@ def test_a_successors_door_takes_the_place_and_stays(tmp_path):
 
 
 def succession(state, offered=(), successor=()):
-    return Succession(state, Inherited(), lambda: offered, successor)
+    return Succession(state, Inherited(), lambda: offered, lambda: (("app", "a:1"),), successor)
 
 
 def test_a_second_one_is_refused_and_an_ordered_one_takes_over(tmp_path, monkeypatch):
@@ -216,7 +216,7 @@ def test_a_second_one_is_refused_and_an_ordered_one_takes_over(tmp_path, monkeyp
     async def three():
         first = succession(tmp_path, [web])
         await first.begin()
-        first.serving()
+        first.serving([])
         second = succession(tmp_path)
         with pytest.raises(BindError, match=f"in use by process {os.getpid()}.*`lb upgrade` replaces it"):
             await second.begin()
@@ -227,7 +227,8 @@ def test_a_second_one_is_refused_and_an_ordered_one_takes_over(tmp_path, monkeyp
         await third.begin()
         assert len(third.inherited.take(web.address, "")) == 3
         assert not first.relieved.is_set()
-        third.serving()
+        assert third.down == {("app", "a:1")}
+        third.serving([])
         await until(first.relieved.is_set)
         assert first.pid == os.getpid()
         await first.close()
@@ -268,7 +269,7 @@ def test_workers_that_were_left_behind_give_their_sockets_and_drain_later(tmp_pa
         assert not stale.exists()
         assert len(after.inherited.take("127.0.0.1:0", "")) == 1
         assert drained == []
-        after.serving()
+        after.serving([])
         await until(lambda: drained)
         for one in (after, worker, silent):
             if (closing := one.close()) is not None:
