@@ -41,7 +41,8 @@ class Succession:
         successor: Sequence[str],
     ) -> None:
         """`state`: the state directory, None where there is none; `offered`: what a successor gets; `down`:
-        servers that it begins with as down; `successor`: the command that starts one, empty where this lb cannot be replaced."""
+        servers that it begins with as down; `successor`: the command that starts one, empty where this lb
+        cannot be replaced."""
         self.inherited = inherited
         self.relieved = asyncio.Event()
         self.pid = 0  # of who relieved us
