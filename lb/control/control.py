@@ -88,6 +88,7 @@ class Control:
             self.listeners.inherited,
             self._addresses,
             self.statuses.found_down,
+            lambda: [worker.pid for worker in self.supervisor.facts()],
             successor,
         )
         self.supervisor.command = (*worker, f"--doors={self.succession.doors}")
@@ -153,7 +154,7 @@ class Control:
             "ready", generation=plan.generation, routes=len(plan.routes), services=len(plan.services),
             took=f"{time.monotonic() - began:.2f}s",
         )  # fmt: skip
-        self.succession.serving(worker.pid for worker in self.supervisor.facts())
+        self.succession.serving()
         notify("READY=1")
         self.ready.set()
 

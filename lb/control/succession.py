@@ -38,11 +38,12 @@ class Succession:
         inherited: Inherited,
         offered: Callable[[], Iterable[BoundAddress]],
         down: Callable[[], tuple[tuple[str, str], ...]],
+        workers: Callable[[], Iterable[int]],
         successor: Sequence[str],
     ) -> None:
         """`state`: the state directory, None where there is none; `offered`: what a successor gets; `down`:
-        servers that it begins with as down; `successor`: the command that starts one, empty where this lb
-        cannot be replaced."""
+        servers that it begins with as down; `workers`: our own processes; `successor`: the command that
+        starts one, empty where this lb cannot be replaced."""
         self.inherited = inherited
         self.relieved = asyncio.Event()
         self.pid = 0  # of who relieved us
@@ -50,11 +51,13 @@ class Succession:
         self._state = state
         self._offered = offered
         self._known_down = down
+        self._workers = workers
         self._order = os.environ.pop(TAKEOVER, "")
         self.replacing = bool(self._order)
         self._before: list[Predecessor] = []
         self._door: Door | None = None
-        self.upgrading = Upgrading(successor, state / CONTROL if state is not None else None, self.relieved)
+        door = state / CONTROL if state is not None else None
+        self.upgrading = Upgrading(successor, door, self.relieved, self._relieve_workers)
 
     # ------------------------------------------------------------------------------ before us
 
@@ -125,27 +128,30 @@ class Succession:
                 pids=",".join(str(worker.pid) for worker in self._before),
             )
 
-    def serving(self, workers: Iterable[int]) -> None:
-        """This lb serves, with these processes: open our door, and let those before us drain."""
+    def serving(self) -> None:
+        """This lb serves: open our door, and let those before us drain."""
         for name in self.inherited.close():
             log.warning("an inherited socket is no listener's address and was closed", address=name)
         if self._door is None:
             self._open_door()
         if self.replacing and self._before[0].gone:
-            self._relieve_workers({f"{pid}.sock" for pid in workers})
+            self._relieve_workers()
         for before in self._before:
             before.relieve()
 
-    def _relieve_workers(self, ours: set[str]) -> None:
-        """Control was killed after it had given us its sockets: its workers know nothing of us."""
+    def _relieve_workers(self) -> None:
+        """Let all workers but ours drain: those of a control that was killed after it had given us its
+        sockets, or of a successor that was killed."""
         if self._state is None:
             return
+        ours = {f"{pid}.sock" for pid in self._workers()}
         for door in (self._state / WORKERS).glob("*.sock"):
             if door.name in ours:
                 continue
             with contextlib.suppress(OSError):
                 if (sock := knock(door)) is not None:
                     self._before.append(Predecessor(sock))
+                    self._before[-1].relieve()
 
     def failed(self, reason: str) -> None:
         """This lb cannot serve: those before us go on."""

@@ -207,7 +207,7 @@ def test_a_successors_door_takes_the_place_and_stays(tmp_path):
 
 
 def succession(state, offered=(), successor=()):
-    return Succession(state, Inherited(), lambda: offered, lambda: (("app", "a:1"),), successor)
+    return Succession(state, Inherited(), lambda: offered, lambda: (("app", "a:1"),), list, successor)
 
 
 def test_a_second_one_is_refused_and_an_ordered_one_takes_over(tmp_path, monkeypatch):
@@ -216,7 +216,7 @@ def test_a_second_one_is_refused_and_an_ordered_one_takes_over(tmp_path, monkeyp
     async def three():
         first = succession(tmp_path, [web])
         await first.begin()
-        first.serving([])
+        first.serving()
         second = succession(tmp_path)
         with pytest.raises(BindError, match=f"in use by process {os.getpid()}.*`lb upgrade` replaces it"):
             await second.begin()
@@ -228,7 +228,7 @@ def test_a_second_one_is_refused_and_an_ordered_one_takes_over(tmp_path, monkeyp
         assert len(third.inherited.take(web.address, "")) == 3
         assert not first.relieved.is_set()
         assert third.down == {("app", "a:1")}
-        third.serving([])
+        third.serving()
         await until(first.relieved.is_set)
         assert first.pid == os.getpid()
         await first.close()
@@ -269,7 +269,7 @@ def test_workers_that_were_left_behind_give_their_sockets_and_drain_later(tmp_pa
         assert not stale.exists()
         assert len(after.inherited.take("127.0.0.1:0", "")) == 1
         assert drained == []
-        after.serving([])
+        after.serving()
         await until(lambda: drained)
         for one in (after, worker, silent):
             if (closing := one.close()) is not None:
@@ -284,13 +284,14 @@ def test_workers_that_were_left_behind_give_their_sockets_and_drain_later(tmp_pa
 
 def upgraded(tmp_path, command, serves=False):
     async def one():
-        relieved, answers = asyncio.Event(), []
-        upgrading = Upgrading(command, tmp_path / doors.CONTROL, relieved)
+        relieved, answers, failed = asyncio.Event(), [], []
+        upgrading = Upgrading(command, tmp_path / doors.CONTROL, relieved, lambda: failed.append(1))
         upgrading.start(answers.append)
         if serves:
             relieved.set()
         await until(lambda: answers)
         await upgrading.close()
+        assert bool(answers[0].error) >= bool(failed)
         return answers[0]
 
     return run(one())

@@ -149,18 +149,21 @@ def test_sigusr2_is_an_upgrade() -> None:
         assert control(s) != before
 
 
-@pytest.mark.parametrize("why", ["configuration", "address", "crash"])
+@pytest.mark.parametrize("why", ["configuration", "address", "crash", "crash with workers"])
 def test_a_failed_upgrade_leaves_the_one_before(why: str) -> None:
     with Scenario(CONFIG % (2, "10s")) as s:
         before = [control(s), *s.lb.workers()]
         with load_on(s):
-            if why == "crash":
+            if why.startswith("crash"):
+                wanted = 3 if "workers" in why else 1
                 s.lb.signal(signal.SIGUSR2)
                 started = eventually(
-                    lambda: set(s.lb.processes()) - set(before), because="no successor was started"
+                    lambda: len(new := sorted(set(s.lb.processes()) - set(before))) >= wanted and new,
+                    because="no successor was started",
                 )
-                os.kill(started.pop(), signal.SIGKILL)
+                os.kill(started[0], signal.SIGKILL)
                 eventually(lambda: "the upgrade failed" in s.lb.said())
+                eventually(lambda: all(map(gone, started)), because="workers of the successor stay")
             else:
                 good = s.file.read_text()
                 bad = good.replace("workers: 2", "workers: many")
@@ -212,6 +215,20 @@ def test_an_upgrade_of_nothing_says_so() -> None:
         said = command("upgrade", str(other))
         assert said.returncode == 4
         assert "no lb runs with this configuration" in said.stderr
+
+
+def test_a_control_that_is_killed_while_it_is_replaced() -> None:
+    """Its successor has the sockets by then, or not: afterwards one lb serves, and no workers are left over."""
+    with Scenario(CONFIG % (2, "10s"), quiet=True) as s, load_on(s) as load:
+        before = [s.lb.pid, *s.lb.workers()]
+        s.lb.signal(signal.SIGUSR2)
+        eventually(lambda: "taking over from the lb before" in s.lb.said())
+        s.lb.signal(signal.SIGKILL)
+        s.lb.process.wait()
+        eventually(lambda: all(map(gone, before)), within=20, because="workers of the one before stay")
+        goes_on(load)
+        assert control(s) not in before
+        assert upgrade(s).returncode == 0
 
 
 @pytest.mark.parametrize("workers", [(2, 2), (2, 1), (1, 2)])
