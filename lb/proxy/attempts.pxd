@@ -17,9 +17,9 @@ cdef int NO_SERVER
 cdef int QUEUE_FULL
 cdef int RESPONSE_TIMEOUT
 cdef int SERVER_BROKE_OFF
+cdef int PANIC
 cdef int BUDGET
 cdef int RETRY_AFTER
-cdef int PANIC
 cdef int HOLD_SERVER
 cdef int HOLD_PENDING
 cdef double _TICK
