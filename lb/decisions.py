@@ -26,6 +26,10 @@ class Select(IntEnum):
     NO_KEY = 12
     ALL_TRIED = 13
     NOT_ELIGIBLE = 14
+    SPILL = 15
+    PANIC = 16
+    STICKY = 17
+    STICKY_LOST = 18
 
 
 class Attempt(IntEnum):
@@ -50,8 +54,12 @@ SELECT_TEXT: dict[Select, str] = {
     Select.HASH_BOUNDED: "next in the key's order: the servers before it are at their load bound",
     Select.FIRST: "first in the list with room",
     Select.ONLY_ONE: "the only eligible server",
-    Select.BACKUP: "a backup: no other server is eligible",
+    Select.BACKUP: "a backup: no other server is eligible, or all were tried",
     Select.NO_KEY: "the request has no key: picked at random",
     Select.ALL_TRIED: "every eligible server was tried already",
     Select.NOT_ELIGIBLE: "no server is eligible",
+    Select.SPILL: "of a later priority: the servers before cannot take everything, or were tried",
+    Select.PANIC: "too few servers are usable, so that all are used",
+    Select.STICKY: "the cookie of the session names it",
+    Select.STICKY_LOST: "picked anew: the cookie of the session names no server that is in use",
 }

@@ -11,14 +11,16 @@ from random import Random
 
 from lb.balancing.keys import compile_key
 from lb.balancing.registry import make
-from lb.plan import AlgorithmPlan, ConnectionsPlan, Plan, ServerPlan, ServicePlan
+from lb.plan import ConnectionsPlan, Plan, ServerPlan, ServicePlan
 from lb.proxy.rules import ListenerRules, RouteRules
 from lb.routing.route import Route
 from lb.routing.table import Table, build_steps
 from lb.telemetry.accesslog import LineFormat, compile_format
+from lb.upstream.group import Group
 from lb.upstream.registry import Registry
 from lb.upstream.server import Server
 from lb.upstream.service import Service
+from lb.upstream.sticky import Sticky
 
 # Servers or routes made between two yields: well under 10 ms.
 _SLICE = 100
@@ -105,10 +107,19 @@ def build(
 
 
 def _service(plan: ServicePlan, servers: list[Server], rng: Random, clock: Callable[[], float]) -> Service:
-    algorithm: AlgorithmPlan = plan.algorithm
+    grouped: dict[tuple[bool, int], list[Server]] = {}
+    for server_plan, server in zip(plan.servers, servers, strict=True):
+        place = (server_plan.backup, 0 if server_plan.backup else server_plan.priority)
+        grouped.setdefault(place, []).append(server)
     try:
-        balancer = make(algorithm, len(servers), rng, clock)
-        key = compile_key(algorithm.key) if algorithm.key else None
+        groups = [
+            Group(members, make(plan.algorithm, len(members), rng, clock), priority, backup, rng)
+            for (backup, priority), members in sorted(grouped.items(), key=lambda item: item[0])
+        ]
+        if not groups:  # an algorithm that cannot be used is found even where it has no server yet
+            make(plan.algorithm, 0, rng, clock)
+        key = compile_key(plan.algorithm.key) if plan.algorithm.key else None
+        sticky = Sticky(plan.sticky, plan.name, servers) if plan.sticky is not None else None
     except ValueError as error:
         raise SnapshotError(f"service {plan.name}: {error}") from error
-    return Service(plan.name, servers, balancer, key)
+    return Service(plan, groups, servers, key, sticky, rng, clock)

@@ -39,7 +39,7 @@ async def routes(request: web.Request) -> web.Response:
 async def services(request: web.Request) -> web.Response:
     control = request.app[CONTROL]
     states = await control.server_states()
-    found = shapes.services(control.plan, control.cells, states)
+    found = shapes.services(control.plan, control.cells, states, control.server_status)
     return answer({"generation": control.generation, "services": found})
 
 

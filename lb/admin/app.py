@@ -17,7 +17,7 @@ from lb.admin import api, events, page, probes, servers
 from lb.admin.answers import failure
 from lb.admin.endpoints import ENDPOINTS, as_lines
 from lb.admin.guard import refusal
-from lb.admin.keys import CONTROL, METRICS, NAMES, STREAMS
+from lb.admin.keys import CONTROL, METRICS, NAMES, STREAMS, Streams
 from lb.admin.view import ControlView
 from lb.telemetry.metrics import Metrics
 
@@ -51,7 +51,7 @@ def make_app(control: ControlView) -> web.Application:
     """The aiohttp application over `control`, to be run in control's own event loop."""
     app = web.Application(client_max_size=_BODY_LIMIT)
     app[CONTROL] = control
-    app[STREAMS] = set()
+    app[STREAMS] = Streams()
     app[METRICS] = Metrics(control.cells, control.ledger, control)
     app.router.add_route("*", "/{path:.*}", _serve)
     app.on_shutdown.append(_end_streams)

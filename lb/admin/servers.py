@@ -9,6 +9,7 @@ from them the effective status that lb makes of all signals.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -126,7 +127,8 @@ def _server(control: ControlView, identity: tuple[str, str], plan: ServerPlan | 
     """`status` and what belongs to it are missing where the plan does not have the server."""
     ordered = control.overrides.get(identity)
     status = {} if plan is None else dict(control.server_status(*identity))
-    layers: shapes.Data = {"file": None, "discovery": None, **status.pop("layers", {})}
+    layers = status.pop("layers", {"file": None, "discovery": None})
+    assert isinstance(layers, Mapping)
     found: shapes.Data = {"service": identity[0], "address": identity[1], **shapes.dated(status)}
     found["layers"] = {**layers, "override": None if ordered is None else _ordered(ordered)}
     block = [0] * layout.SERVER_SIZE if plan is None else control.cells.totals(plan.slot, layout.SERVER_SIZE)

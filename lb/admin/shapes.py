@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -21,6 +21,7 @@ from lb.telemetry.facts import WorkerFacts
 from lb.telemetry.families import CONNECTION_STATES
 
 Data = dict[str, object]
+ServerStatus = Callable[[str, str], Mapping[str, object]]  # service, address: ControlView.server_status
 
 
 def status(control: ControlView, now: float) -> Data:
@@ -51,8 +52,12 @@ def routes(plan: Plan | None, cells: Cells) -> list[Data]:
     return [] if plan is None else [_route(route, cells) for route in plan.routes]
 
 
-def services(plan: Plan | None, cells: Cells, states: Mapping[str, Mapping[str, str]]) -> list[Data]:
-    return [] if plan is None else [_service(s, cells, states.get(s.name, {})) for s in plan.services]
+def services(
+    plan: Plan | None, cells: Cells, states: Mapping[str, Mapping[str, str]], status: ServerStatus
+) -> list[Data]:
+    if plan is None:
+        return []
+    return [_service(s, cells, states.get(s.name, {}), status) for s in plan.services]
 
 
 def reloaded(reload: Reload) -> Data:
@@ -172,18 +177,21 @@ def _exchanges(cells: Cells, slot: int) -> Data:
     }
 
 
-def _service(service: ServicePlan, cells: Cells, states: Mapping[str, str]) -> Data:
+def _service(service: ServicePlan, cells: Cells, states: Mapping[str, str], status: ServerStatus) -> Data:
     return {
         "name": service.name,
         "algorithm": service.algorithm.name,
         "key": service.algorithm.key or None,
         "servers": [
-            _server(server, cells, states.get(server.address, "unknown")) for server in service.servers
+            _server(
+                server, cells, states.get(server.address, "unknown"), status(service.name, server.address)
+            )
+            for server in service.servers
         ],
     }
 
 
-def _server(server: ServerPlan, cells: Cells, state: str) -> Data:
+def _server(server: ServerPlan, cells: Cells, state: str, status: Mapping[str, object]) -> Data:
     block = cells.totals(server.slot, layout.SERVER_SIZE)
     connections: Data = {name: block[at] for name, at in CONNECTION_STATES}
     connections["opened"] = block[layout.SERVER_CONNECTIONS]
@@ -193,6 +201,7 @@ def _server(server: ServerPlan, cells: Cells, state: str) -> Data:
         "weight": server.weight,
         "backup": server.backup,
         "state": state,
+        **dated(status),
         "in_flight": block[layout.SERVER_IN_FLIGHT],
         "requests": _classes(block, layout.SERVER_CLASS),
         "failures": block[layout.SERVER_FAILURES],

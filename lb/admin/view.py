@@ -117,7 +117,8 @@ class ControlView(ProcessFacts, Protocol):
         """The configuration in force as YAML with defaults, secrets masked (lb.config.resolved)."""
 
     async def server_states(self) -> Mapping[str, Mapping[str, str]]:
-        """Service name → server address → state in one word, as the data plane has it (eligible, …).
+        """Service name → server address → state in one word, as the data plane has it (eligible,
+        standby, off, draining, down; several where workers differ).
         A server that is missing is shown as "unknown"."""
 
     @property
@@ -141,6 +142,10 @@ class ControlView(ProcessFacts, Protocol):
     def follow(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         """Call `listener`, which must not block or raise, with every event from now on, until the function
         that is returned is called."""
+
+    def server_status(self, service: str, address: str) -> Mapping[str, object]:
+        """What control knows of a server: `status` in one word, `reasons`, the last `check`, the `layers`
+        file, discovery and override (lb.control.server_state); empty for a server that is unknown."""
 
     async def reload(self) -> Reload:
         """Read the configuration again and put it in force, all or nothing. Returns when every worker

@@ -59,10 +59,12 @@ class Balancer:
 
     Runs in a worker's loop; one instance per service and generation. `clock` gives monotonic seconds.
     `OPTIONS` names the options that the class reads; the registry refuses all others. A bad value is an
-    AlgorithmError (or any ValueError) of `__init__`.
+    AlgorithmError (or any ValueError) of `__init__`. `WEIGHTED`: picks heed the weights of the members; where
+    they do not, the Service sees to slow start.
     """
 
     OPTIONS: ClassVar[frozenset[str]] = frozenset()
+    WEIGHTED: ClassVar[bool] = True
 
     members: list[Member]
     reason: cython.int  # a lb.decisions.Select value, valid after `pick`

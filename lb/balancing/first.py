@@ -20,6 +20,8 @@ ALL_TRIED: cython.int = int(Select.ALL_TRIED)
 class First(Balancer):
     """The first member not tried."""
 
+    WEIGHTED = False
+
     @cython.ccall
     def pick(self, key: bytes, tried: Sequence[Member]) -> object:
         member: Member

@@ -20,6 +20,8 @@ ALL_TRIED: cython.int = int(Select.ALL_TRIED)
 class UniformRandom(Balancer):
     """A member drawn uniformly."""
 
+    WEIGHTED = False
+
     draw: Callable[[], float]
 
     def __init__(

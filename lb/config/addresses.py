@@ -150,6 +150,13 @@ def host_pattern(value: str) -> str:
     return found
 
 
+def host_name(value: str) -> str:
+    """A host without wildcard; in small letters."""
+    if "*" in value:
+        raise wrong(f"found {shown(value)}; expected one host such as example.com")
+    return host_pattern(value)
+
+
 def _bind(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         raise wrong(f'found {value}; expected an address: ":{value}" listens on this port of all addresses')
@@ -162,4 +169,5 @@ _SERVERS = ["10.0.0.1:8080", "[::1]:8080", "app.internal:8080", "unix:/run/app.s
 BindAddress = Annotated[str, Checked(_bind, {"type": "string", "examples": _BINDS})]
 ServerAddress = Annotated[str, text(server_address, examples=_SERVERS)]
 Network = Annotated[str, text(network, examples=["10.0.0.0/8", "192.0.2.7"])]
+HostName = Annotated[str, text(host_name, examples=["example.com"])]
 HostPattern = Annotated[str, text(host_pattern, examples=["example.com", "*.example.com"])]

@@ -15,6 +15,7 @@ SHOWN = 120  # characters of a value
 
 # Lists whose items have an identity: key → the item's own key, and the word for an item
 _IDENTITIES = {"servers": ("address", "server"), "split": ("service", "share of")}
+_USUAL = {"weight": 1, "backup": False, "priority": 0}  # of an item that is added: not worth a word
 
 
 def diff(old: Spec, new: Spec) -> list[str]:
@@ -42,6 +43,13 @@ def diff(old: Spec, new: Spec) -> list[str]:
         f"route {route.name}: a secret's text changed"
         for route, previous in ((r, _route(old, r.name)) for r in new.routes)
         if previous is not None and route != previous and plain(route) == plain(previous)
+    ]
+    lines += [
+        f"service {name}: a secret's text changed"
+        for name, service in new.services.items()
+        if name in old.services
+        and service != old.services[name]
+        and before["services"][name] == after["services"][name]
     ]
     return lines
 
@@ -92,7 +100,7 @@ def _items(key: str, old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str
             yield f" {word} {name} removed"
     for name, item in now.items():
         if name not in was:
-            extra = {k: v for k, v in item.items() if k != identity and v not in (False, 1)}
+            extra = {k: v for k, v in item.items() if k != identity and v != _USUAL[k]}
             yield f" {word} {name} added" + (
                 f" ({', '.join(f'{k} {v}' for k, v in extra.items())})" if extra else ""
             )

@@ -8,16 +8,14 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from lb.config.fields import MAPPING, EditableName, EditValue, PathText, Regex
+from lb.config.fields import HOST, MAPPING, EditableName, EditValue, PathText, Regex
 from lb.config.problems import nearest, shown, wrong, wrong_key
 from lb.config.section import Finding, Section
 from lb.config.values import LIST, Text, text
 
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._~-]+)(:[0-9]{1,5})?\Z")  # RFC 9110 7.2
-
 
 def _rewrite_host(value: str) -> str:
-    if not _HOST.match(value):
+    if not HOST.match(value):
         raise wrong(f"found {shown(value)}; expected preserve, server, or a host such as app.internal:8080")
     known = ("preserve", "server")
     if value not in known and "." not in value and nearest(value, known):

@@ -15,6 +15,7 @@ from lb.config.problems import nearest, one_of, shown, wrong
 from lb.config.values import Checked, plain_text, text
 
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")  # RFC 9110 5.6.2
+HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._~-]+)(:[0-9]{1,5})?\Z")  # RFC 9110 7.2
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*\Z")  # RFC 9110 5.5, in UTF-8
 _NAME = re.compile(r"[!#-\[\]-~]{1,128}\Z")  # printable ASCII without space, quote and backslash
 _PATH = re.compile(r"/[!\"$-;=@-~]*\Z")  # printable ASCII without space, # ? < >
@@ -170,6 +171,19 @@ def secret(value: object) -> Secret:
     except UnicodeDecodeError:
         raise wrong(f"the secret {shown(name)} is not UTF-8 text") from None
     return Secret(file=name, value=SecretStr(content.rstrip("\r\n")))
+
+
+def ca_file(value: str) -> str:
+    """The absolute path of a file of certificates; raises where it cannot be read."""
+    if not value.startswith("/"):
+        raise wrong(f"found {shown(value)}; the path of a file of certificates is absolute")
+    try:
+        content = Path(value).read_bytes()
+    except OSError as error:
+        raise wrong(f"cannot read {shown(value)}: {error.strerror or error}") from None
+    if b"-----BEGIN CERTIFICATE-----" not in content:
+        raise wrong(f"{shown(value)} has no certificate in PEM form (-----BEGIN CERTIFICATE-----)")
+    return value
 
 
 _edit_text = fills(HEADER_FIELDS, header_value)

@@ -1,7 +1,8 @@
 """Lint: what is valid and still likely wrong, and the configuration's own tests.
 
 Lives here: the list of findings. Shadowing is decided in lb.config.shadow, tests are run in
-lb.config.cases, and whether a plan can be compiled is asked of the rooms that compile it.
+lb.config.cases, settings that have no effect are found in lb.config.doubts, and whether a plan
+can be compiled is asked of the rooms that compile it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Literal
 from lb.balancing.contract import AlgorithmError
 from lb.balancing.registry import make
 from lb.config.cases import failures
+from lb.config.doubts import doubts
 from lb.config.merge import NAMED, Loc, Merged
 from lb.config.problems import Problem
 from lb.config.routeplan import route_plan
@@ -27,7 +29,7 @@ from lb.routing.table import build_table
 def lint(spec: Spec, merged: Merged | None = None) -> list[Problem]:
     """All findings: failing tests and what workers would refuse as errors, the rest as warnings.
     `merged` (lb.config.load.read) gives their places."""
-    found = [*_algorithms(spec), *_routes(spec), *_unused(spec)]
+    found = [*_algorithms(spec), *_routes(spec), *_unused(spec), *_doubts(spec)]
     return sorted(
         (_problem(merged, *finding) for finding in found),
         key=lambda problem: (problem.file, problem.line, problem.column),
@@ -74,10 +76,16 @@ def _routes(spec: Spec) -> Iterator[Finding]:
         yield "error", ("tests", index), message, False
 
 
+def _doubts(spec: Spec) -> Iterator[Finding]:
+    for loc, message in doubts(spec):
+        yield "warning", loc, message, False
+
+
 def _unused(spec: Spec) -> Iterator[Finding]:
     used = {route.service for route in spec.routes} | {
         share.service for route in spec.routes for share in route.split
     }
+    used |= {route.mirror.service for route in spec.routes if route.mirror is not None}
     for name, service in spec.services.items():
         if name not in used:
             yield "warning", (NAMED, name), f'no route uses the service "{name}"', True

@@ -38,8 +38,12 @@ class LimitsSpec(Section):
     max_headers: Annotated[int, whole(1, 10_000)] = Field(
         default=100, description="The most header lines of a request."
     )
-    max_body: Annotated[int, size(zero=True)] = Field(
+    max_body: Annotated[int, size(zero="no limit")] = Field(
         default=0, description="The largest request body; 0: no limit."
+    )
+    max_age: Annotated[float, duration(zero="no limit")] = Field(
+        default=0.0,
+        description="Age at which a client connection is closed in order, less up to a tenth; 0: no limit.",
     )
 
     @classmethod

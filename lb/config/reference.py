@@ -92,7 +92,7 @@ def _kind(schema: dict[str, Any], defs: dict[str, Any]) -> str:
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if "const" in schema:
-        return f"`{schema['const']}`"
+        return f"`{json.dumps(schema['const']).strip(chr(34))}`"
     kind = schema.get("type")
     if kind == "array":
         return f"list of {_kind(schema['items'], defs)}"
@@ -113,6 +113,8 @@ def _kind(schema: dict[str, Any], defs: dict[str, Any]) -> str:
         )
     if "ms|s" in schema.get("pattern", ""):
         return "duration"
+    if "%" in schema.get("pattern", ""):
+        return "share"
     return "size" if "KiB" in schema.get("pattern", "") else "text"
 
 

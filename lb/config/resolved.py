@@ -16,10 +16,9 @@ from pydantic import BaseModel
 from lb.config.document import scalar
 from lb.config.environment import escaped
 from lb.config.fields import Secret
-from lb.config.routes import IDEMPOTENT, RetrySpec, RouteSpec
 from lb.config.section import Section
 from lb.config.spec import Spec
-from lb.config.values import Checked
+from lb.config.values import Checked, Written
 
 
 def resolved(spec: Spec) -> str:
@@ -33,14 +32,11 @@ def plain(section: BaseModel) -> dict[str, Any]:
     """A section as plain data, as the file would write it. Keys that stand for nothing (an empty list
     where empty is the default) are left out."""
     found: dict[str, Any] = {}
+    refused = section.without_effect() if isinstance(section, Section) else ()
     for name, written in writers(type(section)):
-        value = getattr(section, name)
-        if (
-            name in _SERVERS_ONLY
-            and isinstance(section, RouteSpec)
-            and not (section.service or section.split)
-        ):
+        if name in refused:
             continue
+        value = getattr(section, name)
         if value is None:
             if name in _OFF:
                 found[name] = "off"
@@ -48,7 +44,7 @@ def plain(section: BaseModel) -> dict[str, Any]:
                 found[name] = None
             continue
         result = written(value)
-        if result not in ({}, []) or name in _KEPT:
+        if result not in ({}, []) or name in _KEPT or _means_something(section, name):
             found[name] = result
     return found
 
@@ -59,29 +55,21 @@ def writers(kind: type[BaseModel]) -> list[tuple[str, Callable[[Any], Any]]]:
     found: list[tuple[str, Callable[[Any], Any]]] = []
     for name, field in kind.model_fields.items():
         write = next(
-            (mark.write for mark in field.metadata if isinstance(mark, Checked) and mark.write), None
+            (mark.write for mark in field.metadata if isinstance(mark, Checked | Written) and mark.write),
+            None,
         )
-        if write is not None:
-            found.append((name, write))
-        elif kind is RetrySpec and name in _RETRY:
-            found.append((name, _RETRY[name]))
-        else:
-            found.append((name, _written))
+        found.append((name, write or _written))
     return found
 
 
-def _methods(value: tuple[str, ...]) -> Any:
-    return "idempotent" if value == IDEMPOTENT else _written(value)
+def _means_something(section: BaseModel, name: str) -> bool:
+    """Whether nothing is something else than the default."""
+    default = type(section).model_fields[name].default
+    return isinstance(default, tuple) and bool(default)
 
 
-def _on(value: tuple[str, ...]) -> Any:
-    return [int(item) if item.isdigit() else item for item in value]
-
-
-_RETRY: dict[str, Callable[[Any], Any]] = {"methods": _methods, "on": _on}
-_SERVERS_ONLY = ("timeout", "retry")  # no effect where a route answers by itself, and refused there
 _OFF = ("admin", "access_log")
-_KEPT = ("on", "methods", "forwarded_headers", "listeners", "routes", "services")  # empty means something
+_KEPT = ("listeners", "routes", "services")  # what stands below them has names of its own
 
 
 def _written(value: Any) -> Any:

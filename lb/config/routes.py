@@ -1,10 +1,11 @@
 """Routes in the configuration: a match and what follows from it. The predicates are in
-lb.config.matches, what is done to requests and responses in lb.config.edits."""
+lb.config.matches, what is done to requests and responses in lb.config.edits, further tries in
+lb.config.retry and lb.config.mirror."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
@@ -14,20 +15,19 @@ from lb.config.fields import (
     REDIRECT_FIELDS,
     EditableName,
     HeaderValue,
-    Method,
     Name,
     fills,
 )
 from lb.config.matches import MatchSpec
+from lb.config.mirror import MirrorSpec
 from lb.config.problems import nearest, one_of, shown, wrong, wrong_key
+from lb.config.retry import RetrySpec
 from lb.config.section import Finding, Section, always
 from lb.config.values import LIST, Checked, Text, duration, text, whole
 
 ACTIONS = ("service", "split", "redirect", "respond")
 REDIRECTS = (301, 302, 303, 307, 308)
 NO_BODY = (204, 205, 304)  # RFC 9110 15.3.5, 15.3.6, 15.4.5
-IDEMPOTENT = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE")  # RFC 9110 9.2.2
-RETRY_ON = ("connect", "reset")
 
 
 class ShareSpec(Section):
@@ -85,6 +85,10 @@ class TimeoutSpec(Section):
     connect: Annotated[float, duration(zero="no limit")] = Field(
         default=2.0, description="To connect to a server."
     )
+    attempt: Annotated[float, duration(zero="no limit")] = Field(
+        default=0.0,
+        description="To the first byte of the response, for each try; then the next may begin.",
+    )
     response: Annotated[float, duration(zero="no limit")] = Field(
         default=30.0, description="To the first byte of the response."
     )
@@ -93,49 +97,6 @@ class TimeoutSpec(Section):
     )
     idle: Annotated[float, duration(zero="no limit")] = Field(
         default=60.0, description="The longest pause in a response, or in a tunnel."
-    )
-
-
-def _retry_on(value: object) -> str:
-    if isinstance(value, str) and value in RETRY_ON:
-        return str(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 400 <= value <= 599:
-        return str(value)
-    if isinstance(value, str) and value.isdigit() and 400 <= int(value) <= 599:
-        return str(value)
-    raise wrong(
-        f"found {shown(value)}; expected connect, reset or a status from 400 to 599"
-        f"{nearest(str(value), RETRY_ON)}"
-    )
-
-
-_ON_SCHEMA = {"anyOf": [{"enum": list(RETRY_ON)}, {"type": "integer", "minimum": 400, "maximum": 599}]}
-RetryOn = Annotated[str, Checked(_retry_on, _ON_SCHEMA)]
-
-
-def _methods(value: object) -> object:
-    if value == "idempotent":
-        return IDEMPOTENT
-    if isinstance(value, str):
-        raise wrong(f"found {shown(value)}; expected idempotent or a list such as [GET, HEAD, POST]")
-    return value
-
-
-class RetrySpec(Section):
-    """When a request is tried again, at another server where there is one."""
-
-    later: ClassVar[Mapping[str, str]] = {"budget": "the retry budget"}
-
-    attempts: Annotated[int, whole(0, 10)] = Field(
-        default=1, description="Further tries after the first; 0: none."
-    )
-    on: Annotated[tuple[RetryOn, ...], LIST] = Field(
-        default=RETRY_ON, description="connect, reset, or a status of the response."
-    )
-    methods: Annotated[
-        tuple[Method, ...], LIST, BeforeValidator(_methods, json_schema_input_type=list[Method] | str)
-    ] = Field(
-        default=IDEMPOTENT, description="idempotent (" + one_of(IDEMPOTENT) + "), or a list of methods."
     )
 
 
@@ -176,6 +137,10 @@ class RouteSpec(Section):
     )
     timeout: TimeoutSpec = Field(default_factory=always(TimeoutSpec()), description="Limits of time.")
     retry: RetrySpec = Field(default_factory=always(RetrySpec()), description="Further tries.")
+    mirror: MirrorSpec | None = Field(default=None, description="Copy requests to a second service.")
+
+    def without_effect(self) -> tuple[str, ...]:
+        return () if self.service or self.split else ("timeout", "retry")
 
     @classmethod
     def impossible(cls, given: Mapping[str, Any]) -> Iterator[Finding]:
@@ -196,7 +161,7 @@ class RouteSpec(Section):
             yield ("split",), wrong("found an empty list; expected [{service: NAME, weight: 1}, …]")
         yield from _split(given.get("split"))
         if actions and actions[0] in {"redirect", "respond"}:
-            for key in ("rewrite", "request_headers", "timeout", "retry"):
+            for key in ("rewrite", "request_headers", "timeout", "retry", "mirror"):
                 if key in given:
                     yield (key,), wrong_key(f'no effect beside "{actions[0]}": no server is asked; remove it')
 

@@ -36,6 +36,10 @@ class Section(BaseModel):
         """Combinations of keys that cannot be; `given` is what the operator wrote."""
         return iter(())
 
+    def without_effect(self) -> tuple[str, ...]:
+        """Keys that are refused beside the others, so that their defaults are not written either."""
+        return ()
+
     @classmethod
     def unknown(cls, given: Mapping[str, Any]) -> Iterator[Finding]:
         """The keys of `given` that this section does not have."""

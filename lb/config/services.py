@@ -1,4 +1,5 @@
-"""Services in the configuration: servers, algorithm, connections."""
+"""Services in the configuration: servers, algorithm, connections. What a service does about failing servers
+is in lb.config.health and lb.config.resilience."""
 
 from __future__ import annotations
 
@@ -10,8 +11,12 @@ from pydantic import BeforeValidator, Field
 
 from lb.config.addresses import ServerAddress, server_address
 from lb.config.fields import TOKEN
+from lb.config.health import HealthCheckSpec
 from lb.config.problems import nearest, one_of, shown, wrong, wrong_key
+from lb.config.resilience import AdaptiveItem, BreakersSpec, OutlierSpec
 from lb.config.section import Finding, Section, always
+from lb.config.shares import percent
+from lb.config.sticky import StickyItem
 from lb.config.values import LIST, Checked, Truth, choice, duration, fraction, text, whole
 
 ALGORITHMS = (
@@ -136,7 +141,17 @@ class ServerSpec(Section):
     weight: Annotated[int, whole(0, 65_535)] = Field(
         default=1, description="Its share of the requests; 0: none."
     )
-    backup: Truth = Field(default=False, description="Asked only while no other server is eligible.")
+    priority: Annotated[int, whole(0, 100)] = Field(
+        default=0, description="Servers of a higher number get what those of lower ones cannot take."
+    )
+    backup: Truth = Field(
+        default=False, description="Asked only while no other server is eligible, whatever its priority."
+    )
+
+    @classmethod
+    def impossible(cls, given: Mapping[str, Any]) -> Iterator[Finding]:
+        if given.get("backup") is True and given.get("priority"):
+            yield ("priority",), wrong_key('no effect beside "backup": backups come after all priorities')
 
 
 def _server(value: object) -> object:
@@ -176,11 +191,6 @@ class ServiceSpec(Section):
 
     later: ClassVar[Mapping[str, str]] = {
         "discover": "service discovery",
-        "health_check": "active health checks",
-        "outlier": "outlier detection",
-        "sticky": "sticky sessions",
-        "slow_start": "slow start",
-        "panic_threshold": "the panic threshold",
         "tls": "TLS to servers",
     }
 
@@ -190,10 +200,27 @@ class ServiceSpec(Section):
         default_factory=always(AlgorithmSpec()), description="A name, or a mapping with name and options."
     )
     servers: Annotated[tuple[ServerItem, ...], LIST] = Field(
-        description="Its members: addresses, or mappings with weight and backup."
+        description="Its members: addresses, or mappings with weight, priority and backup."
     )
     connections: ConnectionsSpec = Field(
         default_factory=always(ConnectionsSpec()), description="Connections kept to its servers."
+    )
+    health_check: HealthCheckSpec | None = Field(default=None, description="Ask servers how they are.")
+    outlier: OutlierSpec | None = Field(
+        default=None, description="Eject servers that do worse than the others."
+    )
+    sticky: StickyItem = Field(
+        default=None, description="Keep a client at one server; a cookie's name, or a mapping."
+    )
+    slow_start: Annotated[float, duration(zero="none")] = Field(
+        default=0.0, description="The time in which a server that came back grows to its weight; 0: none."
+    )
+    panic_threshold: Annotated[float, percent()] = Field(
+        default=0.0, description="With a smaller share of usable servers, all are used; 0: never."
+    )
+    breaker: BreakersSpec | None = Field(default=None, description="Circuit breakers.")
+    adaptive_concurrency: AdaptiveItem = Field(
+        default=None, description="A limit of concurrent requests per server that follows its latency."
     )
 
     @classmethod
@@ -214,6 +241,8 @@ class ServiceSpec(Section):
                 address = server_address(address)
             except ValueError:
                 continue
+            if address.startswith("unix:"):
+                yield from _own_port(given.get("health_check"), address)
             if first.setdefault(address, index) != index:
                 yield (
                     ("servers", index),
@@ -223,6 +252,12 @@ class ServiceSpec(Section):
                 )
         if weights and all(weight == 0 and weight is not False for weight in weights):
             yield ("servers",), wrong("all weights are 0; at least one server needs a weight above 0")
+
+
+def _own_port(check: object, address: str) -> Iterator[Finding]:
+    for key in ("port", "agent"):
+        if isinstance(check, dict) and key in check:
+            yield ("health_check", key), wrong_key(f"{address} is no host that has ports; remove it")
 
 
 def _short(value: object) -> object:

@@ -147,6 +147,33 @@ class CaseSpec(Section):
     expect: ExpectSpec
 
 
+def _webhook(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        good = False
+    if not good or not value.isascii() or not value.isprintable() or " " in value:
+        raise wrong(f"found {shown(value)}; expected a URL such as http://127.0.0.1:9000/events")
+    if parts.username is not None:
+        raise wrong("found a user name in the URL; it would be shown in logs")
+    return value
+
+
+class EventsSpec(Section):
+    """Where transitions of servers are told, beside the log, the metrics and the admin API."""
+
+    webhook: Annotated[str, text(_webhook)] | None = Field(
+        default=None, description="URL that gets each event as a POST of JSON; absent: none."
+    )
+
+
+def _directory(value: str) -> str:
+    if not value.startswith("/") or "\0" in value:
+        raise wrong(f"found {shown(value)}; the path of a folder is absolute: /var/lib/lb")
+    return value
+
+
 def _services(value: object) -> object:
     if not isinstance(value, dict):
         hint = " (a service is name: [servers] or name: {servers: […], …})" if isinstance(value, list) else ""
@@ -166,6 +193,11 @@ class Spec(Section):
     shutdown_grace: Annotated[float, duration(zero="none")] = Field(
         default=30.0, description="How long a drain waits for exchanges; 0: not at all."
     )
+    state_dir: Annotated[str, text(_directory)] | None = Field(
+        default=None,
+        description="Folder for what outlives a restart: overrides, the secret of sticky sessions. Absent: "
+        "$STATE_DIRECTORY, else a folder of this configuration below /var/lib/lb or ~/.local/state/lb.",
+    )
     listeners: Annotated[tuple[ListenerItem, ...], LIST] = Field(description="Where clients connect.")
     admin: Annotated[
         AdminSpec | None, BeforeValidator(_or_off, json_schema_input_type=AdminSpec | Literal["off"])
@@ -173,6 +205,9 @@ class Spec(Section):
     access_log: Annotated[
         AccessLogSpec | None, BeforeValidator(_or_off, json_schema_input_type=AccessLogSpec | Literal["off"])
     ] = Field(default_factory=always(AccessLogSpec()), description="The access log; off: none.")
+    events: EventsSpec = Field(
+        default_factory=always(EventsSpec()), description="Who is told of transitions."
+    )
     routes: Routes = Field(
         default=(), description="Which request goes where; or the short form path: service."
     )
@@ -196,6 +231,7 @@ __all__ = [
     "AccessLogSpec",
     "AdminSpec",
     "CaseSpec",
+    "EventsSpec",
     "ExpectSpec",
     "ListenerSpec",
     "RouteSpec",

@@ -51,6 +51,13 @@ class Checked:
 
 
 @dataclass(frozen=True)
+class Written:
+    """Marks a field that is written back by `write`, where what reads it does not know."""
+
+    write: Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
 class Sequence:
     """Marks a tuple that is written as a list; `single`: or as one value, and never empty."""
 
@@ -100,7 +107,8 @@ def fraction(least: float, most: float) -> Checked:
             raise wrong(f"found {shown(value)}; expected a number from {least:g} to {most:g}")
         return float(value)
 
-    return Checked(check, or_variable({"type": "number", "minimum": least, "maximum": most}))
+    schema = or_variable({"type": "number", "minimum": least, "maximum": most})
+    return Checked(check, schema, lambda value: int(value) if value == int(value) else value)
 
 
 def _truth(value: object) -> bool:
@@ -178,11 +186,11 @@ def duration(zero: str = "") -> Checked:
     return Checked(check, _unit_schema(_DURATION, bool(zero), "250ms", "5s"), duration_text)
 
 
-def size(zero: bool = False) -> Checked:
-    """A size: bytes as an int. `zero`: a bare 0 is allowed (no limit)."""
+def size(zero: str = "") -> Checked:
+    """A size: bytes as an int. `zero`: what a bare 0 means; "": not allowed."""
 
     def check(value: object) -> int:
-        expected = SIZE_WORDS + (", or 0 for no limit" if zero else "")
+        expected = SIZE_WORDS + (f", or 0 for {zero}" if zero else "")
         if isinstance(value, Substituted):
             value = scalar(value)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -201,7 +209,7 @@ def size(zero: bool = False) -> Checked:
             raise wrong(f"found {shown(value)}; a limit is needed here: {SIZE_WORDS}")
         return int(count)
 
-    return Checked(check, _unit_schema(_SIZE, zero, "64KiB", "10MiB"), size_text)
+    return Checked(check, _unit_schema(_SIZE, bool(zero), "64KiB", "10MiB"), size_text)
 
 
 def _unit(value: object, units: dict[str, Any]) -> str:

@@ -19,15 +19,23 @@ from typing import Any
 import lb
 from lb import build
 from lb.admin.app import make_app
-from lb.config import ConfigError, sources
+from lb.config import ConfigError, Spec, sources
 from lb.control.admin_site import AdminSite
+from lb.control.checking import checks_of
+from lb.control.events import Events
 from lb.control.filewatch import watch
 from lb.control.listeners import Listeners
 from lb.control.loading import Reading
+from lb.control.overrides import Overrides
 from lb.control.reload import Reloader, worker_count
 from lb.control.signals import Signals
+from lb.control.statedir import state_dir, sticky_key
+from lb.control.statuses import Statuses
 from lb.control.supervisor import Supervisor
 from lb.control.view import View
+from lb.control.webhook import Webhook
+from lb.health.checks import Checks
+from lb.plan import Plan
 from lb.telemetry.cells import Cells
 from lb.telemetry.layout import REGION
 from lb.telemetry.ledger import Ledger, create_cells_file
@@ -35,6 +43,7 @@ from lb.worker.journal import Journal
 
 # -P: the folder that lb was started in comes first for nobody; a worker gets control's own module path.
 WORKER = (sys.executable, "-P", "-m", "lb.worker")
+TICK = 1.0  # seconds between looks at what ends by itself (slow starts)
 NOTICE = 1.0  # seconds between /readyz failing and the listeners closing: who asks it gets to know first
 
 log = Journal("lb.control")
@@ -45,8 +54,9 @@ class Control:
 
     def __init__(self, path: Path, reading: Reading, worker: Sequence[str] = WORKER) -> None:
         """`path`: the configuration, a file or a folder; `reading`: what it holds. `worker`: the command that
-        starts a worker. Raises OSError where there is no memory to share."""
+        starts a worker. Raises OSError where there is no memory to share, or no state_dir."""
         workers = worker_count(reading.spec)
+        self.state_dir = state_dir(reading.spec, path)
         self.path = path
         self.spec = reading.spec
         self._seen = reading.seen
@@ -55,9 +65,22 @@ class Control:
         self.cells = Cells(self.cells_fd, 0, workers, REGION)
         self.ledger = Ledger()
         self.listeners = Listeners(workers)
-        self.supervisor = Supervisor(worker, self.cells_fd, self.cells, self.ledger, self.listeners)
-        self.reloader = Reloader(path, reading, self.supervisor)
-        self.view = View(self.reloader, self.supervisor)
+        self.events = Events()
+        self.supervisor = Supervisor(
+            worker, self.cells_fd, self.cells, self.ledger, self.listeners, self.events
+        )
+        self.statuses = Statuses(self.supervisor.tell_states, self.events)
+        self.supervisor.states = self.statuses.states
+        self.checks: Checks | None = None
+        self.reloader = Reloader(
+            path, reading, self.supervisor, self._reconcile, self.events, sticky_key(self.state_dir)
+        )
+        self.webhook = Webhook(lambda: self.reloader.spec.events.webhook)
+        self.events.listeners.add(self.webhook.tell)
+        self.overrides = Overrides(self.state_dir, self.statuses, self.events)
+        self.view = View(
+            self.reloader, self.supervisor, self.statuses, self.overrides, self.events, self.webhook
+        )
         self.admin: AdminSite | None = None
         self.ready = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -92,12 +115,15 @@ class Control:
         if self.spec.admin is not None:
             self.admin = AdminSite(self.spec.admin.bind)
             await self.admin.start(make_app(self.view))
+        self._spawn(self.webhook.run())
         plan = await self.reloader.start()
         for listener in plan.listeners:
             for address in listener.bind:
                 log.note("listening", listener=listener.name, address=self.listeners.bound[address].shown)
         if self.admin is not None:
             log.note("admin API", address=self.admin.shown)
+        self._spawn(self._tick())
+        self._spawn(self.overrides.run())
         self._spawn(watch(self._files, lambda: self._reload("file"), self._seen))
         log.note(
             "ready", generation=plan.generation, routes=len(plan.routes), services=len(plan.services),
@@ -115,6 +141,18 @@ class Control:
                 "the limit on open files is below max_connections; raise it (ulimit -n, LimitNOFILE=)",
                 limit=hard, max_connections=wanted,
             )  # fmt: skip
+
+    def _reconcile(self, spec: Spec, plan: Plan) -> None:
+        """Let what outlives a configuration follow the one that comes into force now."""
+        self.statuses.reconcile(spec, plan)
+        if self.checks is None:
+            self.checks = Checks(self.statuses.probed)
+        self.checks.reconcile(checks_of(spec, plan))
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            self.statuses.tick()
 
     # ------------------------------------------------------------------------------- commands
 
@@ -149,6 +187,7 @@ class Control:
         self.view.draining = True
         grace = self.reloader.plan.shutdown_grace if self.reloader.plan is not None else 0.0
         log.note("draining", notice=f"{NOTICE:g}s", grace=f"{grace:g}s")
+        self.events.emit("drain", "signal", "lb drains, then ends", logged=True, grace=grace)
         await asyncio.sleep(NOTICE)
         self.supervisor.tell_drain()
         self.listeners.close()
@@ -158,8 +197,11 @@ class Control:
 
     async def _end(self) -> None:
         self.view.draining = True
+        await self.webhook.finish()
         for task in self._tasks:
             task.cancel()
+        if self.checks is not None:
+            await self.checks.close()
         cut = await self.supervisor.abort()
         self.listeners.close()
         if self.admin is not None:

@@ -7,7 +7,7 @@ and writing down what they say. Must not live here: any rule of theirs, text for
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from lb.decisions import SELECT_TEXT, Select
 from lb.http1.request import read_request
 from lb.message import Client, RequestHead
 from lb.outcomes import TABLE, Outcome
-from lb.plan import ListenerPlan, Plan, RoutePlan
+from lb.plan import ListenerPlan, Plan, RoutePlan, StatePlan
 from lb.routing.explain import explain as verdicts_of
 from lb.snapshot import Snapshot, build
 from lb.telemetry.cells import Cells
@@ -36,9 +36,11 @@ WAVERING = {
 }
 
 
-def snapshot_of(plan: Plan, cells: Cells) -> Snapshot:
-    """A Snapshot as a worker has it, with the live counts of `cells`. Raises SnapshotError."""
+def snapshot_of(plan: Plan, cells: Cells, states: Sequence[StatePlan] = ()) -> Snapshot:
+    """A Snapshot as a worker has it, with the live counts of `cells` and the states of servers. Raises
+    SnapshotError."""
     registry = Registry(cells)
+    registry.set_states(states, whole=True)
     slices = build(plan, registry, Random(), time.monotonic)
     while True:
         try:
@@ -49,12 +51,15 @@ def snapshot_of(plan: Plan, cells: Cells) -> Snapshot:
             return snapshot
 
 
-def explain(plan: Plan, question: Question, cells: Cells) -> Mapping[str, Any]:
-    """JSON-ready. Raises ValueError with a sentence for the user where the question makes no sense."""
+def explain(
+    plan: Plan, question: Question, cells: Cells, states: Sequence[StatePlan] = ()
+) -> Mapping[str, Any]:
+    """JSON-ready. `states`: what a running lb knows of its servers. Raises ValueError with a sentence for the
+    user where the question makes no sense."""
     listener = _listener(plan, question.listener)
     head = _head(question, listener)
     client = Client(question.client_ip, listener.name)
-    snapshot = snapshot_of(plan, cells)
+    snapshot = snapshot_of(plan, cells, states)
     at = snapshot.table.match(head, client)
     answer: dict[str, Any] = {
         "request": {
@@ -151,7 +156,7 @@ def _service(
             "weight": server.weight,
             "backup": server.backup,
             "eligible": server.address in eligible,
-            "why": _why(server.weight, server.backup, server.address in eligible),
+            "why": _why(server, server.address in eligible),
             "in_flight": server.in_flight(),
         }
         for server in service.servers
@@ -172,9 +177,12 @@ def _service(
     }
 
 
-def _why(weight: float, backup: bool, eligible: bool) -> str:
-    if weight <= 0:
+def _why(server: Server, eligible: bool) -> str:
+    if not server.usable:
+        why = server.why or "not usable"
+        return f"{why}; used all the same: too few others are" if eligible else why
+    if server.configured <= 0 or server.factor <= 0:
         return "weight 0: gets no new requests"
-    if backup:
+    if server.backup:
         return "backup: no other server is eligible" if eligible else "backup: another server is eligible"
     return "eligible"

@@ -157,9 +157,7 @@ class Overrides:
         )  # fmt: skip
 
     def _save(self) -> None:
-        kept = [
-            _Kept(*identity, *override) for identity, override in sorted(self._all.items(), key=_identity)
-        ]
+        kept = [_Kept(*identity, **self._all[identity]._asdict()) for identity in sorted(self._all)]
         data = msgspec.json.format(msgspec.json.encode(_File(kept)), indent=2) + b"\n"
         try:
             write_whole(self._path, data)
@@ -184,7 +182,3 @@ def describe(override: Override) -> str:
     if override.until:
         said += f" until {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(override.until))}"
     return f"{said}: {override.reason}" if override.reason else said
-
-
-def _identity(item: tuple[Identity, Override]) -> Identity:
-    return item[0]

@@ -11,11 +11,12 @@ from typing import Protocol
 
 from lb.config.listeners import ListenerSpec
 from lb.config.routeplan import route_plan
-from lb.config.serviceplan import algorithm_plan
+from lb.config.serviceplan import algorithm_plan, breaker_plan, sticky_plan
 from lb.config.services import ServiceSpec
 from lb.config.spec import Spec
 from lb.plan import (
     AccessLogPlan,
+    AdaptivePlan,
     ConnectionsPlan,
     LimitsPlan,
     ListenerPlan,
@@ -33,14 +34,17 @@ class Slots(Protocol):
     def server(self, service: str, address: str) -> int: ...
 
 
-def make_plan(spec: Spec, generation: int, ledger: Slots) -> Plan:
-    """The Plan of a Spec. Routes stay in the order of the file."""
+def make_plan(spec: Spec, generation: int, ledger: Slots, sticky_key: str = "") -> Plan:
+    """The Plan of a Spec. Routes stay in the order of the file. `sticky_key`: 64 hexadecimal digits that sign
+    the cookies of services whose `sticky` names no secret; "" only for a plan that serves nobody."""
     log = spec.access_log
     return Plan(
         generation=generation,
         listeners=tuple(_listener(listener, ledger) for listener in spec.listeners),
         routes=tuple(route_plan(route, partial(ledger.route, route.name)) for route in spec.routes),
-        services=tuple(_service(name, service, ledger) for name, service in spec.services.items()),
+        services=tuple(
+            _service(name, service, ledger, sticky_key) for name, service in spec.services.items()
+        ),
         access_log=None if log is None else AccessLogPlan(log.path, log.format),
         shutdown_grace=spec.shutdown_grace,
     )
@@ -58,13 +62,27 @@ def _listener(listener: ListenerSpec, ledger: Slots) -> ListenerPlan:
     )
 
 
-def _service(name: str, service: ServiceSpec, ledger: Slots) -> ServicePlan:
+def _service(name: str, service: ServiceSpec, ledger: Slots, sticky_key: str) -> ServicePlan:
+    breaker, adaptive = service.breaker, service.adaptive_concurrency
     return ServicePlan(
         name=name,
         algorithm=algorithm_plan(service.algorithm),
         servers=tuple(
-            ServerPlan(server.address, server.weight, server.backup, ledger.server(name, server.address))
+            ServerPlan(
+                server.address,
+                server.weight,
+                server.backup,
+                server.priority,
+                ledger.server(name, server.address),
+            )
             for server in service.servers
         ),
         connections=ConnectionsPlan(**service.connections.model_dump()),
+        panic_threshold=service.panic_threshold,
+        slow_start=service.slow_start,
+        suspect_after=0 if service.outlier is None else service.outlier.consecutive_failures,
+        sticky=sticky_plan(service.sticky, sticky_key),
+        server_breaker=None if breaker is None else breaker_plan(breaker.server),
+        service_breaker=None if breaker is None else breaker_plan(breaker.service),
+        adaptive=None if adaptive is None else AdaptivePlan(adaptive.least, adaptive.most),
     )

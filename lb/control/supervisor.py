@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from lb.control.events import Events
 from lb.control.listeners import Listeners
 from lb.control.worker_process import WorkerFailedError, WorkerProcess
-from lb.plan import Plan
+from lb.plan import Plan, StatePlan
 from lb.telemetry.cells import Cells
 from lb.telemetry.facts import WorkerFacts
 from lb.telemetry.ledger import Ledger
 from lb.worker.channel import ChannelClosedError
 from lb.worker.journal import Journal
-from lb.worker.messages import Abort, Discard, Drain, ReopenLog, Serve, StopServing
+from lb.worker.messages import Abort, Discard, Drain, ReopenLog, Serve, States, StopServing
 
 ANSWER_TIMEOUT = 30.0  # seconds for a worker to start, build or publish before it counts as stuck
 DESCRIBE_TIMEOUT = 2.0  # seconds that the admin API waits for a worker
 QUICK_DEATH = 10.0  # a worker that lived shorter than this many seconds is replaced with a delay …
 FIRST_DELAY = 0.25  # … from its second death in a row on, doubled each time …
 MAX_DELAY = 5.0  # … up to this
+STATES_DELAY = 0.02  # seconds for which changes of servers gather before the workers are told
 CLOSE_TIMEOUT = 1.0  # seconds between telling a worker to end at once and killing it
 
 log = Journal("lb.control")
@@ -36,7 +38,8 @@ class PlanRefusedError(Exception):
 
 
 class Supervisor:
-    """Runs one process per worker; `plan` is what all of them have, or are about to get."""
+    """Runs one process per worker; `plan` is what all of them have, or are about to get. `states` says what
+    is known of its servers."""
 
     def __init__(
         self,
@@ -45,20 +48,24 @@ class Supervisor:
         cells: Cells,
         ledger: Ledger,
         listeners: Listeners,
+        events: Events | None = None,
     ) -> None:
         """`command` starts a worker process; its arguments are appended."""
         self.command = command
+        self.events = events or Events()
         self.cells_fd = cells_fd
         self.cells = cells
         self.ledger = ledger
         self.listeners = listeners
         self.count = cells.workers
         self.plan: Plan | None = None
+        self.states: Callable[[], tuple[StatePlan, ...]] = tuple
         self.stopping = False
         self.running: list[WorkerProcess | None] = [None] * self.count
         self.restarts = [0] * self.count
         self._keepers: list[asyncio.Task[None]] = []
         self._plans = asyncio.Lock()  # one plan at a time, a replaced worker's included
+        self._changed: dict[tuple[str, str], StatePlan] = {}  # servers that the workers are to be told of
 
     # ---------------------------------------------------------------------------------- start
 
@@ -87,7 +94,7 @@ class Supervisor:
         """Give a new worker the plan in force and its sockets."""
         try:
             await self._prepare(worker, plan)
-            await worker.commit(plan.generation, ANSWER_TIMEOUT)
+            await worker.commit(plan.generation, self.states(), ANSWER_TIMEOUT)
         except BaseException:
             worker.kill()
             raise
@@ -113,6 +120,11 @@ class Supervisor:
                     "worker ended, starting another",
                     worker=number, pid=worker.pid, status=_status(status), delay=f"{delay:g}s",
                 )  # fmt: skip
+                self.events.emit(
+                    "worker_died", "signal" if status < 0 else "exit",
+                    f"worker {number} ended ({_status(status)}), another is started",
+                    logged=True, worker=number, pid=worker.pid, status=status,
+                )  # fmt: skip
                 self.restarts[number] += 1
                 await asyncio.sleep(delay)
             if self.stopping:
@@ -129,9 +141,10 @@ class Supervisor:
 
     # ---------------------------------------------------------------------------------- plans
 
-    async def apply(self, plan: Plan) -> None:
+    async def apply(self, plan: Plan, accepted: Callable[[], None] = lambda: None) -> None:
         """Put `plan` in force in all workers, or in none: then PlanRefusedError. Its addresses must be bound.
-        A worker that is being replaced just now gets the plan that is in force then."""
+        `accepted` is called when all have built it, before the first goes over to it. A worker that is being
+        replaced just now gets the plan that is in force then."""
         async with self._plans:
             workers = self._in_force()
             if not workers:
@@ -146,6 +159,7 @@ class Supervisor:
                 for worker in workers:
                     worker.tell(Discard(plan.generation))
                 raise failures[0]
+            accepted()
             before, self.plan = self.plan, plan
             await asyncio.gather(*(self._publish(worker, before, plan) for worker in workers))
 
@@ -164,7 +178,7 @@ class Supervisor:
 
     async def _publish(self, worker: WorkerProcess, before: Plan | None, plan: Plan) -> None:
         try:
-            applied = await worker.commit(plan.generation, ANSWER_TIMEOUT)
+            applied = await worker.commit(plan.generation, self.states(), ANSWER_TIMEOUT)
             self._move_listeners(worker, before, plan)
         except (TimeoutError, ChannelClosedError, WorkerFailedError) as error:
             # The others are over already: this one's successor starts with the new plan.
@@ -175,6 +189,22 @@ class Supervisor:
             "worker runs the new configuration",
             worker=worker.number, generation=plan.generation, stall=f"{applied.stall_us / 1000:.1f}ms",
         )  # fmt: skip
+
+    # --------------------------------------------------------------------------------- states
+
+    def tell_states(self, states: Sequence[StatePlan]) -> None:
+        """Tell all workers what changed: soon, and together with what else changes until then."""
+        if not self._changed:
+            asyncio.get_running_loop().call_later(STATES_DELAY, self._send_states)
+        self._changed.update({(state.service, state.address): state for state in states})
+
+    def _send_states(self) -> None:
+        """To those too that are just starting: they may have got all states before this change."""
+        message = States(tuple(self._changed.values()))
+        self._changed = {}
+        for worker in self.running:
+            if worker is not None:
+                worker.tell(message)
 
     # ------------------------------------------------------------------------------ listeners
 

@@ -16,7 +16,7 @@ from asyncio.subprocess import Process
 from collections.abc import Sequence
 from typing import Any
 
-from lb.plan import Plan
+from lb.plan import Plan, StatePlan
 from lb.worker.channel import Channel, ChannelClosedError
 from lb.worker.messages import (
     Applied,
@@ -27,6 +27,7 @@ from lb.worker.messages import (
     Message,
     Prepared,
     Ready,
+    States,
     ToControl,
     pieces,
 )
@@ -99,9 +100,11 @@ class WorkerProcess:
         answer: Prepared = await self._answer(expected, timeout)
         return answer
 
-    async def commit(self, generation: int, timeout: float) -> Applied:
-        """Have it publish what it built. Raises ChannelClosedError, WorkerFailedError, TimeoutError."""
+    async def commit(self, generation: int, states: tuple[StatePlan, ...], timeout: float) -> Applied:
+        """Have it publish what it built; `states`: all that is known of servers. Raises ChannelClosedError,
+        WorkerFailedError, TimeoutError."""
         expected = self._expect((Applied, generation))
+        self._channel.send(States(states, whole=True))
         self._channel.send(Commit(generation))
         answer: Applied = await self._answer(expected, timeout)
         return answer

@@ -29,10 +29,17 @@ cdef int SERVER_DURATION_SUM
 cdef int SERVER_DURATION
 cdef int CONNECT_FAILED
 cdef int CONNECT_TIMEOUT
+cdef int ROUTE_PANIC
+cdef int ROUTE_STICKY
+cdef int ROUTE_STICKY_LOST
+cdef int PANIC
+cdef int STICKY
+cdef int STICKY_LOST
 
 cdef int _bucket(long long us)
 cpdef object open_exchange(ExchangeState exchange)
 cpdef object enter_route(ExchangeState exchange)
+cpdef object record_pick(ExchangeState exchange)
 cpdef object open_attempt(ExchangeState exchange)
 cpdef object close_attempt(ExchangeState exchange, int outcome)
 cpdef object record_refusal(Core core, ListenerRules rules, str address, int outcome, int status)

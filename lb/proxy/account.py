@@ -10,6 +10,7 @@ from time import monotonic
 
 import cython
 
+from lb.decisions import Select
 from lb.outcomes import TABLE, Outcome
 from lb.proxy.core import Core
 from lb.proxy.rules import ListenerRules
@@ -50,6 +51,13 @@ SERVER_DURATION: cython.int = layout.SERVER_DURATION
 CONNECT_FAILED: cython.int = int(Outcome.CONNECT_FAILED)
 CONNECT_TIMEOUT: cython.int = int(Outcome.CONNECT_TIMEOUT)
 
+ROUTE_PANIC: cython.int = layout.ROUTE_PANIC
+ROUTE_STICKY: cython.int = layout.ROUTE_STICKY
+ROUTE_STICKY_LOST: cython.int = layout.ROUTE_STICKY_LOST
+PANIC: cython.int = int(Select.PANIC)
+STICKY: cython.int = int(Select.STICKY)
+STICKY_LOST: cython.int = int(Select.STICKY_LOST)
+
 
 @cython.cfunc
 def _bucket(us: cython.longlong) -> cython.int:
@@ -76,6 +84,18 @@ def open_exchange(exchange: ExchangeState) -> object:
 def enter_route(exchange: ExchangeState) -> object:
     """A Route matched, and `slot` is that of (route, service)."""
     exchange.core.cells.add(exchange.slot + ROUTE_IN_FLIGHT, 1)
+    return None
+
+
+@cython.ccall
+def record_pick(exchange: ExchangeState) -> object:
+    """A server was picked for a reason that is counted."""
+    if exchange.reason == STICKY:
+        exchange.core.cells.add(exchange.slot + ROUTE_STICKY, 1)
+    elif exchange.reason == STICKY_LOST:
+        exchange.core.cells.add(exchange.slot + ROUTE_STICKY_LOST, 1)
+    elif exchange.reason == PANIC:
+        exchange.core.cells.add(exchange.slot + ROUTE_PANIC, 1)
     return None
 
 

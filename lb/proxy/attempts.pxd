@@ -1,4 +1,4 @@
-from lb.proxy.account cimport close_attempt, open_attempt
+from lb.proxy.account cimport close_attempt, open_attempt, record_pick
 from lb.proxy.heads cimport request_head
 from lb.proxy.retry cimport may_retry
 from lb.proxy.sides cimport ServerSide
@@ -14,6 +14,7 @@ cdef int INTERNAL
 cdef int NO_SERVER
 cdef int QUEUE_FULL
 cdef int SERVER_BROKE_OFF
+cdef int PANIC
 cdef int HOLD_SERVER
 cdef int HOLD_PENDING
 cdef Py_ssize_t REPLAY

@@ -10,8 +10,9 @@ from time import monotonic
 
 import cython
 
+from lb.decisions import Select
 from lb.outcomes import Outcome
-from lb.proxy.account import close_attempt, open_attempt
+from lb.proxy.account import close_attempt, open_attempt, record_pick
 from lb.proxy.core import TICK
 from lb.proxy.heads import request_head
 from lb.proxy.retry import may_retry
@@ -29,6 +30,7 @@ INTERNAL: cython.int = int(Outcome.INTERNAL)
 NO_SERVER: cython.int = int(Outcome.NO_SERVER)
 QUEUE_FULL: cython.int = int(Outcome.QUEUE_FULL)
 SERVER_BROKE_OFF: cython.int = int(Outcome.SERVER_BROKE_OFF)
+PANIC: cython.int = int(Select.PANIC)  # from this reason on picks are counted
 
 # Why reading from the client is held: bits for ClientSide.hold. The server takes no more for now; there is no
 # server connection yet, and enough of the body is kept.
@@ -52,12 +54,14 @@ class Attempts(ExchangeState):
         server: Server
         if not fresh:
             try:
-                self.server = self.service.select(self.key, self.tried)  # type: ignore[assignment]
+                self.server = self.service.select(self.key, self.tried, self.token)  # type: ignore[assignment]
             except Exception as error:  # an algorithm of the operator's own may raise anything
                 self.core.report(error)
                 self.fail(INTERNAL)
                 return None
             self.reason = self.service.reason
+            if self.reason >= PANIC:
+                record_pick(self)
             if self.server is None:
                 self.fail(NO_SERVER)
                 return None

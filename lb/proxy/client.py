@@ -291,6 +291,8 @@ class ClientConnection(ResponseWriter):
     @cython.ccall
     def open_tunnel(self, head: ResponseHead) -> object:
         ours = b"Connection: upgrade\r\nUpgrade: %b\r\n" % (head.upgrade or self.exchange.head.upgrade)
+        if self.exchange.service.sticky is not None:
+            ours += self.exchange.service.sticky.line(self.exchange.server, self.exchange.token)
         self._write(response_head(self.core, head, self.exchange.rules, ours, False))
         self.state = TUNNEL
         self.keep = False

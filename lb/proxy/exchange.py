@@ -102,6 +102,8 @@ class Exchange(Attempts):
             self.fail(BODY_TOO_LARGE)
             return None
         self.key = self.service.key_of(self.head, self.source)
+        if self.service.sticky is not None:
+            self.token = self.service.sticky.token(self.head)
         if piece or not last or self.head.chunked:
             self.take_body(piece, last, b"")
             if self.phase == OVER:

@@ -10,12 +10,12 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from random import Random
 from time import monotonic
 from typing import Any
 
-from lb.plan import Plan
+from lb.plan import Plan, StatePlan
 from lb.proxy.client import ClientConnection
 from lb.proxy.core import TICK, Core
 from lb.proxy.exchange import Exchange
@@ -31,6 +31,8 @@ from lb.upstream.server import Server
 _BACKLOG = 4096
 # Idle server connections are looked through this often, in ticks.
 _EXPIRE_EVERY = 10
+# Services with a slow start under way are refreshed this often, in ticks: about a second.
+_WARM_EVERY = round(1.0 / TICK)
 
 
 class DataPlane:
@@ -74,6 +76,15 @@ class DataPlane:
         core.generation = snapshot.generation
         self.snapshot = snapshot
         self._admit()
+
+    def set_states(self, states: Sequence[StatePlan], whole: bool) -> None:
+        """Take over what control says of servers. All of it at once (`whole`) comes before a publication,
+        which refreshes the Services; a change has effect now."""
+        self.registry.set_states(states, whole)
+        if whole or self.snapshot is None:
+            return
+        for name in {state.service for state in states} & self.snapshot.services.keys():
+            self.snapshot.services[name].refresh()
 
     def _admit(self) -> None:
         """Let exchanges out of the queues where a new generation made room."""
@@ -166,6 +177,9 @@ class DataPlane:
                             "weight": s.weight,
                             "backup": s.backup,
                             "eligible": s in service.eligible,
+                            "usable": s.usable,
+                            "draining": s.draining,
+                            "why": s.why,
                             "busy": s.busy,
                             "waiting": len(s.waiting),
                             "idle": len(s.pool.idle),
@@ -192,6 +206,11 @@ class DataPlane:
         self.ticks += 1
         if self.ticks % _EXPIRE_EVERY == 0:
             self.registry.expire(self.core.now)
+        if self.ticks % _WARM_EVERY == 0 and self.snapshot is not None:
+            now = monotonic()
+            for service in self.snapshot.services.values():
+                if service.warming(now):
+                    service.refresh(now)
 
     def _broken(self, client: ClientConnection, error: Exception) -> None:
         """A bug ended the work on one connection."""

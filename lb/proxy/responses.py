@@ -80,6 +80,8 @@ class ResponseWriter(ClientSide):
         if not head.seen & (1 << DATE):
             # RFC 9110 6.6.1: a recipient with a clock adds it
             ours += self.core.date
+        if exchange.service.sticky is not None:
+            ours += exchange.service.sticky.line(exchange.server, exchange.token)
         out = response_head(self.core, head, exchange.rules, ours, length)
         if self.out_chunked:
             if last:

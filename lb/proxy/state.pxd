@@ -18,6 +18,7 @@ cdef class ExchangeState:
     cdef public Service service
     cdef public Py_ssize_t slot
     cdef public bytes key
+    cdef public bytes token
     cdef public bytes request_id
     cdef public long long generation
     cdef public LineFormat line

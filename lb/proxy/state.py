@@ -44,6 +44,7 @@ class ExchangeState:
     service: Service
     slot: cython.Py_ssize_t  # counters of (route, service)
     key: bytes
+    token: bytes  # what the cookie of a sticky session says
     request_id: bytes
     generation: cython.longlong
     line: LineFormat | None  # the access log of its generation
@@ -101,7 +102,7 @@ class ExchangeState:
         self.client = self.source = self.rules = None  # type: ignore[assignment]
         self.service = self.server = self.side = None  # type: ignore[assignment]
         self.slot = 0
-        self.key = self.request_id = b""
+        self.key = self.token = self.request_id = b""
         self.generation = 0
         self.phase = 0
         self.outcome = DONE

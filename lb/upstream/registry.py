@@ -6,19 +6,22 @@ are forgotten. Must not live here: anything that belongs to one generation only.
 
 from __future__ import annotations
 
-from lb.plan import ServicePlan
+from collections.abc import Iterable
+
+from lb.plan import ServicePlan, StatePlan
 from lb.telemetry.cells import Cells
 from lb.upstream.pool import Pool
 from lb.upstream.server import Server
 
 
 class Registry:
-    """All Servers by (service, address) and all Pools by address."""
+    """All Servers by (service, address), what control says of them, and all Pools by address."""
 
     def __init__(self, cells: Cells) -> None:
         self.cells = cells
         self.servers: dict[tuple[str, str], Server] = {}
         self.pools: dict[str, Pool] = {}
+        self.states: dict[tuple[str, str], StatePlan] = {}
 
     def server(self, service: str, address: str) -> Server:
         """The Server of that identity, made where there is none yet. Making one changes nothing for the
@@ -29,7 +32,19 @@ class Registry:
             if pool is None:
                 pool = self.pools[address] = Pool(address, self.cells)
             found = self.servers[service, address] = Server(service, address, self.cells, pool)
+            found.set_state(self.states.get((service, address)))
         return found
+
+    def set_states(self, states: Iterable[StatePlan], whole: bool) -> None:
+        """Take over what control says of servers, also of those that a Snapshot under construction will have;
+        `whole`: of no other server it says anything. Takes effect when the Services are refreshed."""
+        said = {(state.service, state.address): state for state in states}
+        if whole:
+            self.states = said
+        else:
+            self.states.update(said)
+        for identity in self.servers if whole else said.keys() & self.servers.keys():
+            self.servers[identity].set_state(said.get(identity))
 
     def reconcile(self, services: tuple[ServicePlan, ...]) -> None:
         """Forget what the published generation does not name, and close idle connections to addresses that

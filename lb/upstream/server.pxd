@@ -13,6 +13,13 @@ cdef class Server(Member):
     cdef public bytes name
     cdef public bytes host
     cdef public bint backup
+    cdef public double configured
+    cdef public bint usable
+    cdef public bint draining
+    cdef public double factor
+    cdef public double warm_from
+    cdef public double warmth
+    cdef public str why
     cdef public Py_ssize_t slot
     cdef public Cells cells
     cdef public Pool pool

@@ -1,8 +1,8 @@
 """Server: one member of one Service. State that outlives Snapshots, keyed by (service, address).
 
-Lives here: weight, latency average, how many connections are in use, who waits for one, and the counters
-in shared memory. Must not live here: connections (lb.upstream.pool), choice (lb.balancing), and what an
-exchange does with it (lb.proxy).
+Lives here: weight, what control says of it, latency average, how many connections are in use, who waits for
+one, and the counters in shared memory. Must not live here: connections (lb.upstream.pool), choice
+(lb.balancing), and what an exchange does with it (lb.proxy).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import cython
 
 from lb.balancing.contract import Member
 from lb.balancing.latency import PeakEwma
-from lb.plan import ConnectionsPlan, ServerPlan
+from lb.plan import ConnectionsPlan, ServerPlan, StatePlan
 from lb.telemetry import layout
 from lb.telemetry.cells import Cells
 from lb.upstream.pool import Pool
@@ -30,6 +30,10 @@ class Server(Member):
     `busy` counts connections of this worker that are connecting or carry an exchange; `most` is this
     worker's share of max_per_server (0: no limit). `waiting` holds the exchanges in the queue, first come
     first served; a dict, so that one that gives up leaves in O(1).
+
+    `usable`, `draining`, `factor`, `warm_from` and `why` are control's word (lb.plan.StatePlan). `weight` is
+    what the algorithms see, set by Service.refresh: `configured` × `factor` × `warmth`; it keeps its last
+    value above 0, because a balancer of an older generation may still divide by it.
     """
 
     address: str
@@ -37,6 +41,13 @@ class Server(Member):
     name: bytes  # the address, for the access log
     host: bytes  # for `rewrite: {host: server}`
     backup: cython.bint
+    configured: cython.double
+    usable: cython.bint
+    draining: cython.bint
+    factor: cython.double
+    warm_from: cython.double
+    warmth: cython.double  # share of its weight that a slow start allows, 0.1..1
+    why: str
     slot: cython.Py_ssize_t
     cells: Cells
     pool: Pool
@@ -54,6 +65,9 @@ class Server(Member):
         self.name = address.encode()
         self.host = b"localhost" if address.startswith("unix:") else address.encode()
         self.backup = False
+        self.configured = 1.0
+        self.warmth = 1.0
+        self.set_state(None)
         self.slot = 0
         self.cells = cells
         self.pool = pool
@@ -69,7 +83,9 @@ class Server(Member):
 
     def configure(self, plan: ServerPlan, connections: ConnectionsPlan) -> None:
         """Take over what a new generation says; counts, averages and connections stay."""
-        self.weight = float(plan.weight)
+        self.configured = float(plan.weight)
+        if self.configured > 0:
+            self.weight = self.configured
         self.backup = plan.backup
         self.slot = plan.slot
         workers = self.cells.workers
@@ -81,6 +97,14 @@ class Server(Member):
         )
         self.queue = connections.queue
         self.queue_timeout = connections.queue_timeout
+
+    def set_state(self, state: StatePlan | None) -> None:
+        """Take over what control says of this server; None: nothing. Takes effect with Service.refresh."""
+        self.usable = True if state is None else state.usable
+        self.draining = False if state is None else state.draining
+        self.factor = 1.0 if state is None else state.weight
+        self.warm_from = 0.0 if state is None else state.warm_from
+        self.why = "" if state is None else state.why
 
     @cython.ccall
     def in_flight(self) -> cython.longlong:

@@ -51,7 +51,8 @@ class Registry(Enum):
 
 
 class Agent(NamedTuple):
-    """What the server's agent said last: `weight` as a factor, `state` one of "" (nothing), up, drain, down."""
+    """What the server's agent said last: `weight` as a factor, `state` one of "" (nothing), up, drain,
+    down."""
 
     weight: float = 1.0
     state: str = ""
@@ -59,8 +60,8 @@ class Agent(NamedTuple):
 
 
 class Signals(NamedTuple):
-    """Everything that is known about one server. `unknown_is_up`: how a server counts before its first result.
-    `active_why`, `passive_why`: texts for people; `ejected`: the passive checks took it out."""
+    """Everything that is known about one server. `unknown_is_up`: how a server counts before its first
+    result. `active_why`, `passive_why`: texts for people; `ejected`: the passive checks took it out."""
 
     override: Override | None = None
     registry: Registry = Registry.NONE
@@ -73,15 +74,102 @@ class Signals(NamedTuple):
 
 
 class Status(NamedTuple):
-    """`reasons`: every signal that speaks, the deciding one first."""
+    """`reasons`: every signal that speaks, the deciding one first. `word`: up, draining, maintenance (an
+    operator's), ejected (by the passive checks) or down. `decided`: the deciding signal: operator, registry,
+    check, agent, passive, or "" where nothing speaks."""
 
     usable: bool
     draining: bool
     weight: float
     reasons: tuple[str, ...]
+    word: str = "up"
+    decided: str = ""
+
+
+class _Said(NamedTuple):
+    """What one signal says. `word`: up, drain, down, or "" where it leaves the choice to the others."""
+
+    signal: str
+    word: str
+    reason: str
 
 
 def effective(signals: Signals) -> Status:
-    """Rank: operator, then registry, then active checks and agent, then passive checks. A weight is the product
-    of what the agent and the operator say."""
-    raise NotImplementedError
+    """Rank: operator, then registry, then active checks and agent, then passive checks. A weight is the
+    product of what the agent and the operator say.
+
+    Below the operator any signal can take a server out and none can bring it back against another: the
+    highest one that objects decides. A server drains only while no signal says that it is down: sessions do
+    not stay where nobody answers."""
+    said = [*_operator(signals.override), *_registry(signals.registry), *_active(signals)]
+    said += [*_agent(signals.agent), *_passive(signals)]
+    weight = signals.agent.weight
+    if signals.override is not None and signals.override.weight is not None:
+        weight *= signals.override.weight
+    against = [one for one in said if one.word in ("drain", "down")]
+    forced = signals.override is not None and signals.override.mode is Mode.UP
+    if forced or not against:
+        deciding, word = (said[0] if said else None), "up"
+    else:
+        deciding = against[0]
+        alive = all(one.word == "drain" for one in against)
+        word = "draining" if alive else _out(deciding)
+    ranked = sorted(said, key=lambda one: one is not deciding)  # stable: the others keep their rank
+    return Status(
+        word == "up", word == "draining", weight, tuple(one.reason for one in ranked), word,
+        deciding.signal if deciding is not None else "",
+    )  # fmt: skip
+
+
+def _out(deciding: _Said) -> str:
+    """The word for a server that is neither used nor drained."""
+    if deciding.word == "drain":
+        return "down"
+    return {"operator": "maintenance", "passive": "ejected"}.get(deciding.signal, "down")
+
+
+def _operator(override: Override | None) -> list[_Said]:
+    if override is None:
+        return []
+    word = {Mode.DRAIN: "drain", Mode.MAINTENANCE: "down", Mode.UP: "up", Mode.AUTO: ""}[override.mode]
+    weight = "" if override.weight is None else f", weight ×{override.weight:g}"
+    why = f": {override.reason}" if override.reason else ""
+    return [_Said("operator", word, f"operator {override.author}: {override.mode.value}{weight}{why}")]
+
+
+def _registry(registry: Registry) -> list[_Said]:
+    if registry is Registry.NONE:
+        return []
+    return [_Said("registry", registry.value, f"registry: {registry.value}")]
+
+
+def _active(signals: Signals) -> list[_Said]:
+    if signals.active is Active.NONE:
+        return []
+    if signals.active is Active.UNKNOWN:
+        word = "up" if signals.unknown_is_up else "down"
+        return [_Said("check", word, f"check: no result yet, counts as {word}")]
+    why = f": {signals.active_why}" if signals.active_why else ""
+    return [_Said("check", signals.active.value, f"check: {signals.active.value}{why}")]
+
+
+def _agent(agent: Agent) -> list[_Said]:
+    words = [agent.state] if agent.state else []
+    words += [f"weight ×{agent.weight:g}"] if agent.weight != 1 else []
+    if not words:
+        return []
+    why = f": {agent.reason}" if agent.reason else ""
+    return [_Said("agent", agent.state, f"agent: {', '.join(words)}{why}")]
+
+
+def _passive(signals: Signals) -> list[_Said]:
+    if not signals.ejected and not signals.passive_why:
+        return []
+    why = f": {signals.passive_why}" if signals.passive_why else ""
+    return [
+        _Said(
+            "passive",
+            "down" if signals.ejected else "",
+            f"passive: {'ejected' if signals.ejected else 'watched'}{why}",
+        )
+    ]

@@ -11,11 +11,11 @@ import asyncio
 import contextlib
 import gc
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from time import perf_counter  # uvloop's clock counts whole milliseconds
 from typing import Any, Protocol
 
-from lb.plan import Plan
+from lb.plan import Plan, StatePlan
 from lb.telemetry import layout
 from lb.telemetry.cells import Cells
 from lb.telemetry.logwriter import LogWriter
@@ -40,6 +40,7 @@ from lb.worker.messages import (
     RoutesPiece,
     Serve,
     ServicesPiece,
+    States,
     StopServing,
     ToWorker,
 )
@@ -58,6 +59,7 @@ class Plane(Protocol):
 
     def build(self, plan: Plan) -> Generator[None, None, Any]: ...
     def publish(self, snapshot: Any) -> None: ...
+    def set_states(self, states: Sequence[StatePlan], whole: bool) -> None: ...
     def serve(self, listener: str, sock: socket.socket) -> None: ...
     def stop_serving(self, listener: str | None = None) -> None: ...
     def drain(self) -> None: ...
@@ -127,6 +129,8 @@ class Worker:
                 self._commit(message.generation)
             case Discard():
                 self._discard()
+            case States():
+                self.plane.set_states(message.states, message.whole)
             case Serve():
                 self.plane.serve(message.listener, socket.socket(fileno=fd))
             case StopServing():

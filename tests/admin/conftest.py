@@ -83,6 +83,9 @@ class Control(Facts):
     async def server_states(self) -> Mapping[str, Mapping[str, str]]:
         return {"app": {"127.0.0.1:9001": "eligible"}}
 
+    def server_status(self, service: str, address: str) -> Mapping[str, object]:
+        return {"status": "up", "reasons": [], "check": None} if address == "127.0.0.1:9001" else {}
+
     async def reload(self) -> Reload:
         self.last_reload = self.next_reload
         return self.next_reload

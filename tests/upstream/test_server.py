@@ -72,8 +72,8 @@ def test_a_reload_keeps_counts_and_averages():
     server.occupy()
     server.latency.observe(0.5, True, 1.0)
     server.cells.add(SLOT + layout.SERVER_IN_FLIGHT, 1)
-    server.configure(ServerPlan("a:1", 0, True, SLOT), ConnectionsPlan(max_per_server=7))
-    assert (server.weight, server.backup, server.most) == (0.0, True, 7)
+    server.configure(ServerPlan("a:1", 0, True, slot=SLOT), ConnectionsPlan(max_per_server=7))
+    assert (server.configured, server.backup, server.most) == (0.0, True, 7)
     assert server.busy == server.in_flight() == 1 and server.cost(1.0) > 0.0
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-from lb.plan import Plan
+from lb.plan import Plan, StatePlan
 from lb.telemetry.cells import Cells
 
 
@@ -26,6 +26,8 @@ class EchoPlane:
         self.worker = worker
         self.log = log
         self.current: Plan | None = None
+        self.states: dict[str, bool] = {}  # address: usable?
+        self.states_at_publish: dict[str, bool] = {}
         self.servers: dict[str, list[asyncio.AbstractServer]] = {}
         self.writers: dict[asyncio.StreamWriter, bool] = {}  # writer: is an exchange under way?
         self.closing = False
@@ -42,6 +44,12 @@ class EchoPlane:
 
     def publish(self, snapshot: Plan) -> None:
         self.current = snapshot
+        self.states_at_publish = dict(self.states)
+
+    def set_states(self, states: Sequence[StatePlan], whole: bool) -> None:
+        if whole:
+            self.states = {}
+        self.states |= {state.address: state.usable for state in states}
 
     def serve(self, listener: str, sock: socket.socket) -> None:
         async def start() -> None:
@@ -80,7 +88,12 @@ class EchoPlane:
         pass
 
     def describe(self) -> dict[str, Any]:
-        return {"worker": self.worker, "listeners": sorted(self.servers)}
+        return {
+            "worker": self.worker,
+            "listeners": sorted(self.servers),
+            "states": self.states,
+            "states_at_publish": self.states_at_publish,
+        }
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers[writer] = False

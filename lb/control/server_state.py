@@ -1,0 +1,142 @@
+"""What control knows of one server: its signals, what follows from them, what is told and shown of it.
+
+Lives here: the state of one (service, address). Must not live here: what a change sets off
+(lb.control.statuses) and how signals rank (lb.upstream.status).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from lb.config.health import HealthCheckSpec
+from lb.control.checking import probe_of
+from lb.health.plan import Pace, Probe, Result
+from lb.plan import ServerPlan, StatePlan
+from lb.upstream.health import Health
+from lb.upstream.status import Active, Agent, Override, Signals, effective
+
+MOST_WHY = 200  # characters of the reasons that go to the workers
+
+
+class ServerState:
+    """Monotonic seconds: `since`, when it last came or went, minus infinity for before lb ran; `warm_from`,
+    when its slow start began, 0 while there is none. `slow_start`: seconds."""
+
+    def __init__(self, service: str, plan: ServerPlan, since: float) -> None:
+        self.service = service
+        self.plan = plan
+        self.since = since
+        self.slow_start = 0.0
+        self.warm_from = 0.0
+        self.probe: Probe | None = None
+        self.health: Health | None = None
+        self.unknown_is_up = True
+        self.result: Result | None = None
+        self.result_at = 0.0  # unix seconds
+        self.agent = Agent()
+        self.override: Override | None = None
+        self.ejected: str | None = None  # why, while it is
+        self.status = effective(Signals())
+        self.told = StatePlan(service, plan.address)  # what the workers know, but for `why`
+
+    def follow(self, section: HealthCheckSpec | None, *, new: bool) -> None:
+        """Take over a health_check section. A check that is another one than before begins anew; until its
+        first result counts what the one before it found."""
+        if section is None or section.agent is None:
+            self.agent = Agent()
+        if section is None:
+            self.probe = self.health = self.result = None
+            return
+        probe = probe_of(section)
+        if self.health is None or probe != self.probe:
+            if self.health is None:
+                self.unknown_is_up = not new or section.initial == "up"
+            elif self.health.state is not Active.UNKNOWN:
+                self.unknown_is_up = self.health.state is Active.UP
+            self.probe, self.health, self.result = probe, Health(), None
+        self.health.rise, self.health.fall = section.rise, section.fall
+
+    def signals(self) -> Signals:
+        return Signals(
+            override=self.override,
+            active=self.health.state if self.health is not None else Active.NONE,
+            active_why=self._why(),
+            unknown_is_up=self.unknown_is_up,
+            agent=self.agent,
+            ejected=self.ejected is not None,
+            passive_why=self.ejected or "",
+        )
+
+    def _why(self) -> str:
+        if self.health is None or self.result is None:
+            return ""
+        if not self.health.changing:
+            return self.result.why
+        needed = self.health.fall if self.health.state is Active.UP else self.health.rise
+        return f"{self.result.why} ({self.health.run} of {needed} in a row that change it)"
+
+    @property
+    def pace(self) -> Pace:
+        if self.health is None or not self.health.changing:
+            return "down" if self.health is not None and self.health.state is Active.DOWN else "steady"
+        return "rising"
+
+    @property
+    def silent(self) -> bool:
+        """Whether there is nothing to say to the workers."""
+        return self.state_plan() == StatePlan(self.service, self.plan.address)
+
+    def state_plan(self) -> StatePlan:
+        """What the workers have to know, but for `why`."""
+        status = self.status
+        return StatePlan(
+            self.service, self.plan.address, status.usable, status.draining, status.weight, self.warm_from
+        )
+
+    def explained(self) -> StatePlan:
+        why = "" if self.status.word == "up" else "; ".join((self.status.word, *self.status.reasons))
+        return replace(self.state_plan(), why=why[:MOST_WHY])
+
+    def shown(self, now: float) -> dict[str, Any]:
+        """The status, its reasons, the last check, and the layers file, discovery, override, as plain data;
+        `at`, `since`, `until` in unix seconds, `now` and `slow_start_left` in monotonic ones."""
+        left = max(0.0, self.warm_from + self.slow_start - now) if self.warm_from else None
+        return {
+            "status": self.status.word,
+            "reasons": list(self.status.reasons),
+            "weight_factor": self.status.weight,
+            "slow_start_left": None if left is None else round(left, 1),
+            "check": self._check(),
+            "layers": {
+                "file": {
+                    "weight": self.plan.weight,
+                    "backup": self.plan.backup,
+                    "priority": self.plan.priority,
+                },
+                "discovery": None,
+                "override": _override(self.override),
+            },
+        }
+
+    def _check(self) -> dict[str, Any] | None:
+        if self.health is None:
+            return None
+        found: dict[str, Any] = {"state": self.health.state.value, "ok": None, "why": "", "at": None}
+        if self.result is not None:
+            found |= {"ok": self.result.ok, "why": self.result.why, "at": self.result_at}
+        return found
+
+
+def _override(override: Override | None) -> dict[str, Any] | None:
+    if override is None:
+        return None
+    return {
+        "mode": override.mode.value,
+        "weight": override.weight,
+        "author": override.author,
+        "reason": override.reason,
+        "since": override.since,
+        "until": override.until or None,
+    }

@@ -1,0 +1,198 @@
+"""The status of every server: all signals together, kept over reloads, told to the workers when it changes.
+
+Lives here: one state per (service, address), and what follows from a change: an event, a word to the
+workers, a slow start. Must not live here: how signals rank (lb.upstream.status), counting results
+(lb.upstream.health), where signals come from (lb.health, the admin API, the passive checks).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from math import inf
+from typing import Any
+
+from lb.config.spec import Spec
+from lb.control.events import Events
+from lb.control.server_state import ServerState
+from lb.health.plan import AgentProbe, Pace, Result
+from lb.plan import Plan, StatePlan
+from lb.upstream.status import Active, Agent, Override, effective
+
+# What an event is called by the word for the status that a server goes over to.
+KINDS = {
+    "up": "server_up",
+    "draining": "server_drain",
+    "maintenance": "server_down",
+    "ejected": "server_ejected",
+    "down": "server_down",
+}
+
+Identity = tuple[str, str]  # service, address
+
+
+class Statuses:
+    """The states of all servers. `tell` gets each that changed, for the workers; `clock`: monotonic
+    seconds."""
+
+    def __init__(
+        self,
+        tell: Callable[[tuple[StatePlan, ...]], None],
+        events: Events,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._tell = tell
+        self._events = events
+        self._clock = clock
+        self._services: dict[str, dict[str, ServerState]] = {}
+        self._overrides: dict[Identity, Override] = {}
+        self._started = False  # after the first configuration: its servers were there before lb was
+
+    # --------------------------------------------------------------------------------- configuration
+
+    def reconcile(self, spec: Spec, plan: Plan) -> None:
+        """Follow a new configuration: servers that stay keep their state, new ones start without, those that
+        went are forgotten, but for what an operator said of them. The workers are told by who puts the
+        plan in force: they need `states()` before it."""
+        now = self._clock()
+        before, self._services = self._services, {}
+        came: list[ServerState] = []
+        for service in plan.services:
+            section = spec.services[service.name].health_check
+            known = before.get(service.name, {})
+            states = self._services[service.name] = {}
+            for server in service.servers:
+                state = known.get(server.address)
+                new = state is None
+                if state is None:
+                    state = ServerState(service.name, server, -inf if not self._started else now)
+                    state.override = self._overrides.get((service.name, server.address))
+                    came.append(state)
+                state.plan = server
+                state.slow_start = service.slow_start
+                state.follow(section, new=new)
+                states[server.address] = state
+                if not new:
+                    self._settle(state, "reload", now, tell=False)
+        for state in came:
+            state.status = effective(state.signals())
+            if self._started and state.status.usable:
+                self._begin_warming(state, now)
+            state.told = state.state_plan()
+        self._started = True
+
+    def states(self) -> tuple[StatePlan, ...]:
+        """Of every server of which there is something to say."""
+        return tuple(
+            state.explained()
+            for states in self._services.values()
+            for state in states.values()
+            if not state.silent
+        )
+
+    # --------------------------------------------------------------------------------------- signals
+
+    def probed(self, result: Result) -> Pace:
+        """Take in the result of a check; what is no longer checked so is left aside."""
+        if isinstance(result.probe, AgentProbe):
+            if result.agent is not None:
+                self.agent(result.service, result.address, Agent(*result.agent))
+            return "steady"
+        state = self._find(result.service, result.address)
+        if state is None or state.health is None or state.probe != result.probe:
+            return "steady"
+        first = state.health.state is Active.UNKNOWN
+        state.health.observe(result.ok)
+        state.result, state.result_at = result, time.time()
+        self._settle(state, "check", self._clock(), at_start=first and state.since == -inf)
+        return state.pace
+
+    def agent(self, service: str, address: str, agent: Agent) -> None:
+        """Take in what a server's agent says."""
+        state = self._find(service, address)
+        if state is not None:
+            state.agent = agent
+            self._settle(state, "agent", self._clock())
+
+    def ejected(self, service: str, address: str, why: str | None) -> None:
+        """The passive checks took a server out, or (None) let it in again."""
+        state = self._find(service, address)
+        if state is not None:
+            state.ejected = why
+            self._settle(state, "passive", self._clock())
+
+    def override(self, service: str, address: str, override: Override | None) -> None:
+        """An operator's word, or (None) its end. It is kept for a server that there is not: it may come."""
+        if override is None:
+            self._overrides.pop((service, address), None)
+        else:
+            self._overrides[service, address] = override
+        state = self._find(service, address)
+        if state is not None:
+            state.override = override
+            self._settle(state, "operator", self._clock())
+
+    def tick(self) -> None:
+        """End the slow starts that are over; about every second."""
+        now = self._clock()
+        for states in self._services.values():
+            for state in states.values():
+                if state.warm_from and now >= state.warm_from + state.slow_start:
+                    state.warm_from = 0.0
+                    self._say(state)
+
+    # ------------------------------------------------------------------------------------------ looks
+
+    def shown(self, service: str, address: str) -> dict[str, Any]:
+        """A server's status, its reasons and its layers (ServerState.shown). Raises KeyError where there is
+        no such server."""
+        return self._services[service][address].shown(self._clock())
+
+    # ----------------------------------------------------------------------------------------- inside
+
+    def _find(self, service: str, address: str) -> ServerState | None:
+        return self._services.get(service, {}).get(address)
+
+    def _settle(
+        self, state: ServerState, cause: str, now: float, *, at_start: bool = False, tell: bool = True
+    ) -> None:
+        """Work out the status anew and do what follows. `at_start`: this is how lb found the server."""
+        old, new = state.status, effective(state.signals())
+        state.status = new
+        if not new.usable:
+            state.warm_from = 0.0
+            if old.usable:
+                state.since = now  # whatever it was before, it comes back later than that
+        elif not old.usable and not at_start:
+            self._begin_warming(state, now)
+        if old.word != new.word:
+            kind = "server_returned" if (old.word, new.word) == ("ejected", "up") else KINDS[new.word]
+            why = "; ".join(new.reasons) or "nothing speaks against it"
+            self._emit(state, kind, cause, f"{old.word} → {new.word}: {why}", old=old.word, new=new.word)
+        elif old.weight != new.weight:
+            text = f"weight ×{old.weight:g} → ×{new.weight:g}: {'; '.join(new.reasons)}"
+            self._emit(state, "server_weight", cause, text, old=old.weight, new=new.weight)
+        if tell:
+            self._say(state)
+        else:
+            state.told = state.state_plan()
+
+    def _emit(self, state: ServerState, kind: str, cause: str, text: str, **facts: Any) -> None:
+        self._events.emit(kind, cause, text, service=state.service, server=state.plan.address, **facts)
+
+    def _say(self, state: ServerState) -> None:
+        found = state.state_plan()
+        if found != state.told:
+            state.told = found
+            self._tell((state.explained(),))
+
+    def _begin_warming(self, state: ServerState, now: float) -> None:
+        """A server comes into use. It starts slowly where another one that has been at work for as long as a
+        slow start takes can carry the rest."""
+        state.since = now
+        others = self._services[state.service].values()
+        settled = any(
+            other is not state and other.status.usable and now - other.since >= state.slow_start
+            for other in others
+        )
+        state.warm_from = now if state.slow_start > 0 and settled else 0.0
