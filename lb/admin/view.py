@@ -121,6 +121,10 @@ class ControlView(ProcessFacts, Protocol):
         standby, off, draining, down; several where workers differ).
         A server that is missing is shown as "unknown"."""
 
+    def server_status(self, service: str, address: str) -> Mapping[str, object]:
+        """What control knows of a server: `status` in one word, `reasons`, the last `check`, the `layers`
+        file, discovery and override (lb.control.server_state); empty for a server that is unknown."""
+
     @property
     def overrides(self) -> Mapping[tuple[str, str], Override]:
         """What operators ordered, by service and address; of servers that are not in the plan too."""
@@ -142,10 +146,6 @@ class ControlView(ProcessFacts, Protocol):
     def follow(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         """Call `listener`, which must not block or raise, with every event from now on, until the function
         that is returned is called."""
-
-    def server_status(self, service: str, address: str) -> Mapping[str, object]:
-        """What control knows of a server: `status` in one word, `reasons`, the last `check`, the `layers`
-        file, discovery and override (lb.control.server_state); empty for a server that is unknown."""
 
     async def reload(self) -> Reload:
         """Read the configuration again and put it in force, all or nothing. Returns when every worker

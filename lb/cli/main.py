@@ -46,11 +46,29 @@ def run(config: Config = Path("lb.yaml")) -> None:
     """Run lb until a signal ends it.
 
     SIGTERM drains, then ends; a second one, or SIGINT (Ctrl-C), ends at once. SIGHUP reloads the
-    configuration, as a change of its files does. SIGUSR1 reopens the access log.
+    configuration, as a change of its files does. SIGUSR1 reopens the access log. SIGUSR2 starts a successor
+    from what is on the disk and hands over to it (lb upgrade).
     """
     from lb.cli.run import run as command
 
     raise typer.Exit(command(config))
+
+
+@app.command(epilog=EXIT_CODES)
+def upgrade(
+    config: Config = Path("lb.yaml"),
+    pid: Annotated[
+        int, typer.Option(help="Tell this control process, without waiting for the outcome.", min=2)
+    ] = 0,
+) -> None:
+    """Replace the running lb by the version and the configuration on the disk, without a failed request.
+
+    The successor takes over the listening sockets; when it serves, the one before drains. Where it cannot,
+    the one before goes on.
+    """
+    from lb.cli.upgrade import upgrade as command
+
+    raise typer.Exit(command(config, pid))
 
 
 @app.command(epilog=EXIT_CODES)

@@ -52,6 +52,18 @@ ROUTE: tuple[Family, ...] = (
     _counter("lb_request_bytes", _BY_ROUTE, "Bytes of request bodies from clients.", layout.ROUTE_BYTES_IN),
     _counter("lb_response_bytes", _BY_ROUTE, "Bytes of response bodies to clients.", layout.ROUTE_BYTES_OUT),
     _counter("lb_route_retries", _BY_ROUTE, "Attempts after the first.", layout.ROUTE_RETRIES),
+    _counter(
+        "lb_route_retries_refused",
+        _BY_ROUTE,
+        "Failures that were not tried again because the retry budget was used up.",
+        layout.ROUTE_BUDGET_REFUSED,
+    ),
+    _counter(
+        "lb_route_hedges",
+        _BY_ROUTE,
+        "Requests that went to a second server because the first did not answer in time.",
+        layout.ROUTE_HEDGES,
+    ),
     _histogram(
         "lb_request_duration_seconds",
         _BY_ROUTE,

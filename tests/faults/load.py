@@ -30,7 +30,7 @@ class Fate(NamedTuple):
 
 class Load:
     """`rate` requests a second over `clients` keep-alive connections; every `post_every`-th is a POST
-    (0: none). A client that finds its connection closed while it was idle opens another, as all HTTP clients do;
+    (0: none). A client that finds its connection closed while it was idle opens another, as HTTP clients do;
     nothing else is tried again."""
 
     def __init__(self, address: str, rate: float = 200.0, clients: int = 20, post_every: int = 0) -> None:

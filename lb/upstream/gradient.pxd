@@ -1,0 +1,13 @@
+cdef int STEP
+cdef double _TOLERANCE
+cdef double _SMOOTHING
+cdef double _MEMORY
+
+cdef class Gradient:
+    cdef double least
+    cdef double most
+    cdef public double limit
+    cdef double long
+    cdef double total
+    cdef int count
+    cpdef int observe(self, double latency, int in_use)
