@@ -17,5 +17,4 @@ class Streams(set[Callable[[], None]]):
 # web.AppKey wants a class at run time; ControlView is a Protocol, so the key is typed by annotation.
 CONTROL: web.AppKey[ControlView] = web.AppKey("control", object)  # type: ignore[arg-type]
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
-NAMES = "names"  # of a request: what its path names
 STREAMS: web.AppKey[Streams] = web.AppKey("streams", Streams)

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from lb.admin import shapes
 from lb.admin.answers import answer, failure
-from lb.admin.keys import CONTROL, NAMES
+from lb.admin.keys import CONTROL
 from lb.admin.view import ControlView
 from lb.config.values import duration
 from lb.plan import ServerPlan
@@ -76,8 +76,7 @@ async def clear_override(request: web.Request) -> web.Response:
 
 
 def _identity(request: web.Request) -> tuple[str, str]:
-    names = request[NAMES]
-    return names["service"], names["address"]
+    return request.match_info["service"], request.match_info["address"]
 
 
 def _after(control: ControlView, identity: tuple[str, str]) -> web.Response:

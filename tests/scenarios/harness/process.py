@@ -63,6 +63,7 @@ class Lb:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "lb", "run", str(config)],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, cwd=ROOT,
+                env={**os.environ, "STATE_DIRECTORY": str(config.parent / "state")},
             )  # fmt: skip
         try:
             eventually(self._ready, within=60)
