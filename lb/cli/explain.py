@@ -148,9 +148,22 @@ def _forward(answer: Mapping[str, Any]) -> None:
         line = f"{mark} {server['address']}  weight {server['weight']:g}, {server['in_flight']} in flight"
         line += "" if server["why"] == "eligible" else f", {server['why']}"
         say(f"  {line if server['eligible'] else paint(line, 'dim')}")
+    for group in answer.get("groups", ()):
+        panic = paint(", panic: all are used", "red") if group["panic"] else ""
+        counts = f"{group['usable']} of {group['servers']} usable"
+        say(f"group    {group['group']}: {group['share']:.0%} of the requests, {counts}{panic}")
+    if "sticky" in answer:
+        say(f"sticky   {_session(answer['sticky'])}")
     if answer["pick"] is None:
         say(f"answer   {paint(str(answer['status']), 'red')}: {answer['reason']}")
         return
     say(f"pick     {paint(answer['pick'], 'green')}: {answer['reason']}")
     if answer["note"]:
         say(f"         {answer['note']}")
+
+
+def _session(sticky: Mapping[str, Any]) -> str:
+    cookie = f"cookie {sticky['cookie']}"
+    if not sticky["sent"]:
+        return f"no {cookie} in the request: the response sets it"
+    return f"{cookie} names {sticky['server'] or 'no server that is in use: the response sets it anew'}"

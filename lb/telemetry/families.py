@@ -64,6 +64,24 @@ ROUTE: tuple[Family, ...] = (
         "Requests that went to a second server because the first did not answer in time.",
         layout.ROUTE_HEDGES,
     ),
+    _counter(
+        "lb_route_panic_picks",
+        _BY_ROUTE,
+        "Picks among all servers because too few of them were usable.",
+        layout.ROUTE_PANIC,
+    ),
+    _counter(
+        "lb_route_sticky",
+        _BY_ROUTE,
+        "Requests that went where the cookie of their session says.",
+        layout.ROUTE_STICKY,
+    ),
+    _counter(
+        "lb_route_sticky_lost",
+        _BY_ROUTE,
+        "Requests whose cookie names no server that is in use.",
+        layout.ROUTE_STICKY_LOST,
+    ),
     _histogram(
         "lb_request_duration_seconds",
         _BY_ROUTE,
