@@ -92,8 +92,9 @@ class Control:
         self.events.listeners.add(self.webhook.tell)
         self.overrides = Overrides(self.state_dir, self.statuses, self.events)
         self.view = View(
-            self.reloader, self.supervisor, self.statuses, self.overrides, self.events, self.webhook
-        )
+            self.reloader, self.supervisor, self.statuses, self.ejections, self.overrides, self.events,
+            self.webhook,
+        )  # fmt: skip
         self.admin: AdminSite | None = None
         self.succession = Succession(self.state_dir, self.listeners.inherited, self._addresses, successor)
         self.supervisor.command = (*worker, f"--doors={self.succession.doors}")
