@@ -33,13 +33,22 @@ class Select(IntEnum):
 
 
 class Attempt(IntEnum):
-    """Why this attempt was made."""
+    """What there is to say of an attempt beside its outcome."""
 
-    FIRST = 0
-    STALE_CONNECTION = 1
-    CONNECT = 2
-    RESET = 3
-    STATUS = 4
+    NONE = 0
+    HEDGE = 1
+    CANCELLED = 2
+    BUDGET = 3
+    RETRY_AFTER = 4
+
+
+ATTEMPT_TEXT: dict[Attempt, str] = {
+    Attempt.NONE: "nothing",
+    Attempt.HEDGE: "begun beside another attempt that had not answered yet",
+    Attempt.CANCELLED: "given up because another attempt answered first",
+    Attempt.BUDGET: "it failed and would have been tried again, but the retry budget is used up",
+    Attempt.RETRY_AFTER: "it failed and would have been tried again, but its Retry-After is too far away",
+}
 
 
 SELECT_TEXT: dict[Select, str] = {

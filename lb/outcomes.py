@@ -114,7 +114,7 @@ TABLE: dict[Outcome, Row] = {
         "select", "lb", "never", 503, "LS", "destination_unavailable", "no server is available"
     ),
     Outcome.QUEUE_FULL: Row(
-        "connect", "lb", "never", 503, "LQ", "connection_limit_reached", "the server's queue is full"
+        "connect", "lb", "always", 503, "LQ", "connection_limit_reached", "the server's queue is full"
     ),
     Outcome.QUEUE_TIMEOUT: Row(
         "connect", "lb", "never", 503, "LW", "connection_limit_reached", "waited too long for the server"
@@ -157,7 +157,13 @@ TABLE: dict[Outcome, Row] = {
         "receive", "server", "never", 502, "SP", "http_protocol_error", "the server's response is malformed"
     ),
     Outcome.RESPONSE_TIMEOUT: Row(
-        "receive", "server", "never", 504, "SH", "http_response_timeout", "the server took too long to answer"
+        "receive",
+        "server",
+        "if-idempotent",
+        504,
+        "SH",
+        "http_response_timeout",
+        "the server took too long to answer",
     ),
     Outcome.SERVER_BROKE_OFF: Row(
         "receive", "server", "never", 502, "SD", "http_response_incomplete", "the server's response broke off"

@@ -9,8 +9,8 @@ _COMPRESS_IN_THREAD = 64 * 1024
 
 
 def answer(data: object, status: int = 200) -> web.Response:
-    """`data` as indented JSON; what msgspec can encode."""
-    body = msgspec.json.format(msgspec.json.encode(data), indent=2) + b"\n"
+    """`data` as indented JSON; what msgspec cannot encode as its text."""
+    body = msgspec.json.format(msgspec.json.encode(data, enc_hook=str), indent=2) + b"\n"
     return large(body, "application/json", status)
 
 

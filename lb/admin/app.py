@@ -7,32 +7,43 @@ endpoints (lb.admin.api, lb.admin.probes, lb.admin.page), who may ask (lb.admin.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
+from urllib.parse import unquote
 
 from aiohttp import web
 
-from lb.admin import api, page, probes
+from lb.admin import api, events, page, probes, servers
 from lb.admin.answers import failure
 from lb.admin.endpoints import ENDPOINTS, as_lines
 from lb.admin.guard import refusal
-from lb.admin.keys import CONTROL, METRICS
+from lb.admin.keys import CONTROL, METRICS, NAMES, STREAMS
 from lb.admin.view import ControlView
 from lb.telemetry.metrics import Metrics
 
 _log = logging.getLogger(__name__)
 _BODY_LIMIT = 256 * 1024
-_METHODS = {endpoint.path: endpoint.method for endpoint in ENDPOINTS}
-_SERVE: dict[str, Callable[[web.Request], Awaitable[web.Response]]] = {
-    "/": page.index,
-    "/livez": probes.livez,
-    "/readyz": probes.readyz,
-    "/metrics": probes.metrics,
-    "/api/v1/status": api.status,
-    "/api/v1/routes": api.routes,
-    "/api/v1/services": api.services,
-    "/api/v1/config": api.config,
-    "/api/v1/reload": api.reload,
-    "/api/v1/explain": api.explain,
+_SERVE: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {
+    "GET /": page.index,
+    "GET /livez": probes.livez,
+    "GET /readyz": probes.readyz,
+    "GET /metrics": probes.metrics,
+    "GET /api/v1/status": api.status,
+    "GET /api/v1/routes": api.routes,
+    "GET /api/v1/services": api.services,
+    "GET /api/v1/servers": servers.servers,
+    "PUT /api/v1/services/{service}/servers/{address}/override": servers.override,
+    "DELETE /api/v1/services/{service}/servers/{address}/override": servers.clear_override,
+    "GET /api/v1/events": events.events,
+    "GET /api/v1/config": api.config,
+    "POST /api/v1/reload": api.reload,
+    "POST /api/v1/explain": api.explain,
+}
+# A path with places for names, as an expression over the path as it was sent: a name may have an
+# encoded slash.
+_PATHS = {
+    path: re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path)) + r"\Z")
+    for path in dict.fromkeys(endpoint.path for endpoint in ENDPOINTS)
 }
 
 
@@ -40,32 +51,53 @@ def make_app(control: ControlView) -> web.Application:
     """The aiohttp application over `control`, to be run in control's own event loop."""
     app = web.Application(client_max_size=_BODY_LIMIT)
     app[CONTROL] = control
+    app[STREAMS] = set()
     app[METRICS] = Metrics(control.cells, control.ledger, control)
     app.router.add_route("*", "/{path:.*}", _serve)
+    app.on_shutdown.append(_end_streams)
     return app
 
 
-async def _serve(request: web.Request) -> web.Response:
+async def _end_streams(app: web.Application) -> None:
+    for end in list(app[STREAMS]):
+        end()
+
+
+async def _serve(request: web.Request) -> web.StreamResponse:
     refused = refusal(request)
     response = failure(403, "forbidden", refused) if refused else await _answer(request)
+    if response.prepared:  # a stream that is over
+        return response
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
 
 
-async def _answer(request: web.Request) -> web.Response:
-    method = _METHODS.get(request.path)
-    if method is None:
+async def _answer(request: web.Request) -> web.StreamResponse:
+    path, names = _find(request.rel_url.raw_path)
+    methods = [endpoint.method for endpoint in ENDPOINTS if endpoint.path == path]
+    if not methods:
         return failure(404, "not_found", f"there is no {request.path}", endpoints=as_lines())
-    allowed = ("GET", "HEAD") if method == "GET" else (method,)
-    if request.method not in allowed:
-        response = failure(405, "method_not_allowed", f"{request.path} takes {method}, not {request.method}")
+    method = "GET" if request.method == "HEAD" else request.method
+    if method not in methods:
+        allowed = [*methods, "HEAD"] if "GET" in methods else methods
+        takes = " or ".join(methods)
+        response = failure(405, "method_not_allowed", f"{path} takes {takes}, not {request.method}")
         response.headers["Allow"] = ", ".join(allowed)
         return response
+    request[NAMES] = names
     try:
-        return await _SERVE[request.path](request)
+        return await _SERVE[f"{method} {path}"](request)
     except web.HTTPRequestEntityTooLarge:
         return failure(413, "too_large", f"a request body may have up to {_BODY_LIMIT // 1024} KiB")
     except Exception:
         _log.exception("admin API: %s %s failed", request.method, request.path)
         return failure(500, "internal_error", "this is a bug in lb: the traceback is in its log")
+
+
+def _find(raw: str) -> tuple[str, dict[str, str]]:
+    """The path of the table that covers this one, "" for none, and the names in it."""
+    for path, expression in _PATHS.items():
+        if found := expression.match(raw):
+            return path, {name: unquote(value) for name, value in found.groupdict().items()}
+    return "", {}

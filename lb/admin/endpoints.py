@@ -24,6 +24,18 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/api/v1/status", "version, processes, listeners, the last reload"),
     Endpoint("GET", "/api/v1/routes", "the routes in force with their counters"),
     Endpoint("GET", "/api/v1/services", "the services with their servers, counters, connections and states"),
+    Endpoint(
+        "GET", "/api/v1/servers", "every server: file, discovery, override; its status with the reasons"
+    ),
+    Endpoint(
+        "PUT",
+        "/api/v1/services/{service}/servers/{address}/override",
+        "drain, maintenance, up or a weight for one server",
+    ),
+    Endpoint(
+        "DELETE", "/api/v1/services/{service}/servers/{address}/override", "lift what was ordered of it"
+    ),
+    Endpoint("GET", "/api/v1/events", "the last events, or a stream of them; ?after=NUMBER resumes"),
     Endpoint("GET", "/api/v1/config", "the configuration in force, defaults filled in, secrets masked"),
     Endpoint("POST", "/api/v1/reload", "read the configuration again, all or nothing"),
     Endpoint("POST", "/api/v1/explain", "what would happen to a request, and why"),

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from lb import __version__
-from lb.admin.view import ControlView, Problem, Reload
+from lb.admin.view import ControlView, Event, Problem, Reload
 from lb.plan import Plan, RoutePlan, ServerPlan, ServicePlan
 from lb.telemetry import layout
 from lb.telemetry.cells import Cells
@@ -80,6 +80,28 @@ def problems(found: Sequence[Problem]) -> list[Data]:
         {"file": p.file, "line": p.line, "column": p.column, "path": p.path, "message": p.message}
         for p in found
     ]
+
+
+def dated(status: Mapping[str, object]) -> Data:
+    """A server's status (ControlView.server_status) with its unix seconds as moments."""
+    found = dict(status)
+    check = found.get("check")
+    if isinstance(check, Mapping):
+        found["check"] = {**check, "at": moment(check["at"] or 0.0)}
+    return found
+
+
+def event(told: Event) -> Data:
+    return {
+        "number": told.number,
+        "at": moment(told.at),
+        "kind": told.kind,
+        "reason": told.reason,
+        "service": told.service,
+        "server": told.server,
+        "text": told.text,
+        "facts": told.facts,
+    }
 
 
 def moment(seconds: float) -> str | None:

@@ -7,13 +7,14 @@ Must not live here: HTTP (lb.admin.app) and behaviour.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from lb.plan import Plan
 from lb.telemetry.cells import Cells
 from lb.telemetry.facts import ProcessFacts
 from lb.telemetry.ledger import Ledger
+from lb.upstream.status import Override
 
 
 class Problem(Protocol):
@@ -66,6 +67,28 @@ class Question(NamedTuple):
     listener: str = ""
 
 
+class Event(Protocol):
+    """One event, as lb.control.events keeps it. `number` grows by one from event to event; `at`: unix
+    seconds; `kind` and `reason` are words, `text` a sentence."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def at(self) -> float: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def service(self) -> str: ...
+    @property
+    def server(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def facts(self) -> Mapping[str, Any]: ...
+
+
 class ControlView(ProcessFacts, Protocol):
     """The control process as the admin application sees it. All calls come from control's own event
     loop; nothing here may block it."""
@@ -101,6 +124,28 @@ class ControlView(ProcessFacts, Protocol):
     def server_status(self, service: str, address: str) -> Mapping[str, object]:
         """What control knows of a server: `status` in one word, `reasons`, the last `check`, the `layers`
         file, discovery and override (lb.control.server_state); empty for a server that is unknown."""
+
+    @property
+    def overrides(self) -> Mapping[tuple[str, str], Override]:
+        """What operators ordered, by service and address; of servers that are not in the plan too."""
+
+    @property
+    def overrides_saved(self) -> bool:
+        """Whether what is in force is on the disk too."""
+
+    def override(self, service: str, address: str, override: Override) -> None:
+        """Put an order in force. Raises LookupError with a sentence for the user where there is no such
+        server."""
+
+    def clear_override(self, service: str, address: str, author: str) -> None:
+        """Lift an order. Raises LookupError with a sentence for the user where there is none."""
+
+    def last_events(self) -> Sequence[Event]:
+        """The last events, oldest first."""
+
+    def follow(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        """Call `listener`, which must not block or raise, with every event from now on, until the function
+        that is returned is called."""
 
     async def reload(self) -> Reload:
         """Read the configuration again and put it in force, all or nothing. Returns when every worker

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import json
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lb.cli.admin import USAGE, UnansweredError, ask
 from lb.cli.terminal import complain, paint, say
 
-OK, PROBLEMS, USAGE, CANNOT_RUN = 0, 1, 2, 4
+OK, PROBLEMS = 0, 1
 SHOWN_LOSERS = 20  # routes that do not match; more of them only with --json
-TIMEOUT = 10.0  # seconds for the admin API to answer
 
 
 class Wish(NamedTuple):
@@ -31,14 +29,6 @@ class Wish(NamedTuple):
     client_ip: str
     listener: str
     json: bool
-
-
-class UnansweredError(Exception):
-    """No answer; `code` is the exit code."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(text)
-        self.code = code
 
 
 def explain(wish: Wish) -> int:
@@ -96,32 +86,8 @@ def _from_admin(wish: Wish, headers: list[tuple[str, str]]) -> Mapping[str, Any]
         "client_ip": wish.client_ip,
         "listener": wish.listener,
     }
-    url = f"{wish.admin.rstrip('/')}/api/v1/explain"
-    if not url.startswith(("http://", "https://")):
-        raise UnansweredError(USAGE, f"found --admin {wish.admin}; write it like http://127.0.0.1:9900")
-    asked = urllib.request.Request(  # noqa: S310 (the scheme was checked)
-        url, json.dumps(question).encode(), {"Content-Type": "application/json"}, method="POST"
-    )
-    # The admin address is this machine's or the next one's: no proxy of the environment stands between.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(asked, timeout=TIMEOUT) as response:
-            found: Mapping[str, Any] = json.load(response)
-            return found
-    except urllib.error.HTTPError as error:
-        raise UnansweredError(USAGE if error.code < 500 else CANNOT_RUN, _said(error)) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise UnansweredError(
-            CANNOT_RUN, f"{url} does not answer: {reason}; is lb running, and is admin.bind this?"
-        ) from None
-
-
-def _said(error: urllib.error.HTTPError) -> str:
-    try:
-        return str(json.load(error)["message"])
-    except (ValueError, KeyError, TypeError):
-        return f"{error.url} answered {error.code}"
+    found: Mapping[str, Any] = ask(wish.admin, "POST", "/api/v1/explain", question)
+    return found
 
 
 # ------------------------------------------------------------------------------------- printing
@@ -182,9 +148,22 @@ def _forward(answer: Mapping[str, Any]) -> None:
         line = f"{mark} {server['address']}  weight {server['weight']:g}, {server['in_flight']} in flight"
         line += "" if server["why"] == "eligible" else f", {server['why']}"
         say(f"  {line if server['eligible'] else paint(line, 'dim')}")
+    for group in answer.get("groups", ()):
+        panic = paint(", panic: all are used", "red") if group["panic"] else ""
+        counts = f"{group['usable']} of {group['servers']} usable"
+        say(f"group    {group['group']}: {group['share']:.0%} of the requests, {counts}{panic}")
+    if "sticky" in answer:
+        say(f"sticky   {_session(answer['sticky'])}")
     if answer["pick"] is None:
         say(f"answer   {paint(str(answer['status']), 'red')}: {answer['reason']}")
         return
     say(f"pick     {paint(answer['pick'], 'green')}: {answer['reason']}")
     if answer["note"]:
         say(f"         {answer['note']}")
+
+
+def _session(sticky: Mapping[str, Any]) -> str:
+    cookie = f"cookie {sticky['cookie']}"
+    if not sticky["sent"]:
+        return f"no {cookie} in the request: the response sets it"
+    return f"{cookie} names {sticky['server'] or 'no server that is in use: the response sets it anew'}"

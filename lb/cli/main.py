@@ -4,7 +4,8 @@ Lives here: what the user types. Must not live here: what a command does; each h
 when it runs, so that help and version are quick.
 
 Exit codes, the same for all commands: 0 done; 1 the configuration has problems; 2 wrong usage; 3 an
-address cannot be listened on; 4 lb cannot run (workers do not start, stale build, admin API unreachable).
+address cannot be listened on; 4 lb cannot run (workers do not start, stale build, admin API unreachable);
+5 a drain is not done in time.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from typing import Annotated, Optional
 
 import typer
 
+from lb.cli import servers
+
 METHOD = re.compile(r"[A-Za-z-]+")
 
 EXIT_CODES = (
     "Exit codes: 0 done · 1 the configuration has problems · 2 wrong usage · "
-    "3 an address cannot be listened on · 4 lb cannot run"
+    "3 an address cannot be listened on · 4 lb cannot run · 5 a drain is not done in time"
 )
 
 app = typer.Typer(
@@ -31,6 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
+app.add_typer(servers.app, name="servers")
 
 Config = Annotated[
     Path, typer.Argument(help="The configuration: a file, or a folder of *.yaml.", show_default=True)
@@ -42,11 +46,29 @@ def run(config: Config = Path("lb.yaml")) -> None:
     """Run lb until a signal ends it.
 
     SIGTERM drains, then ends; a second one, or SIGINT (Ctrl-C), ends at once. SIGHUP reloads the
-    configuration, as a change of its files does. SIGUSR1 reopens the access log.
+    configuration, as a change of its files does. SIGUSR1 reopens the access log. SIGUSR2 starts a successor
+    from what is on the disk and hands over to it (lb upgrade).
     """
     from lb.cli.run import run as command
 
     raise typer.Exit(command(config))
+
+
+@app.command(epilog=EXIT_CODES)
+def upgrade(
+    config: Config = Path("lb.yaml"),
+    pid: Annotated[
+        int, typer.Option(help="Tell this control process, without waiting for the outcome.", min=2)
+    ] = 0,
+) -> None:
+    """Replace the running lb by the version and the configuration on the disk, without a failed request.
+
+    The successor takes over the listening sockets; when it serves, the one before drains. Where it cannot,
+    the one before goes on.
+    """
+    from lb.cli.upgrade import upgrade as command
+
+    raise typer.Exit(command(config, pid))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -109,6 +131,25 @@ def explain(
     raise typer.Exit(
         command(Wish(Path(config), admin, method, url, tuple(header or ()), client_ip, listener, json))
     )
+
+
+@app.command(epilog=EXIT_CODES)
+def events(
+    *,
+    after: Annotated[
+        Optional[int],  # noqa: UP045 (typer reads it)
+        typer.Option(min=0, help="Begin after the event of this number; 0: with the oldest that is kept."),
+    ] = None,
+    follow: Annotated[bool, typer.Option(help="Go on with what happens; else print what is kept.")] = True,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, an event a line.")] = False,
+    admin: Annotated[
+        str, typer.Option(metavar="URL", help="The admin API of the lb that is meant.")
+    ] = servers.ADMIN,
+) -> None:
+    """Show what happens to the servers of a running lb, as it happens; Ctrl-C ends it."""
+    from lb.cli.events import events as command
+
+    raise typer.Exit(command(admin, after, json, follow))
 
 
 @app.command(epilog=EXIT_CODES)

@@ -5,7 +5,8 @@ Lives here: what can go wrong before lb serves, as exit codes. Must not live her
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+import sys
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,18 @@ OK, PROBLEMS, CANNOT_BIND, CANNOT_RUN = 0, 1, 3, 4
 def run(config: Path) -> int:
     """Returns the exit code."""
     journal.start()
-    return guarded(config, lambda control: control.run())
+    # As we were started ourselves, so that what is on the disk by then runs.
+    return guarded(config, lambda control: control.run(), [sys.executable, *sys.orig_argv[1:]])
 
 
-def guarded(config: Path, life: Callable[[Control], Coroutine[Any, Any, None]]) -> int:
-    """Load `config`, let a Control live as `life` says, and tell the user where that fails."""
+def guarded(
+    config: Path, life: Callable[[Control], Coroutine[Any, Any, None]], successor: Sequence[str] = ()
+) -> int:
+    """Load `config`, let a Control live as `life` says, and tell the user where that fails. `successor`: the
+    command that starts an lb to replace this one."""
     try:
         build.check()
-        control = Control(config, read_valid(config))
+        control = Control(config, read_valid(config), successor=successor)
         uvloop.run(life(control))
     except ConfigError as error:
         for problem in error.problems:

@@ -38,7 +38,8 @@ def diff(old: Spec, new: Spec) -> list[str]:
             if old.tests != new.tests:
                 lines.append(f"tests: changed ({len(old.tests)} → {len(new.tests)})")
         else:
-            lines += [f"{key}{line}" for line in _changes(before[key], after[key], "")]
+            was, now = ({key: whole[key]} if key in whole else {} for whole in (before, after))
+            lines += [line.removeprefix(".") for line in _changes(was, now, "")]
     lines += [
         f"route {route.name}: a secret's text changed"
         for route, previous in ((r, _route(old, r.name)) for r in new.routes)
@@ -102,7 +103,7 @@ def _items(key: str, old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str
         if name not in was:
             extra = {k: v for k, v in item.items() if k != identity and v != _USUAL[k]}
             yield f" {word} {name} added" + (
-                f" ({', '.join(f'{k} {v}' for k, v in extra.items())})" if extra else ""
+                f" ({', '.join(f'{k} {_shown(v)}' for k, v in extra.items())})" if extra else ""
             )
         else:
             yield from (

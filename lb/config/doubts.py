@@ -44,8 +44,8 @@ def _check(check: HealthCheckSpec) -> Iterator[Doubt]:
     if check.timeout > check.interval:
         yield (
             ("health_check", "timeout"),
-            f"longer ({duration_text(check.timeout)}) than interval ({duration_text(check.interval)}): a server "
-            "that hangs is checked less often",
+            f"timeout ({duration_text(check.timeout)}) is longer than interval "
+            f"({duration_text(check.interval)}): a server that hangs is checked less often",
         )
     if check.command and shutil.which(check.command[0]) is None:
         yield ("health_check", "command"), f'there is no program "{check.command[0]}" here'

@@ -25,11 +25,14 @@ from lb.control.checking import checks_of
 from lb.control.ejection import Ejections
 from lb.control.events import Events
 from lb.control.filewatch import watch
-from lb.control.listeners import Listeners
+from lb.control.listeners import BoundAddress, Listeners
 from lb.control.loading import Reading
+from lb.control.notify import notify, reloading
 from lb.control.reload import Reloader, worker_count
 from lb.control.signals import Signals
+from lb.control.statedir import state_dir
 from lb.control.statuses import Statuses
+from lb.control.succession import Succession
 from lb.control.supervisor import Supervisor
 from lb.control.view import View
 from lb.health.checks import Checks
@@ -50,9 +53,16 @@ log = Journal("lb.control")
 class Control:
     """One running lb. `ready` is set when clients are served."""
 
-    def __init__(self, path: Path, reading: Reading, worker: Sequence[str] = WORKER) -> None:
+    def __init__(
+        self,
+        path: Path,
+        reading: Reading,
+        worker: Sequence[str] = WORKER,
+        successor: Sequence[str] = (),
+    ) -> None:
         """`path`: the configuration, a file or a folder; `reading`: what it holds. `worker`: the command that
-        starts a worker. Raises OSError where there is no memory to share."""
+        starts a worker; `successor`: the one that starts an lb to replace this one, empty where that cannot
+        be. Raises OSError where there is no memory to share."""
         workers = worker_count(reading.spec)
         self.path = path
         self.spec = reading.spec
@@ -73,6 +83,8 @@ class Control:
         self.reloader = Reloader(path, reading, self.supervisor, self._reconcile)
         self.view = View(self.reloader, self.supervisor, self.statuses)
         self.admin: AdminSite | None = None
+        self.succession = Succession(self._state(), self.listeners.inherited, self._addresses, successor)
+        self.supervisor.command = (*worker, f"--doors={self.succession.doors}")
         self.ready = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -80,16 +92,20 @@ class Control:
         """Serve until a signal ends it. Where it cannot start, raises BindError, PlanRefusedError,
         WorkerFailedError or OSError, and leaves nothing running."""
         signals = Signals(
-            asyncio.get_running_loop(), lambda: self._spawn(self._reload("signal")), self._reopen
+            asyncio.get_running_loop(),
+            lambda: self._spawn(self._reload("signal")),
+            self._reopen,
+            lambda: self.succession.upgrading.start(lambda _: None),
         )
         starting = asyncio.create_task(self._start())
         try:
             await first(starting, signals.stop.wait())
             if starting.done():
                 starting.result()
-                await signals.stop.wait()
+                await first(signals.stop.wait(), self.succession.relieved.wait())
                 if not signals.at_once.is_set():
-                    await first(self._drain(), signals.at_once.wait())
+                    end = self._drain() if signals.stop.is_set() else self._retire()
+                    await first(end, signals.at_once.wait())
         finally:
             starting.cancel()
             with contextlib.suppress(BaseException):
@@ -97,16 +113,28 @@ class Control:
             await self._end()
 
     async def _start(self) -> None:
+        try:
+            await self._come_up()
+        except Exception as error:
+            self.succession.failed(str(error))
+            raise
+
+    async def _come_up(self) -> None:
         began = time.monotonic()
         log.note(
             f"lb {lb.__version__} starts",
             config=self.path, workers=self.supervisor.count, build=build.status().kind, pid=os.getpid(),
         )  # fmt: skip
         self._raise_file_limit()
+        await self.succession.begin()
         if self.spec.admin is not None:
-            self.admin = AdminSite(self.spec.admin.bind)
+            self.admin = AdminSite(self.spec.admin.bind, self.listeners.inherited)
+        # An address that is handed over is still served by the one before, who is right until we serve.
+        if self.admin is not None and not self.succession.replacing:
             await self.admin.start(make_app(self.view))
         plan = await self.reloader.start()
+        if self.admin is not None and self.succession.replacing:
+            await self.admin.start(make_app(self.view))
         for listener in plan.listeners:
             for address in listener.bind:
                 log.note("listening", listener=listener.name, address=self.listeners.bound[address].shown)
@@ -118,7 +146,21 @@ class Control:
             "ready", generation=plan.generation, routes=len(plan.routes), services=len(plan.services),
             took=f"{time.monotonic() - began:.2f}s",
         )  # fmt: skip
+        self.succession.serving()
+        notify("READY=1")
         self.ready.set()
+
+    def _state(self) -> Path | None:
+        try:
+            return state_dir(self.spec, self.path)
+        except OSError as error:
+            log.warning("no state directory: no upgrade and no take-over is possible", error=error)
+            return None
+
+    def _addresses(self) -> list[BoundAddress]:
+        """What a successor is given."""
+        admin = [self.admin.bound] if self.admin is not None else []
+        return [*self.listeners.bound.values(), *admin]
 
     def _raise_file_limit(self) -> None:
         """Take all open files that the system grants; the workers inherit it. An exchange needs two."""
@@ -148,8 +190,11 @@ class Control:
     # ------------------------------------------------------------------------------- commands
 
     async def _reload(self, trigger: str) -> None:
+        await self.succession.upgrading.over()
         if not self.supervisor.stopping and self.reloader.plan is not None:
+            reloading()
             await self.reloader.reload(trigger)
+            notify("READY=1")
 
     def _files(self) -> list[Path]:
         try:
@@ -175,10 +220,26 @@ class Control:
 
     async def _drain(self) -> None:
         """Readiness fails first, then the listeners stop, then exchanges finish."""
+        notify("STOPPING=1")
         self.view.draining = True
         grace = self.reloader.plan.shutdown_grace if self.reloader.plan is not None else 0.0
         log.note("draining", notice=f"{NOTICE:g}s", grace=f"{grace:g}s")
         await asyncio.sleep(NOTICE)
+        await self._stop_serving(grace)
+
+    async def _retire(self) -> None:
+        """A successor serves on the same sockets, so nothing is closed to clients: what is ours drains."""
+        grace = self.reloader.plan.shutdown_grace if self.reloader.plan is not None else 0.0
+        log.note("replaced: draining", successor=self.succession.pid, grace=f"{grace:g}s")
+        notify(f"MAINPID={self.succession.pid}")
+        self.view.draining = True
+        self.listeners.hand_over()
+        if self.admin is not None:
+            self.admin.bound.hand_over()
+            self._spawn(self.admin.close())
+        await self._stop_serving(grace)
+
+    async def _stop_serving(self, grace: float) -> None:
         self.supervisor.tell_drain()
         self.listeners.close()
         cut = await self.supervisor.drained(grace)
@@ -187,6 +248,7 @@ class Control:
 
     async def _end(self) -> None:
         self.view.draining = True
+        await self.succession.close()
         for task in self._tasks:
             task.cancel()
         if self.checks is not None:

@@ -19,8 +19,8 @@ log = Journal("lb.events")
 
 
 class Event(NamedTuple):
-    """`kind` and `reason` are words out of a small set (they label a counter); `text` is for people. `at`: unix
-    seconds. `number` grows by one from event to event."""
+    """`kind` and `reason` are words out of a small set (they label a counter); `text` is for people. `at`:
+    unix seconds. `number` grows by one from event to event."""
 
     number: int
     at: float
@@ -42,14 +42,24 @@ class Events:
         self._number = 0
 
     def emit(
-        self, kind: str, reason: str, text: str, *, service: str = "", server: str = "", **facts: Any
+        self,
+        kind: str,
+        reason: str,
+        text: str,
+        *,
+        service: str = "",
+        server: str = "",
+        logged: bool = False,
+        **facts: Any,
     ) -> None:
-        """Tell it: a log line, the counter, every listener (which must not block or raise)."""
+        """Tell it: a log line, the counter, every listener (which must not block or raise). `logged`: the log
+        has a better line already."""
         self._number += 1
         event = Event(self._number, time.time(), kind, reason, service, server, text, facts)
         self.last.append(event)
         self.counts[kind, reason, service] += 1
-        named = {name: value for name, value in (("service", service), ("server", server)) if value}
-        log.note(f"{kind}: {text}", reason=reason, **named)
+        if not logged:
+            named = {name: value for name, value in (("service", service), ("server", server)) if value}
+            log.note(f"{kind}: {text}", reason=reason, **named)
         for listener in tuple(self.listeners):
             listener(event)

@@ -21,6 +21,7 @@ from lb.plan import ListenerPlan, Plan, RoutePlan, StatePlan
 from lb.routing.explain import explain as verdicts_of
 from lb.snapshot import Snapshot, build
 from lb.telemetry.cells import Cells
+from lb.upstream.group import Group
 from lb.upstream.registry import Registry
 from lb.upstream.server import Server
 from lb.upstream.service import Service
@@ -33,6 +34,9 @@ WAVERING = {
     Select.FEWEST_IN_FLIGHT: "the next request may get another server",
     Select.LOWEST_COST: "latencies are each worker's own: a worker may pick another server",
     Select.NO_KEY: "the next request may get another server",
+    Select.SPILL: "the next request may get a server of another priority",
+    Select.PANIC: "the next request may get another server",
+    Select.STICKY_LOST: "the response sets a new cookie; a worker may pick another server",
 }
 
 
@@ -149,20 +153,21 @@ def _service(
 ) -> dict[str, Any]:
     service: Service = snapshot.services[name]
     plan = next(each for each in snapshot.plan.services if each.name == name)
-    eligible = {server.address for server in service.eligible}
+    groups = {server: group for group in service.groups for server in group.servers}
     servers = [
         {
             "address": server.address,
-            "weight": server.weight,
+            "weight": round(server.configured * server.factor * server.warmth, 4),
             "backup": server.backup,
-            "eligible": server.address in eligible,
-            "why": _why(server, server.address in eligible),
+            "eligible": server in service.eligible,
+            "why": _why(server, groups[server]),
             "in_flight": server.in_flight(),
         }
         for server in service.servers
     ]
     key = service.key_of(head, client)
-    picked: Server | None = service.select(key, ())
+    token = service.sticky.token(head) if service.sticky is not None else b""
+    picked: Server | None = service.select(key, (), token)
     reason = Select(service.reason)
     return {
         "service": name,
@@ -170,6 +175,8 @@ def _service(
         "key": plan.algorithm.key,
         "key_value": key.decode("latin-1"),
         "servers": servers,
+        **_groups(service),
+        **_sticky(service, token),
         "pick": picked.address if picked is not None else None,
         "reason": SELECT_TEXT[reason],
         "note": WAVERING.get(reason, ""),
@@ -177,12 +184,50 @@ def _service(
     }
 
 
-def _why(server: Server, eligible: bool) -> str:
+def _groups(service: Service) -> dict[str, Any]:
+    """How priorities and backups share the requests, where there is more to say than that one takes all."""
+    if len(service.groups) < 2 and not any(group.panic for group in service.groups):
+        return {}
+    return {
+        "groups": [
+            {
+                "group": "backups" if group.backup else f"priority {group.priority}",
+                "share": round(group.share, 4),
+                "usable": len(group.usable),
+                "servers": len(group.servers),
+                "panic": bool(group.panic),
+            }
+            for group in service.groups
+        ]
+    }
+
+
+def _sticky(service: Service, token: bytes) -> dict[str, Any]:
+    """Whom the session's cookie names: "" where there is none, or it names no server that is in use."""
+    if service.sticky is None:
+        return {}
+    named: Server | None = service.sticky.admitted.get(token)
+    return {
+        "sticky": {
+            "cookie": service.sticky.cookie.decode(),
+            "sent": bool(token),
+            "server": "" if named is None else named.address,
+        }
+    }
+
+
+def _why(server: Server, group: Group) -> str:
+    if server.configured * server.factor <= 0:
+        return server.why or "weight 0: gets no new requests"
+    if server.draining:
+        return server.why or "draining: keeps its sessions and gets no others"
     if not server.usable:
         why = server.why or "not usable"
-        return f"{why}; used all the same: too few others are" if eligible else why
-    if server.configured <= 0 or server.factor <= 0:
-        return "weight 0: gets no new requests"
-    if server.backup:
-        return "backup: no other server is eligible" if eligible else "backup: another server is eligible"
-    return "eligible"
+        return f"{why}; used all the same: too few others are" if group.panic else why
+    if group.share <= 0:
+        return (
+            "backup: another server is eligible" if group.backup else "the priorities before take everything"
+        )
+    if server.warmth < 1:
+        return f"slow start: at {server.warmth:.0%} of its weight"
+    return "backup: too few other servers are eligible" if group.backup else "eligible"

@@ -1,11 +1,15 @@
 """Listening sockets: bound by control, one per worker and address, and kept open by it.
 
-Lives here: binding, addresses, the sockets of each generation. Must not live here: which worker gets
-which socket when (lb.control.supervisor), or finding who holds a port (lb.control.port_owner).
+Lives here: binding, addresses, the sockets of each generation, which of them are whose. Must not live here:
+when a worker gets them (lb.control.supervisor), where sockets come from that are not bound here
+(lb.control.inherited), or finding who holds a port (lb.control.port_owner).
 
 Every worker has a socket of its own with SO_REUSEPORT: the kernel spreads connections over them, and no
 worker waits for another's lock. Control keeps each open, so that the queue of a worker that died is served
 by its successor. A UNIX socket cannot be spread like that: its workers share one.
+
+Of a predecessor there may be more sockets than workers, or fewer. The kernel gives each its share of the
+connections, so all of them are served: a worker then has several.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import socket
 import stat
 from collections.abc import Iterable
 
+from lb.control.inherited import Inherited
 from lb.control.port_owner import owner_of
 from lb.plan import ListenerPlan
 
@@ -29,7 +34,8 @@ class BindError(Exception):
 
 
 class BoundAddress:
-    """One address with its sockets, `sockets[i]` for worker i. `shown` is the address with its real port."""
+    """One address with its sockets. `shown` is the address with its real port. `path`: the file of a UNIX
+    socket that was bound here, and is removed with it."""
 
     def __init__(self, address: str, sockets: list[socket.socket], shown: str, path: str = "") -> None:
         self.address = address
@@ -37,6 +43,14 @@ class BoundAddress:
         self.shown = shown
         self._path = path
         self._inode = os.stat(path).st_ino if path else 0
+
+    def of(self, worker: int, workers: int) -> list[socket.socket]:
+        """What worker number `worker` of `workers` serves. None is left out, and none of them goes empty."""
+        return self.sockets[worker::workers] or [self.sockets[worker % len(self.sockets)]]
+
+    def hand_over(self) -> None:
+        """A successor serves it as well: closing leaves the file where it is."""
+        self._path = ""
 
     def close(self) -> None:
         """Stop listening. Workers that were given a socket must have closed theirs before."""
@@ -49,24 +63,28 @@ class BoundAddress:
 
 
 class Listeners:
-    """All bound addresses, by the text of the configuration."""
+    """All bound addresses, by the text of the configuration. Sockets that are `inherited` are used before
+    any is bound."""
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self.bound: dict[str, BoundAddress] = {}
+        self.inherited = Inherited()
 
     def open_missing(self, plans: Iterable[ListenerPlan]) -> list[BoundAddress]:
         """Bind every address that is not bound yet; returns the new ones, which serve nobody until a
         worker gets them. All or nothing: raises BindError for the first that fails, with none bound."""
         opened: list[BoundAddress] = []
         # "0.0.0.0:80" may become "127.0.0.1:80": both are ours for a moment.
-        ours = {_port(bound.shown) for bound in self.bound.values()}
+        ours = {_port(bound.shown) for bound in self.bound.values()} | self.inherited.ports()
         try:
             for plan in plans:
                 for address in plan.bind:
                     if address not in self.bound:
                         taken_by_us = _port(address) in ours
-                        bound = bind(address, f"listener {plan.name}", self.workers, taken_by_us)
+                        bound = bind(
+                            address, f"listener {plan.name}", self.workers, self.inherited, taken_by_us
+                        )
                         opened.append(bound)
                         self.bound[address] = bound
         except BindError:
@@ -85,31 +103,49 @@ class Listeners:
         wanted = {address for plan in plans for address in plan.bind}
         return [bound for address, bound in self.bound.items() if address not in wanted]
 
+    def hand_over(self) -> None:
+        """A successor serves all of them as well."""
+        for bound in self.bound.values():
+            bound.hand_over()
+
     def close(self) -> None:
         self.forget(self.bound.values())
 
 
-def bind(address: str, owner: str, workers: int, taken_by_us: bool = False) -> BoundAddress:
-    """Sockets for all workers on one address; `owner` says in errors what it is for. Raises BindError."""
+def bind(
+    address: str,
+    owner: str,
+    workers: int,
+    inherited: Inherited | None = None,
+    taken_by_us: bool = False,
+) -> BoundAddress:
+    """Sockets for all workers on one address: those that are inherited, and what is missing bound. `owner`
+    says in errors what it is for; `taken_by_us`: its port may be in use. Raises BindError."""
     if address.startswith("unix:"):
-        return _bind_unix(address, owner, workers)
+        return _bind_unix(address, owner, inherited)
     family, name = _resolve(address, owner)
-    if name[1] and not taken_by_us:
+    sockets = inherited.take(address, _shown(family, name)) if inherited is not None else []
+    shared = any(not sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) for sock in sockets)
+    if sockets:
+        name = sockets[0].getsockname()
+    elif name[1] and not taken_by_us:
         _refuse_taken(family, name, address, owner)
-    sockets: list[socket.socket] = []
     try:
-        for _ in range(workers):
+        while len(sockets) < workers and not shared:
             sock = _socket(family, reuse_port=True)
             sockets.append(sock)
             sock.bind(name)
             sock.listen(BACKLOG)
-            name = (name[0], sock.getsockname()[1], *name[2:])  # port 0: the others follow the first
+            name = sock.getsockname()  # port 0: the others follow the first
     except OSError as error:
         for sock in sockets:
             sock.close()
         raise _bind_error(error, address, owner, name[1]) from None
-    host = f"[{name[0]}]" if family == socket.AF_INET6 else name[0]
-    return BoundAddress(address, sockets, f"{host}:{name[1]}")
+    return BoundAddress(address, sockets, _shown(family, name))
+
+
+def _shown(family: int, name: tuple[str, int]) -> str:
+    return f"[{name[0]}]:{name[1]}" if family == socket.AF_INET6 else f"{name[0]}:{name[1]}"
 
 
 def _port(address: str) -> str:
@@ -150,8 +186,10 @@ def _refuse_taken(family: int, name: tuple[str, int], address: str, owner: str) 
             raise _bind_error(error, address, owner, name[1]) from None
 
 
-def _bind_unix(address: str, owner: str, workers: int) -> BoundAddress:
+def _bind_unix(address: str, owner: str, inherited: Inherited | None) -> BoundAddress:
     path = address.removeprefix("unix:")
+    if inherited is not None and (found := inherited.take(address, address)):
+        return BoundAddress(address, found, address)  # its file may still be its predecessor's, or systemd's
     _remove_stale(path, address, owner)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -162,7 +200,7 @@ def _bind_unix(address: str, owner: str, workers: int) -> BoundAddress:
     except OSError as error:
         sock.close()
         raise _bind_error(error, address, owner, 0) from None
-    return BoundAddress(address, [sock, *(sock.dup() for _ in range(workers - 1))], address, path)
+    return BoundAddress(address, [sock], address, path)
 
 
 def _remove_stale(path: str, address: str, owner: str) -> None:

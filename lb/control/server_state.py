@@ -91,8 +91,10 @@ class ServerState:
     def state_plan(self) -> StatePlan:
         """What the workers have to know, but for `why`."""
         status = self.status
+        # 0, or a panic would bring a server back that an operator works on
+        weight = 0.0 if status.word == "maintenance" else status.weight
         return StatePlan(
-            self.service, self.plan.address, status.usable, status.draining, status.weight, self.warm_from
+            self.service, self.plan.address, status.usable, status.draining, weight, self.warm_from
         )
 
     def explained(self) -> StatePlan:

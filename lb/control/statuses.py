@@ -98,8 +98,9 @@ class Statuses:
     def probed(self, result: Result) -> Pace:
         """Take in the result of a check; what is no longer checked so is left aside."""
         if isinstance(result.probe, AgentProbe):
-            if result.agent is not None:
-                self.agent(result.service, result.address, Agent(*result.agent))
+            said = result.agent
+            if said is not None:
+                self.agent(result.service, result.address, Agent(said.weight, said.state, said.reason))
             return "steady"
         state = self._find(result.service, result.address)
         if state is None or state.health is None or state.probe != result.probe:

@@ -215,8 +215,8 @@ class Supervisor:
         for listener in plan.listeners:
             for address in listener.bind:
                 if address not in old.get(listener.name, ()):
-                    fd = self.listeners.bound[address].sockets[worker.number].fileno()
-                    worker.tell(Serve(listener.name), fd)
+                    for sock in self.listeners.bound[address].of(worker.number, self.count):
+                        worker.tell(Serve(listener.name, address), sock.fileno())
 
     # ------------------------------------------------------------------------- looks and words
 

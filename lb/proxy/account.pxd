@@ -7,6 +7,7 @@ from lb.upstream.server cimport Server
 
 cdef list[bytes] _FLAGS
 cdef list[bool] _SERVER_SIDE
+cdef list[bytes] _WORDS
 cdef list[int] _BOUNDS
 cdef int _BOUND_COUNT
 cdef int OUTCOMES
@@ -18,6 +19,8 @@ cdef int ROUTE_BYTES_OUT
 cdef int ROUTE_RETRIES
 cdef int ROUTE_DURATION_SUM
 cdef int ROUTE_DURATION
+cdef int ROUTE_BUDGET_REFUSED
+cdef int ROUTE_HEDGES
 cdef int SERVER_IN_FLIGHT
 cdef int SERVER_CLASS
 cdef int SERVER_BYTES_IN
@@ -43,5 +46,7 @@ cpdef object enter_route(ExchangeState exchange)
 cpdef object record_pick(ExchangeState exchange)
 cpdef object open_attempt(ExchangeState exchange)
 cpdef object close_attempt(ExchangeState exchange, int outcome)
+cpdef object record_over_budget(ExchangeState exchange)
+cpdef object record_hedge(ExchangeState exchange)
 cpdef object record_refusal(Core core, ListenerRules rules, str address, int outcome, int status)
 cpdef object close_exchange(ExchangeState exchange)

@@ -10,7 +10,7 @@ from time import monotonic
 
 import cython
 
-from lb.decisions import Select
+from lb.decisions import Attempt, Select
 from lb.outcomes import TABLE, Outcome
 from lb.proxy.core import Core
 from lb.proxy.rules import ListenerRules
@@ -25,6 +25,10 @@ _SERVER_SIDE: list[bool] = [False] * 64
 for _outcome, _row in TABLE.items():
     _FLAGS[_outcome] = _row.flag.encode()
     _SERVER_SIDE[_outcome] = _row.side == "server" and _outcome != Outcome.DONE
+# By the value of an Attempt; the values are dense from 0.
+_WORDS: list[bytes] = [
+    b"" if word == Attempt.NONE else word.name.lower().encode() for word in sorted(Attempt)
+]
 
 _BOUNDS: list[int] = list(layout.BOUNDS_US)
 _BOUND_COUNT: cython.int = len(layout.BOUNDS_US)
@@ -38,6 +42,8 @@ ROUTE_BYTES_OUT: cython.int = layout.ROUTE_BYTES_OUT
 ROUTE_RETRIES: cython.int = layout.ROUTE_RETRIES
 ROUTE_DURATION_SUM: cython.int = layout.ROUTE_DURATION_SUM
 ROUTE_DURATION: cython.int = layout.ROUTE_DURATION
+ROUTE_BUDGET_REFUSED: cython.int = layout.ROUTE_BUDGET_REFUSED
+ROUTE_HEDGES: cython.int = layout.ROUTE_HEDGES
 SERVER_IN_FLIGHT: cython.int = layout.SERVER_IN_FLIGHT
 SERVER_CLASS: cython.int = layout.SERVER_CLASS
 SERVER_BYTES_IN: cython.int = layout.SERVER_BYTES_IN
@@ -148,8 +154,24 @@ def close_attempt(exchange: ExchangeState, outcome: cython.int) -> object:
                 exchange.core.suspect(server, server.run, last)
         elif outcome == DONE and status:
             server.run = 0
-    if exchange.retries or exchange.attempts or outcome:
-        exchange.attempts.append((server.name, status, monotonic() - exchange.attempt_began, _FLAGS[outcome]))
+    if exchange.retries or exchange.attempts or outcome or exchange.word:
+        took: cython.double = monotonic() - exchange.attempt_began
+        exchange.attempts.append((server.name, status, took, _FLAGS[outcome], _WORDS[exchange.word]))
+        exchange.word = 0
+    return None
+
+
+@cython.ccall
+def record_over_budget(exchange: ExchangeState) -> object:
+    """Another attempt was not made because the retry budget is used up."""
+    exchange.core.cells.add(exchange.slot + ROUTE_BUDGET_REFUSED, 1)
+    return None
+
+
+@cython.ccall
+def record_hedge(exchange: ExchangeState) -> object:
+    """The request goes to a second server too."""
+    exchange.core.cells.add(exchange.slot + ROUTE_HEDGES, 1)
     return None
 
 

@@ -7,15 +7,16 @@ try again (lb.proxy.retry), counting (lb.proxy.account), the response (lb.proxy.
 from __future__ import annotations
 
 from time import monotonic
+from typing import Any
 
 import cython
 
-from lb.decisions import Select
+from lb.decisions import Attempt, Select
 from lb.outcomes import Outcome
-from lb.proxy.account import close_attempt, open_attempt, record_pick
+from lb.proxy.account import close_attempt, open_attempt, record_over_budget, record_pick
 from lb.proxy.core import TICK
 from lb.proxy.heads import request_head
-from lb.proxy.retry import may_retry
+from lb.proxy.retry import may_retry, wait_before
 from lb.proxy.sides import ServerSide
 from lb.proxy.state import ExchangeState
 from lb.upstream.server import Server
@@ -25,19 +26,23 @@ CONNECTING: cython.int = 2
 WAITING: cython.int = 3
 STREAMING: cython.int = 4
 TUNNEL: cython.int = 5
+BACKOFF: cython.int = 7
 
+DONE: cython.int = int(Outcome.DONE)
 INTERNAL: cython.int = int(Outcome.INTERNAL)
 NO_SERVER: cython.int = int(Outcome.NO_SERVER)
 QUEUE_FULL: cython.int = int(Outcome.QUEUE_FULL)
+RESPONSE_TIMEOUT: cython.int = int(Outcome.RESPONSE_TIMEOUT)
 SERVER_BROKE_OFF: cython.int = int(Outcome.SERVER_BROKE_OFF)
 PANIC: cython.int = int(Select.PANIC)  # from this reason on picks are counted
+
+BUDGET: cython.int = int(Attempt.BUDGET)
+RETRY_AFTER: cython.int = int(Attempt.RETRY_AFTER)
 
 # Why reading from the client is held: bits for ClientSide.hold. The server takes no more for now; there is no
 # server connection yet, and enough of the body is kept.
 HOLD_SERVER: cython.int = 1
 HOLD_PENDING: cython.int = 2
-# How much of a request body is kept so that it can be sent again.
-REPLAY: cython.Py_ssize_t = 64 * 1024
 _TICK: cython.double = TICK
 
 
@@ -51,21 +56,30 @@ class Attempts(ExchangeState):
     @cython.cfunc
     def _attempt(self, fresh: cython.bint) -> object:
         """Choose a Server and get a connection to it; `fresh`: the same one again, on a new connection."""
-        server: Server
-        if not fresh:
-            try:
-                self.server = self.service.select(self.key, self.tried, self.token)  # type: ignore[assignment]
-            except Exception as error:  # an algorithm of the operator's own may raise anything
-                self.core.report(error)
-                self.fail(INTERNAL)
-                return None
-            self.reason = self.service.reason
-            if self.reason >= PANIC:
-                record_pick(self)
-            if self.server is None:
-                self.fail(NO_SERVER)
-                return None
-        server = self.server
+        if fresh or self._choose():
+            self._begin_attempt(fresh)
+        return None
+
+    @cython.cfunc
+    def _choose(self) -> cython.bint:
+        """Choose a Server; False where there is none, and the exchange ended."""
+        try:
+            self.server = self.service.select(self.key, self.tried, self.token)  # type: ignore[assignment]
+        except Exception as error:  # an algorithm of the operator's own may raise anything
+            self.core.report(error)
+            self.fail(INTERNAL)
+            return False
+        self.reason = self.service.reason
+        if self.reason >= PANIC:
+            record_pick(self)
+        if self.server is None:
+            self.fail(NO_SERVER)
+            return False
+        return True
+
+    @cython.cfunc
+    def _begin_attempt(self, fresh: cython.bint) -> object:
+        server: Server = self.server
         self.attempt_began = monotonic() if self.retries or fresh else self.began
         self.sent = self.received = 0
         self.first_byte = -1.0
@@ -85,6 +99,10 @@ class Attempts(ExchangeState):
         """Get a connection to the Server, which has room; `fresh`: not one that has served."""
         side: ServerSide | None = None
         self.occupying = True
+        if self.rules.attempt > 0:
+            self.attempt_deadline = self.core.now + self.rules.attempt + _TICK
+        if self.rules.hedge > 0:
+            self.hedge_at = self.core.now + self.rules.hedge + _TICK
         server.occupy()
         if not fresh:
             side = server.pool.take()
@@ -98,6 +116,8 @@ class Attempts(ExchangeState):
     def _connect(self) -> object:
         self.phase = CONNECTING
         self.deadline = self.core.now + self.rules.connect + _TICK if self.rules.connect > 0 else 0.0
+        if self.rules.attempt > 0:
+            self._limit()
         self.side = self.core.open(self.server, self)
         return None
 
@@ -126,7 +146,7 @@ class Attempts(ExchangeState):
         self.touched = self.core.now
         if self.body:
             out += b"".join(self.body)
-            if self.body_size > REPLAY:
+            if self.body_size > self.rules.replay:
                 self.replayable = False
                 self.body = []
         self.sent = len(out)
@@ -141,6 +161,15 @@ class Attempts(ExchangeState):
     @cython.cfunc
     def _await_response(self) -> object:
         self.deadline = self.core.now + self.rules.response + _TICK if self.rules.response > 0 else 0.0
+        if self.rules.attempt > 0:
+            self._limit()
+        return None
+
+    @cython.cfunc
+    def _limit(self) -> object:
+        """The smaller of the two deadlines counts."""
+        if self.deadline == 0.0 or self.attempt_deadline < self.deadline:
+            self.deadline = self.attempt_deadline
         return None
 
     @cython.ccall
@@ -149,25 +178,72 @@ class Attempts(ExchangeState):
         response, so that the request was most likely never seen (RFC 9112 9.3.1)."""
         if self.phase == STREAMING or self.phase == TUNNEL:
             self.fail(SERVER_BROKE_OFF)
-        elif may_retry(self, outcome, reused):
-            self._try_again(outcome, reused)
-        else:
+        elif not self._try_again(outcome, reused):
             self.fail(outcome)
         return None
 
     @cython.cfunc
-    def _try_again(self, outcome: cython.int, fresh: cython.bint) -> object:
-        if not fresh:
-            # before the attempt is closed, which is then recorded as one of several
-            self.retries += 1
+    def _try_again(self, outcome: cython.int, reused: cython.bint) -> cython.bint:
+        """Go on with another attempt after this one failed; False where there may be none. `outcome` DONE:
+        the status is one that the route retries on."""
+        hedge: Any = self.hedge
+        wait: cython.double
+        if hedge is not None:  # it is under way already, and counted
+            self._give_up(outcome)
+            hedge.take_over()
+            return True
+        if not may_retry(self, outcome, reused):
+            return False
+        if reused:
+            # not a retry in the operator's sense: the server never saw the request
+            self._drop_side(outcome)
+            self.client.let_go(HOLD_SERVER)
+            self._attempt(True)
+            return True
+        wait = wait_before(self, outcome)
+        if wait < 0:
+            self.word = RETRY_AFTER
+            return False
+        # a full queue cost no server anything
+        if outcome != QUEUE_FULL and not self.rules.budget.spend(self.core.now):
+            self.word = BUDGET
+            record_over_budget(self)
+            return False
+        self.retries += 1  # before the attempt is closed, which is then recorded as one of several
+        self._give_up(outcome)
+        if outcome == DONE or outcome == RESPONSE_TIMEOUT:
+            self._back_off(wait)
+        elif self._choose():
+            if self.server not in self.tried:
+                self._begin_attempt(False)
+            elif outcome == QUEUE_FULL:  # they all are: refuse while that is cheap
+                self.fail(outcome)
+            else:
+                self._back_off(wait)
+        return True
+
+    @cython.cfunc
+    def _give_up(self, outcome: cython.int) -> object:
+        """This attempt is over, and its Server one that was tried."""
         self._drop_side(outcome)
         self.client.let_go(HOLD_SERVER)
-        if fresh:
-            # not a retry in the operator's sense: the server never saw the request
-            self._attempt(True)
-            return None
         if self.server not in self.tried:
             self.tried.append(self.server)
+        return None
+
+    @cython.cfunc
+    def _back_off(self, seconds: cython.double) -> object:
+        if seconds > 0:
+            self.phase = BACKOFF
+            self.timer = self.core.later(seconds, self.resume)
+        else:
+            self._attempt(False)
+        return None
+
+    @cython.ccall
+    def resume(self) -> object:
+        """The back-off is over."""
+        self.timer = None
         self._attempt(False)
         return None
 

@@ -24,6 +24,7 @@ cdef double _TICK
 cdef Py_ssize_t _MOST_PIPELINED
 cdef double _LINGER
 cdef double _LINGER_IN_ALL
+cdef double _LAST_REQUEST
 cdef double _FLUSH
 cdef int CONNECTIONS
 cdef int ACCEPTED

@@ -53,6 +53,9 @@ _MOST_PIPELINED: cython.Py_ssize_t = 64 * 1024
 # How long is read and discarded after an answer that ends the connection: without a byte, and in all.
 _LINGER: cython.double = 2.0
 _LINGER_IN_ALL: cython.double = 30.0
+# How long a connection without a request may go on when the worker drains: the next request of a busy client
+# may be on its way already, and is answered with `Connection: close` rather than by a reset.
+_LAST_REQUEST: cython.double = 1.0
 # How long a closing connection may take to get its last bytes out.
 _FLUSH: cython.double = 30.0
 
@@ -381,8 +384,8 @@ class ClientConnection(ResponseWriter):
 
     @cython.ccall
     def drain(self) -> object:
-        """Close where no request is under way; otherwise after this one."""
+        """Close after the request that is under way, or soon where none is."""
         self.keep = False
         if self.state == HEAD and not self.buf:
-            self._close()
+            self.deadline = min(self.deadline, self.core.now + _LAST_REQUEST)
         return None

@@ -1,3 +1,4 @@
+from lb.proxy.budget cimport Budget
 from lb.proxy.rules cimport ListenerRules, RouteRules
 from lb.routing.table cimport Table
 from lb.routing.template cimport Variables
@@ -27,6 +28,10 @@ cdef class Core:
     cdef public object report
     cdef public object suspect
     cdef public object open
+    cdef public object later
+    cdef public object hedge
+    cdef public list[object] hedges
+    cdef public dict[str, Budget] budgets
     cdef public list[object] spare
     cdef public list[object] owned
     cdef bytearray id

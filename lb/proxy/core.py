@@ -15,6 +15,7 @@ from typing import Any
 
 import cython
 
+from lb.proxy.budget import Budget
 from lb.proxy.rules import ListenerRules, RouteRules
 from lb.routing.table import Table
 from lb.routing.template import Variables
@@ -61,6 +62,10 @@ class Core:
     report: Callable[[Exception], None]  # of a bug
     suspect: Callable[[Any, int, str], None]  # (Server, failures in a row, the last one)
     open: Callable[[Any, Any], Any]  # (Server, Exchange) → ServerSide, which begins to connect
+    later: Callable[[float, Callable[[], Any]], Any]  # (seconds, what) → a timer that can be cancelled
+    hedge: Callable[[Any], Any]  # (Exchange): send its request to a second Server too
+    hedges: list[Any]  # Hedges to be used again
+    budgets: dict[str, Budget]  # by the name of the route
     spare: list[Any]  # Exchanges to be used again
     owned: list[object]  # all Exchanges, so that none is freed while a method of it runs
     id: bytearray  # the last request id: 12 random hexadecimal digits, then a count of 8
@@ -83,7 +88,10 @@ class Core:
         self.rng = rng
         self.report = _raise
         self.suspect = _nobody_asks
-        self.open = None  # type: ignore[assignment]  # set by the DataPlane, before it accepts
+        # set by the DataPlane, before it accepts
+        self.open = self.later = self.hedge = None  # type: ignore[assignment]
+        self.hedges = []
+        self.budgets = {}
         self.spare = []
         self.owned = []
         self.id = bytearray(os.urandom(6).hex().encode() + b"00000000")
@@ -95,6 +103,16 @@ class Core:
         self.epoch = time() - self.now
         self.flush_log()
         self.date = b"Date: %b\r\n" % formatdate(usegmt=True).encode()
+
+    def take_routes(self, routes: list[RouteRules]) -> None:
+        """Put the routes of a generation in force; a route whose name was there goes on with its budget."""
+        known = self.budgets
+        self.budgets = {}
+        for rules in routes:
+            name = rules.label.decode()
+            rules.budget = self.budgets[name] = known.get(name) or Budget()
+            rules.budget.configure(rules.budget_share, rules.budget_floor, self.cells.workers)
+        self.routes = routes
 
     @cython.ccall
     def new_id(self) -> bytes:

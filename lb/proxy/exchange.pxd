@@ -3,7 +3,7 @@ from lb.proxy.account cimport close_attempt, close_exchange, enter_route, open_e
 from lb.proxy.attempts cimport Attempts
 from lb.proxy.core cimport Core
 from lb.proxy.heads cimport edited_lines
-from lb.proxy.retry cimport may_retry
+from lb.proxy.retry cimport may_hedge
 from lb.proxy.rules cimport RouteRules
 from lb.proxy.sides cimport ClientSide, ServerSide
 from lb.routing.redirect cimport Redirect
@@ -17,6 +17,7 @@ cdef int WAITING
 cdef int STREAMING
 cdef int TUNNEL
 cdef int OVER
+cdef int BACKOFF
 cdef int DONE
 cdef int BODY_TOO_LARGE
 cdef int BODY_TIMEOUT
@@ -30,7 +31,6 @@ cdef int RESPONSE_TIMEOUT
 cdef int IDLE_TIMEOUT
 cdef int HOLD_SERVER
 cdef int HOLD_PENDING
-cdef Py_ssize_t _REPLAY
 cdef Py_ssize_t _MOST_ID
 cdef int X_REQUEST_ID
 cdef double _TICK

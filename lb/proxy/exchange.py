@@ -5,7 +5,8 @@ lb.proxy.retry, what is recorded: lb.proxy.account) and only carried out here. N
 both sides are behind lb.proxy.sides. Plain callbacks in the worker's loop; nothing here awaits or raises.
 
 Phases: NEW → (QUEUED → | CONNECTING →) WAITING → STREAMING | TUNNEL → OVER. A retry leads from CONNECTING
-or WAITING back to QUEUED, CONNECTING or WAITING, and only while no byte of a response went to the client.
+or WAITING, through BACKOFF where it waits, back to QUEUED, CONNECTING or WAITING, and only while no byte of a
+response went to the client. A Hedge (lb.proxy.hedge) is a second attempt beside CONNECTING or WAITING.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from lb.proxy.attempts import Attempts
 from lb.proxy.core import TICK, Core
 from lb.proxy.forwarded import source_of
 from lb.proxy.heads import edited_lines
-from lb.proxy.retry import may_retry
+from lb.proxy.retry import may_hedge
 from lb.proxy.rules import RouteRules
 from lb.proxy.sides import ClientSide, ServerSide
 from lb.routing.redirect import Redirect
@@ -36,6 +37,7 @@ WAITING: cython.int = 3
 STREAMING: cython.int = 4
 TUNNEL: cython.int = 5
 OVER: cython.int = 6
+BACKOFF: cython.int = 7
 
 DONE: cython.int = int(Outcome.DONE)
 BODY_TOO_LARGE: cython.int = int(Outcome.BODY_TOO_LARGE)
@@ -53,7 +55,6 @@ IDLE_TIMEOUT: cython.int = int(Outcome.IDLE_TIMEOUT)
 HOLD_SERVER: cython.int = 1  # as in lb.proxy.attempts
 HOLD_PENDING: cython.int = 2
 
-_REPLAY: cython.Py_ssize_t = 64 * 1024  # as in lb.proxy.attempts
 _SAFE_ID = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:+/=@")
 _MOST_ID: cython.Py_ssize_t = 128
 X_REQUEST_ID: cython.int = 16
@@ -101,6 +102,7 @@ class Exchange(Attempts):
         if client.rules.max_body > 0 and self.head.content_length > client.rules.max_body:
             self.fail(BODY_TOO_LARGE)
             return None
+        rules.budget.count(core.now)
         self.key = self.service.key_of(self.head, self.source)
         if self.service.sticky is not None:
             self.token = self.service.sticky.token(self.head)
@@ -128,16 +130,18 @@ class Exchange(Attempts):
         if self.replayable and framed:
             self.body.append(framed)
             self.body_size += len(framed)
-        if self.phase >= WAITING:
-            if self.body_size > _REPLAY and self.replayable:
+        if WAITING <= self.phase < OVER:
+            if self.body_size > self.rules.replay and self.replayable:
                 self.replayable = False
                 self.body = []
             self.sent += len(framed)
             if framed:
                 self.side.send(framed)
             if last and self.phase == WAITING:
+                if self.rules.attempt > 0:  # the server could not answer before
+                    self.attempt_deadline = self.core.now + self.rules.attempt + _TICK
                 self._await_response()
-        elif self.body_size > _REPLAY and not last:
+        elif self.body_size > self.rules.replay and not last:
             self.client.hold(HOLD_PENDING)
         return None
 
@@ -176,9 +180,10 @@ class Exchange(Attempts):
         self.touched = self.core.now
         self.received += len(piece)
         self.status = self.response.status
-        if self.status in self.rules.retry_statuses and may_retry(self, DONE, False):
-            self._try_again(DONE, False)
+        if self.status in self.rules.retry_statuses and self._try_again(DONE, False):
             return None
+        if self.hedge is not None:
+            self.hedge.cancel()
         self.phase = STREAMING
         self.deadline = 0.0
         self.bytes_out = len(piece)
@@ -290,6 +295,10 @@ class Exchange(Attempts):
         if self.phase == OVER:
             return None
         self.outcome = outcome
+        if self.hedge is not None:
+            self.hedge.cancel()
+        if self.timer is not None:
+            self.timer.cancel()
         self._drop_side(outcome)
         if outcome == CLIENT_GONE:
             if not begun:
@@ -337,7 +346,12 @@ class Exchange(Attempts):
         late: cython.bint = 0 < self.deadline <= now
         if 0 < self.total_deadline <= now:
             self.fail(TOTAL_TIMEOUT)
-        elif self.phase == QUEUED:
+            return None
+        if 0 < self.hedge_at <= now and not self.hedged and may_hedge(self):
+            self.core.hedge(self)
+        if self.hedge is not None:
+            self.hedge.check(now)
+        if self.phase == QUEUED:
             if late:
                 self.fail(QUEUE_TIMEOUT)
         elif self.phase == CONNECTING:
@@ -351,7 +365,7 @@ class Exchange(Attempts):
                 self.fail(BODY_TIMEOUT)
             elif quiet >= self.rules.idle > 0:
                 self.server_failed(RESPONSE_TIMEOUT, False)
-        elif quiet >= self.rules.idle > 0:
+        elif self.phase != BACKOFF and quiet >= self.rules.idle > 0:
             self.fail(CLIENT_STALLED if self.client.blocked() else IDLE_TIMEOUT)
         return None
 

@@ -19,6 +19,7 @@ from lb.plan import Plan, StatePlan
 from lb.proxy.client import ClientConnection
 from lb.proxy.core import TICK, Core
 from lb.proxy.exchange import Exchange
+from lb.proxy.hedge import hedge
 from lb.proxy.server import ServerConnection, connect
 from lb.proxy.sweep import sweep
 from lb.snapshot import Snapshot, build
@@ -48,6 +49,8 @@ class DataPlane:
         self.rng = Random(os.urandom(8))
         self.core = Core(cells, log, self.rng)
         self.core.open = self._open
+        self.core.later = loop.call_later
+        self.core.hedge = hedge
         self.core.report = lambda error: loop.call_exception_handler(
             {"message": "a bug in the work on an exchange", "exception": error}
         )
@@ -70,7 +73,7 @@ class DataPlane:
         snapshot.take_effect(self.registry)
         core = self.core
         core.table = snapshot.table
-        core.routes = snapshot.routes
+        core.take_routes(snapshot.routes)
         core.line = snapshot.line
         core.listeners = snapshot.listeners
         core.generation = snapshot.generation

@@ -1,10 +1,14 @@
+from lb.proxy.rules cimport RouteRules
 from lb.proxy.state cimport ExchangeState
 
+cdef int CONNECTING
+cdef int WAITING
 cdef int DONE
-cdef int QUEUE_FULL
-cdef int CONNECT_FAILED
-cdef int CONNECT_TIMEOUT
-cdef int SERVER_RESET
-cdef int SEND_FAILED
+cdef int RESPONSE_TIMEOUT
+cdef int _IF_SAFE
+cdef int _ALWAYS
+cdef list[int] _CLASSES
 
 cpdef bint may_retry(ExchangeState exchange, int outcome, bint reused)
+cpdef double wait_before(ExchangeState exchange, int outcome)
+cpdef bint may_hedge(ExchangeState exchange)

@@ -1,3 +1,4 @@
+from lb.proxy.budget cimport Budget
 from lb.routing.route cimport Route
 from lb.upstream.service cimport Service
 
@@ -9,13 +10,22 @@ cdef class RouteRules:
     cdef public Py_ssize_t slot
     cdef public double connect
     cdef public double response
+    cdef public double attempt
     cdef public double total
     cdef public double idle
     cdef public int attempts
     cdef public bint retry_connect
     cdef public bint retry_reset
+    cdef public bint retry_timeout
     cdef public frozenset[int] retry_statuses
     cdef public frozenset[bytes] retry_methods
+    cdef public Budget budget
+    cdef public double budget_share
+    cdef public double budget_floor
+    cdef public double backoff
+    cdef public double backoff_max
+    cdef public Py_ssize_t replay
+    cdef public double hedge
     cdef public bint plain
 
 cdef class ListenerRules:

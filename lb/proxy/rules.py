@@ -19,6 +19,7 @@ from lb.http1.fields import (
 )
 from lb.http1.hopbyhop import HOP_BY_HOP
 from lb.plan import ListenerPlan, RoutePlan
+from lb.proxy.budget import Budget
 from lb.routing.route import Route
 from lb.upstream.service import Service
 
@@ -29,7 +30,8 @@ _CLAIMS: int = (1 << FORWARDED) | (1 << X_FORWARDED_FOR) | (1 << X_FORWARDED_PRO
 @cython.cclass
 class RouteRules:
     """One Route with its Services. Times in seconds, 0 for no limit; `services` is empty for redirect and
-    respond. `slots` are the counter blocks of (route, service), in the order of `services`."""
+    respond. `slots` are the counter blocks of (route, service), in the order of `services`. `budget` is None
+    until the generation is published: it is that of the route's name, whatever the generation."""
 
     route: Route
     label: bytes
@@ -38,13 +40,22 @@ class RouteRules:
     slot: cython.Py_ssize_t
     connect: cython.double
     response: cython.double
+    attempt: cython.double
     total: cython.double
     idle: cython.double
     attempts: cython.int
     retry_connect: cython.bint
     retry_reset: cython.bint
+    retry_timeout: cython.bint
     retry_statuses: frozenset[int]
     retry_methods: frozenset[bytes]
+    budget: Budget
+    budget_share: cython.double
+    budget_floor: cython.double  # retries a second of the whole machine
+    backoff: cython.double
+    backoff_max: cython.double
+    replay: cython.Py_ssize_t  # bytes of a request body that are kept to be sent again
+    hedge: cython.double
     plain: cython.bint  # nothing about the request head is rewritten or edited
 
     def __init__(self, route: Route, plan: RoutePlan, services: list[Service]) -> None:
@@ -55,13 +66,22 @@ class RouteRules:
         self.slot = self.slots[0] if self.slots else plan.slot
         self.connect = plan.timeout.connect
         self.response = plan.timeout.response
+        self.attempt = plan.timeout.attempt
         self.total = plan.timeout.total
         self.idle = plan.timeout.idle
         self.attempts = plan.retry.attempts
         self.retry_connect = "connect" in plan.retry.on
         self.retry_reset = "reset" in plan.retry.on
+        self.retry_timeout = "timeout" in plan.retry.on
         self.retry_statuses = frozenset(int(word) for word in plan.retry.on if word.isdigit())
         self.retry_methods = frozenset(m.encode() for m in plan.retry.methods)
+        self.budget = None  # type: ignore[assignment]
+        self.budget_share = plan.retry.budget
+        self.budget_floor = plan.retry.budget_floor
+        self.backoff = plan.retry.backoff
+        self.backoff_max = plan.retry.backoff_max
+        self.replay = plan.retry.replay
+        self.hedge = plan.retry.hedge
         self.plain = route.rewrite is None and route.request_edits is None
 
     def __repr__(self) -> str:

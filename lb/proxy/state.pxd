@@ -36,13 +36,19 @@ cdef class ExchangeState:
     cdef public bint replayable
     cdef public list[Server] tried
     cdef public int retries
-    cdef public list[tuple[bytes, int, float, bytes]] attempts
+    cdef public list[tuple[bytes, int, float, bytes, bytes]] attempts
+    cdef public object timer
+    cdef public object hedge
+    cdef public bint hedged
     cdef public Server server
     cdef public ServerSide side
     cdef public int reason
+    cdef public int word
     cdef public bint attempting
     cdef public bint occupying
     cdef public double deadline
+    cdef public double attempt_deadline
+    cdef public double hedge_at
     cdef public double attempt_began
     cdef public double first_byte
     cdef public double connect_took

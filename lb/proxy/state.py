@@ -6,6 +6,8 @@ Lives here: data, and how it is reset. Must not live here: behaviour (lb.proxy.e
 
 from __future__ import annotations
 
+from typing import Any
+
 import cython
 
 from lb.message import Client, RequestHead, ResponseHead
@@ -24,8 +26,9 @@ WAITING = 3
 STREAMING = 4
 TUNNEL = 5
 OVER = 6
+BACKOFF = 7
 DONE: cython.int = int(Outcome.DONE)
-_PHASES = ("new", "queued", "connecting", "waiting", "streaming", "tunnel", "over")
+_PHASES = ("new", "queued", "connecting", "waiting", "streaming", "tunnel", "over", "backoff")
 
 
 @cython.cclass
@@ -62,14 +65,20 @@ class ExchangeState:
     replayable: cython.bint
     tried: list[Server]
     retries: cython.int
-    attempts: list[tuple[bytes, int, float, bytes]]
+    attempts: list[tuple[bytes, int, float, bytes, bytes]]
+    timer: Any  # of BACKOFF
+    hedge: Any  # the Hedge beside this attempt, or None
+    hedged: cython.bint  # there was one, or there cannot be
     # this attempt's
     server: Server
     side: ServerSide
     reason: cython.int
+    word: cython.int  # a lb.decisions.Attempt: what the access log says of the attempt beside its outcome
     attempting: cython.bint  # an attempt is under way: it counts as in flight on `server`
     occupying: cython.bint  # it counts against the server's connections
     deadline: cython.double
+    attempt_deadline: cython.double  # of the response head; the smaller of it and `deadline` counts
+    hedge_at: cython.double  # when the request may go to a second server
     attempt_began: cython.double
     first_byte: cython.double  # seconds from the attempt's beginning to the response head; -1: none yet
     connect_took: cython.double
@@ -109,6 +118,7 @@ class ExchangeState:
         self.status = 0
         self.reason = 0
         self.touched = self.total_deadline = self.deadline = 0.0
+        self.attempt_deadline = self.hedge_at = 0.0
         self.bytes_in = self.bytes_out = 0
         self.request_ended = self.attempting = self.occupying = False
         if self.body_size:
@@ -119,7 +129,9 @@ class ExchangeState:
             self.tried = []
         if self.attempts:
             self.attempts = []
-        self.retries = 0
+        self.retries = self.word = 0
+        self.timer = self.hedge = None
+        self.hedged = False
         self.first_byte = self.connect_took = self.queue_took = -1.0
         self.client_ended = self.server_ended = False
         self.head.raw = self.response.raw = b""  # as long as the read that they came in

@@ -192,25 +192,25 @@ class LineFormat(LineBuffer):
     @cython.cfunc
     @cython.exceptval(-1, check=False)
     def _attempts(self, piece: Piece, e: ExchangeRecord) -> cython.int:
-        """JSON: only what the other fields do not say. Text: server:status:seconds:flag, comma between."""
+        """JSON: only what other fields do not say. Text: server:status:seconds:flag[:word], comma between."""
         if not e.attempts and (self.is_json or not e.server):
             return self._nothing(piece)
-        single = (e.server, e.status, e.duration if e.ttfb < 0 else e.ttfb, e.flag)
+        single = (e.server, e.status, e.duration if e.ttfb < 0 else e.ttfb, e.flag, b"")
         between = b""
         self._raw(piece.before)
         if self.is_json:
             self._raw(b"[")
-        for server, status, seconds, flag in e.attempts or [single]:
+        for server, status, seconds, flag, word in e.attempts or [single]:
             self._raw(between)
             between = b","
             if self.is_json:
                 self._raw(b'{"server":"%b","status":%d,"duration":' % (json_text(server), status))
                 self._seconds(max(seconds, 0.0))
-                self._raw(b',"flag":"%b"}' % flag)
+                self._raw(b',"flag":"%b","word":"%b"}' % (flag, word) if word else b',"flag":"%b"}' % flag)
             else:
                 self._raw(b"%b:%d:" % (plain_text(server), status))
                 self._seconds(max(seconds, 0.0))
-                self._raw(b":%b" % flag)
+                self._raw(b":%b:%b" % (flag, word) if word else b":%b" % flag)
         if self.is_json:
             self._raw(b"]")
         return 0

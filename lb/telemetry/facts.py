@@ -46,5 +46,13 @@ class ProcessFacts(Protocol):
     def last_reload_at(self) -> float:
         """When the last load or reload ended, unix seconds; 0.0 before the first."""
 
+    @property
+    def event_counts(self) -> Mapping[tuple[str, str, str], int]:
+        """How many events there were, by kind, reason and service ("" where none is involved)."""
+
+    @property
+    def webhook_lost(self) -> int:
+        """How many events the webhook did not take."""
+
     def workers(self) -> Sequence[WorkerFacts]:
         """All places for workers in the order of `worker`, dead ones too."""

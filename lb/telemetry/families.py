@@ -52,6 +52,36 @@ ROUTE: tuple[Family, ...] = (
     _counter("lb_request_bytes", _BY_ROUTE, "Bytes of request bodies from clients.", layout.ROUTE_BYTES_IN),
     _counter("lb_response_bytes", _BY_ROUTE, "Bytes of response bodies to clients.", layout.ROUTE_BYTES_OUT),
     _counter("lb_route_retries", _BY_ROUTE, "Attempts after the first.", layout.ROUTE_RETRIES),
+    _counter(
+        "lb_route_retries_refused",
+        _BY_ROUTE,
+        "Failures that were not tried again because the retry budget was used up.",
+        layout.ROUTE_BUDGET_REFUSED,
+    ),
+    _counter(
+        "lb_route_hedges",
+        _BY_ROUTE,
+        "Requests that went to a second server because the first did not answer in time.",
+        layout.ROUTE_HEDGES,
+    ),
+    _counter(
+        "lb_route_panic_picks",
+        _BY_ROUTE,
+        "Picks among all servers because too few of them were usable.",
+        layout.ROUTE_PANIC,
+    ),
+    _counter(
+        "lb_route_sticky",
+        _BY_ROUTE,
+        "Requests that went where the cookie of their session says.",
+        layout.ROUTE_STICKY,
+    ),
+    _counter(
+        "lb_route_sticky_lost",
+        _BY_ROUTE,
+        "Requests whose cookie names no server that is in use.",
+        layout.ROUTE_STICKY_LOST,
+    ),
     _histogram(
         "lb_request_duration_seconds",
         _BY_ROUTE,
@@ -212,6 +242,10 @@ RELOAD_OK = _gauge("lb_config_last_reload_successful", (), "1 where the last loa
 RELOAD_AT = _gauge(
     "lb_config_last_reload_timestamp_seconds", (), "When the last load or reload ended, unix time."
 )
+EVENTS = _counter(
+    "lb_events", ("kind", "reason", "service"), "Events (/api/v1/events); service: may be empty."
+)
+WEBHOOK_LOST = _counter("lb_webhook_lost_events", (), "Events that the webhook did not take.")
 
 FACTS = (
     BUILD,
@@ -219,6 +253,8 @@ FACTS = (
     RELOADS,
     RELOAD_OK,
     RELOAD_AT,
+    EVENTS,
+    WEBHOOK_LOST,
     WORKERS,
     RESTARTS,
     WORKER_RSS,

@@ -21,8 +21,8 @@ class ExchangeRecord:
     `duration`: request head to the last byte. `ttfb`: to the first byte of the server's response;
     `connect`: opening the server connection; `queue`: waiting for one; -1 where unknown or where it did
     not happen. `attempts`: empty where one attempt gave the response; otherwise one tuple (server bytes,
-    status or 0, seconds, flag bytes) each, in order. `flag`: two letters (lb.outcomes). `reason`: a
-    lb.decisions.Select. `head`: None where no valid head was received.
+    status or 0, seconds, flag bytes, word of a lb.decisions.Attempt or b"") each, in order. `flag`: two
+    letters (lb.outcomes). `reason`: a lb.decisions.Select. `head`: None where no valid head was received.
     """
 
     time: cython.double
@@ -42,7 +42,7 @@ class ExchangeRecord:
     ttfb: cython.double
     connect: cython.double
     queue: cython.double
-    attempts: list[tuple[bytes, int, float, bytes]]
+    attempts: list[tuple[bytes, int, float, bytes, bytes]]
     flag: bytes
     reason: cython.int
     request_id: bytes

@@ -44,12 +44,11 @@ class Sticky:
     def __init__(self, plan: StickyPlan, service: str, servers: list[Server]) -> None:
         """Raises ValueError where the key is not in hexadecimal digits."""
         key = bytes.fromhex(plan.key)
-        age = f"; Max-Age={max(1, round(plan.ttl))}" if plan.ttl > 0 else ""
         self.cookie = plan.cookie.encode()
         self.always = plan.ttl > 0
         self.admitted = {}
         self.tokens = {server: token_of(key, service, server.address) for server in servers}
-        rest = f"{plan.attributes}{age}\r\n".encode()
+        rest = f"{plan.attributes}\r\n".encode()
         self.lines = {
             server: b"Set-Cookie: %b=%b%b" % (self.cookie, token, rest)
             for server, token in self.tokens.items()

@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None, plane_factory: PlaneFactory = data_p
     parser.add_argument("--cells", type=int, required=True, help="descriptor of the shared memory")
     parser.add_argument("--worker", type=int, required=True, help="number of this worker, from 0")
     parser.add_argument("--workers", type=int, required=True, help="how many workers there are")
+    parser.add_argument("--doors", default="", help="the folder for its door; absent: it has none")
     args = parser.parse_args(argv)
 
     journal.start(source=f"worker {args.worker}: ")
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None, plane_factory: PlaneFactory = data_p
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     loop.set_exception_handler(report)
-    worker = Worker(loop, channel, cells, args.worker, plane_factory)
+    worker = Worker(loop, channel, cells, args.worker, plane_factory, args.doors)
     loop.add_signal_handler(signal.SIGTERM, worker.terminate)
     loop.add_signal_handler(signal.SIGUSR1, worker.reopen_log)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

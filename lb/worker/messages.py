@@ -68,9 +68,11 @@ class States(Message, frozen=True):
 
 
 class Serve(Message, frozen=True):
-    """A listening socket for this listener travels with the message."""
+    """A listening socket for this listener travels with the message. `address`: the text of the
+    configuration that it was bound for."""
 
     listener: str
+    address: str = ""
 
 
 class StopServing(Message, frozen=True):

@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import socket
 from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
 from time import perf_counter  # uvloop's clock counts whole milliseconds
 from typing import Any, Protocol
 
@@ -20,6 +22,7 @@ from lb.telemetry import layout
 from lb.telemetry.cells import Cells
 from lb.telemetry.logwriter import LogWriter
 from lb.worker.channel import Channel, ChannelClosedError
+from lb.worker.door import Door, Offered, Take, Visit
 from lb.worker.journal import Journal
 from lb.worker.messages import (
     Abort,
@@ -84,7 +87,9 @@ class Worker:
         cells: Cells,
         number: int,
         plane_factory: Callable[[asyncio.AbstractEventLoop, Cells, int, Log], Plane],
+        doors: str = "",
     ) -> None:
+        """`doors`: the folder for the worker's door; "": none."""
         self.loop = loop
         self.cells = cells
         self.plane = plane_factory(loop, cells, number, self._write_log)
@@ -100,6 +105,8 @@ class Worker:
         self.close_end = 0.0
         self.ended: asyncio.Future[None] = loop.create_future()
         self.due = 0.0  # when the next tick should be, by perf_counter
+        self.listening: dict[str, list[tuple[str, socket.socket]]] = {}  # by listener, with addresses
+        self.door = self._open_door(doors)
         self.channel = Channel(loop, sock, ToWorker, self._received, self._control_gone)
 
     async def run(self) -> None:
@@ -108,6 +115,8 @@ class Worker:
         await self.ended
 
     def close(self) -> None:
+        if self.door is not None:
+            self.door.close()
         self.plane.flush_log()
         if self.file is not None:
             self.file.close()
@@ -135,8 +144,11 @@ class Worker:
             case States():
                 self.plane.set_states(message.states, message.whole)
             case Serve():
-                self.plane.serve(message.listener, socket.socket(fileno=fd))
+                sock = socket.socket(fileno=fd)
+                self.listening.setdefault(message.listener, []).append((message.address, sock))
+                self.plane.serve(message.listener, sock)
             case StopServing():
+                self.listening.pop(message.listener, None)
                 self.plane.stop_serving(message.listener)
             case Drain():
                 self._drain()
@@ -155,12 +167,40 @@ class Worker:
             self._drain()
             return
         log.error(
-            "control is gone; going on with the last configuration. SIGTERM drains and ends this process",
+            "control is gone; going on with the last configuration. `lb run` with the same configuration "
+            "takes over; SIGTERM drains and ends this process",
             generation=self.generation,
             reason=reason,
         )
         if self.generation == 0:  # nothing to go on with
             self._end()
+
+    # ----------------------------------------------------------------------------------- door
+
+    def _open_door(self, folder: str) -> Door | None:
+        """Where a new control asks for the listening sockets if ours was killed."""
+        if not folder:
+            return None
+        try:
+            return Door(self.loop, Path(folder, f"{os.getpid()}.sock"), self._visited)
+        except OSError as error:
+            log.warning("no door: if control is killed, a new one cannot take over", error=error)
+            return None
+
+    def _visited(self, visit: Visit, message: Any) -> None:
+        match message:
+            case Take():
+                sockets = [
+                    (name, address, sock)
+                    for name, of_one in self.listening.items()
+                    for address, sock in of_one
+                ]
+                for name, address, sock in sockets:
+                    visit.answer(Serve(name, address), sock.fileno())
+                visit.answer(Offered(len(sockets)))
+            case Drain():
+                log.note("another lb has taken over: draining", pid=visit.pid)
+                self._drain()
 
     # ---------------------------------------------------------------------------------- plans
 
@@ -224,6 +264,7 @@ class Worker:
             return
         self.draining = True
         self.drain_end = self.loop.time() + self.grace
+        self.listening.clear()
         self.plane.stop_serving(None)
         self.plane.drain()
 

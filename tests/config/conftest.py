@@ -22,3 +22,18 @@ def route(text):
 
 def route_problems(text):
     return problems_of(f"{BASE}routes:\n  - {{name: r, {text}}}\n")
+
+
+def service(text, servers="a:1"):
+    """The Spec of a service with one server, written as a flow mapping without its braces."""
+    return loads(_with_service(text, servers), "f", {}).services["s"]
+
+
+def service_problems(text, servers="a:1"):
+    return problems_of(_with_service(text, servers))
+
+
+def _with_service(text, servers):
+    """`servers`: the address of its only server; "" where `text` has the key itself."""
+    own = f"servers: ['{servers}'], " if servers else ""
+    return f"listeners: [':1']\nservices:\n  s: {{{own}{text}}}\n"

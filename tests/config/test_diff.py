@@ -37,6 +37,18 @@ routes:
         ("listeners:", "workers: 2\naccess_log: off\nlisteners:", ["workers auto → 2", "access_log {path: stdout, format: json} → off"]),
         ("listeners:", "admin: {bind: 127.0.0.1:1}\nshutdown_grace: 5m\nlisteners:",
          ["shutdown_grace 30s → 5m", "admin.bind 127.0.0.1:9900 → 127.0.0.1:1"]),
+        ("listeners:", "state_dir: /tmp/a\nevents: {webhook: http://a/}\nlisteners:",
+         ["state_dir /tmp/a added", "events {webhook: http://a/} added"]),
+        ('"10.0.0.2:80"]', '"10.0.0.2:80", {address: "10.0.0.3:80", priority: 1}, {address: "10.0.0.4:80", backup: true}]',
+         ["service app: server 10.0.0.3:80 added (priority 1)", "service app: server 10.0.0.4:80 added (backup true)"]),
+        ("app: {servers", "app: {panic_threshold: 40%, slow_start: 30s, servers",
+         ["service app: slow_start 0 → 30s", "service app: panic_threshold 0 → 40%"]),
+        ("app: {servers", "app: {health_check: {tcp: true}, servers",
+         ["service app: health_check {tcp: true, interval: 5s, jitter: 10%, timeout: 2s, rise: 2, fall: 3, initial: up} added"]),
+        ("{name: rest, service: app}", "{name: rest, service: app, retry: {budget: 5%, hedge: 100ms}}",
+         ["route rest: retry.budget 20% → 5%", "route rest: retry.hedge 0 → 100ms"]),
+        ("{name: rest, service: app}", "{name: rest, service: app, mirror: {service: old, share: 1%}}",
+         ["route rest: mirror {service: old, share: 1%, compare: {status: true, headers: [content-type], body: true}, max_body: 64KiB} added"]),
         ("routes:", "tests: [{request: GET http://a/, expect: {route: rest}}]\nroutes:", ["tests: changed (0 → 1)"]),
     ],
 )  # fmt: skip
@@ -68,3 +80,13 @@ def test_the_text_of_a_secret_is_not_shown(tmp_path):
     old = loads(text)
     (tmp_path / "t").write_text("two")
     assert diff(old, loads(text)) == ["route rest: a secret's text changed"]
+
+
+def test_the_secret_of_sticky_sessions_is_not_shown(tmp_path):
+    (tmp_path / "t").write_text("one" * 8)
+    text = OLD.replace(
+        "app: {servers", f"app: {{sticky: {{cookie: c, secret: {{file: {tmp_path}/t}}}}, servers"
+    )
+    old = loads(text)
+    (tmp_path / "t").write_text("two" * 8)
+    assert diff(old, loads(text)) == ["service app: a secret's text changed"]

@@ -106,3 +106,68 @@ def test_a_class_of_ones_own_that_is_not_there():
     assert severity == "error"
     assert message.startswith("2:27: services.s.algorithm: ")
     assert "no.such.package" in message
+
+
+def doubts(service, route="service: s"):
+    text = f"listeners: [':80']\nservices:\n  s: {{{service}}}\nroutes:\n  - {{name: r, {route}}}\n"
+    return [message for severity, message in findings(text) if severity == "warning"]
+
+
+TWO = "servers: ['a:1', 'b:1']"
+
+
+def test_settings_of_services_without_effect():
+    assert doubts("servers: ['a:1'], slow_start: 30s, outlier: {}") == [
+        "3:37: services.s.slow_start: no effect: there is no other server to take the rest",
+        "3:51: services.s.outlier: no effect: the only server is not ejected",
+    ]
+    assert doubts(f"{TWO}, outlier: {{success_rate: enforce}}") == [
+        "3:56: services.s.outlier.success_rate: no effect: there are 2 servers, and min_servers is 3"
+    ]
+    assert doubts(f"{TWO}, outlier: {{}}, slow_start: 30s") == []
+
+
+def test_checks_that_take_longer_than_their_interval():
+    assert doubts(f"{TWO}, health_check: {{http: /, interval: 1s}}") == [
+        "3:46: services.s.health_check: timeout (2s) is longer than interval (1s): a server that hangs is checked less often"
+    ]
+    assert doubts(f"{TWO}, health_check: {{http: /, interval_rising: 1s}}") == []
+
+
+def test_a_command_that_is_not_there():
+    assert doubts(f"{TWO}, health_check: {{command: [/no/such/program]}}") == [
+        '3:56: services.s.health_check.command: there is no program "/no/such/program" here'
+    ]
+
+
+def test_time_outs_that_never_end_anything():
+    assert doubts(TWO, "service: s, timeout: {attempt: 30s}") == [
+        "5:46: routes[r].timeout.attempt: no effect: response ends the request first, after 30s"
+    ]
+    assert doubts(TWO, "service: s, timeout: {attempt: 5s, response: 0, total: 4s}") == [
+        "5:46: routes[r].timeout.attempt: no effect: total ends the request first, after 4s"
+    ]
+    assert doubts(TWO, "service: s, timeout: {attempt: 5s}, retry: {hedge: 1m}") == [
+        "5:66: routes[r].retry.hedge: no effect: timeout.response ends the request first, after 30s"
+    ]
+
+
+def test_what_may_be_carried_out_twice():
+    assert doubts(TWO, "service: s, retry: {on: [connect, reset, 502, 503], methods: [GET, POST]}") == [
+        "5:76: routes[r].retry.methods: POST may be carried out twice: after reset, 502 a server may have done it already"
+    ]
+    assert doubts(TWO, "service: s, retry: {on: [connect, 429, 503], methods: [GET, POST]}") == []
+    assert doubts(TWO, "service: s, retry: {attempts: 0, on: [502], methods: [POST]}") == []
+
+
+def test_a_mirror_of_itself_and_a_service_that_only_mirrors():
+    assert doubts(TWO, "service: s, mirror: {service: s}") == [
+        "5:45: routes[r].mirror.service: the route's own service: it gets the requests twice"
+    ]
+    assert (
+        findings(
+            "listeners: [':80']\nservices: {s: ['a:1'], t: ['b:1']}\n"
+            "routes: [{name: r, service: s, mirror: {service: t}}]\n"
+        )
+        == []
+    )

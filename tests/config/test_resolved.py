@@ -28,7 +28,7 @@ def test_defaults_and_units_are_there():
     for line in (
         "workers: auto", "shutdown_grace: 30s", "- name: /", "admin: {bind: '127.0.0.1:9900'}",
         "access_log: {path: stdout, format: json}", "methods: idempotent", "algorithm: {name: round_robin}",
-        "timeout: {connect: 2s, response: 30s, total: 0, idle: 1m}",
+        "timeout: {connect: 2s, attempt: 0, response: 30s, total: 0, idle: 1m}",
     ):  # fmt: skip
         assert line in text
     assert "max_header_bytes: 32KiB" in text
@@ -59,6 +59,12 @@ value = st.one_of(
 headers = st.dictionaries(
     st.sampled_from(["x-a", "x-on", "x-1"]), plain.filter(lambda t: "${" not in t), max_size=2
 )
+
+
+def percents(least=0, most=100):
+    return st.integers(least * 100, most * 100).map(lambda n: f"{n / 100:g}%")
+
+
 durations = st.integers(1, 10**9).map(lambda n: f"{n}ms")
 routes = st.fixed_dictionaries(
     {"service": st.just("app")},
@@ -76,14 +82,68 @@ routes = st.fixed_dictionaries(
         "request_headers": st.fixed_dictionaries({"set": headers}),
         "timeout": st.fixed_dictionaries({}, optional={"connect": durations, "total": st.just(0)}),
         "retry": st.fixed_dictionaries(
-            {}, optional={"on": st.lists(st.sampled_from(["connect", 502])), "methods": st.just([])}
+            {},
+            optional={
+                "on": st.lists(st.sampled_from(["connect", "timeout", 502])),
+                "methods": st.just([]),
+                "budget": percents(),
+                "budget_floor": st.sampled_from([0, 3, 0.5]),
+                "replay": st.sampled_from([0, "1KiB", "1500B"]),
+                "hedge": st.just(0) | durations,
+            },
+        ),
+        "mirror": st.fixed_dictionaries(
+            {"service": st.just("app")},
+            optional={
+                "share": percents(),
+                "compare": st.fixed_dictionaries(
+                    {}, optional={"headers": st.sampled_from([[], ["x-a", "on"]]), "body": st.booleans()}
+                ),
+            },
         ),
     },
 )
 
 
+checks = st.fixed_dictionaries(
+    {"http": st.sampled_from(["/", "/h?a=b"])},
+    optional={
+        "host": st.sampled_from(["a.b", "1:30"]),
+        "headers": headers,
+        "interval_down": durations,
+        "jitter": percents(0, 50),
+        "expect": st.fixed_dictionaries(
+            {}, optional={"status": st.lists(st.sampled_from([204, "200-299"]), min_size=1), "body": texts}
+        ),
+        "tls": st.sampled_from([True, False, {"verify": False}, {"server_name": "a.b"}]),
+        "agent": st.fixed_dictionaries({"port": st.integers(1, 65535)}, optional={"send": texts}),
+    },
+) | st.sampled_from([{"tcp": True}, {"grpc": ""}, {"grpc": "no"}, {"command": ["on", "~"]}])
+services = st.fixed_dictionaries(
+    {
+        "servers": st.lists(
+            st.sampled_from(["a:1", {"address": "b:1", "priority": 1}]), min_size=1, max_size=1
+        )
+    },
+    optional={
+        "health_check": checks,
+        "outlier": st.sampled_from(
+            [{}, {"latency": "off"}, {"consecutive_failures": 0, "max_ejected": "0.01%"}]
+        ),
+        "sticky": st.sampled_from(["lb", {"cookie": "no", "ttl": "90s"}, {"cookie": "1", "domain": "a.b"}]),
+        "slow_start": st.just(0) | durations,
+        "panic_threshold": percents(),
+        "breaker": st.sampled_from([{"server": {}}, {"service": {"failures": "1%", "window": "1ms"}}]),
+        "adaptive_concurrency": st.sampled_from([True, False, {"least": 1}]),
+    },
+)
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.dictionaries(names, routes, max_size=3), st.dictionaries(names, st.just(["a:1"]), max_size=2))
+@given(
+    st.dictionaries(names, routes, max_size=3),
+    st.dictionaries(names, st.just(["a:1"]) | services, max_size=2),
+)
 def test_any_configuration_comes_back_equal(named, others):
     data = {
         "listeners": [":80"],

@@ -51,6 +51,8 @@ def test_examples_and_their_resolved_forms_are_valid(path):
         "listeners: [{bind: ':80', proxy_status: '${STATUS}', limits: {max_body: '${SIZE:-0}'}}]",
         "listeners: [':80']\nroutes: {/: a}\nservices: {a: ['a:1'], b: {servers: ['a:1'], algorithm: 'my.own:Class'}}",
         "listeners: [':80']\nadmin: off\naccess_log: off",
+        "listeners: [':80']\nservices: {a: {servers: ['a:1'], sticky: name, adaptive_concurrency: true, health_check: {tcp: true, tls: true}}}",
+        "listeners: [':80']\nservices: {a: {servers: ['a:1'], health_check: {http: /, expect: {status: 204}, jitter: 0}, panic_threshold: '${P}'}}",
     ],
 )
 def test_valid(text):
@@ -69,6 +71,12 @@ def test_valid(text):
         "listeners: [':80']\nroutes: [{name: a, redirect: {to: /, status: 200}}]",
         "listeners: [':80']\nroutes: [{name: a, match: {path: a}}]", "listeners: [':80']\nroutes: [{name: a, service: null}]",
         "listeners: [':80']\ncluster: {}",
+        "listeners: [':80']\nservices: {a: {servers: ['a:1'], health_check: {http: /, expect: {status: 99}}}}",
+        "listeners: [':80']\nservices: {a: {servers: ['a:1'], health_check: {tcp: false}}}",
+        "listeners: [':80']\nservices: {a: {servers: ['a:1'], outlier: {latency: on}}}",
+        "listeners: [':80']\nservices: {a: {servers: ['a:1'], panic_threshold: 0.5}}",
+        "listeners: [':80']\nservices: {a: {servers: ['a:1'], sticky: {}}}",
+        "listeners: [':80']\nroutes: [{name: a, service: a, mirror: {share: 5%}}]",
     ],
 )  # fmt: skip
 def test_invalid(text):
@@ -77,8 +85,9 @@ def test_invalid(text):
 
 def test_defaults_are_written_as_in_the_file():
     timeout = SCHEMA["$defs"]["TimeoutSpec"]["properties"]
-    assert [timeout[name]["default"] for name in ("connect", "response", "total", "idle")] == [
+    assert [timeout[name]["default"] for name in ("connect", "attempt", "response", "total", "idle")] == [
         "2s",
+        0,
         "30s",
         0,
         "1m",

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from lb.config import addresses, fields, services, values
+from lb.config import addresses, fields, services, shares, values
 from lb.config.environment import Substituted
-from lb.config.routes import RetryOn
+from lb.config.retry import RetryOn
 
 
 def accepts(check, value):
@@ -95,6 +95,36 @@ def test_a_duration_is_written_as_it_is_read(milliseconds):
 @given(st.integers(0, 2**50))
 def test_a_size_is_written_as_it_is_read(count):
     assert accepts(values.size(zero="no limit"), values.size_text(count)) == count
+
+
+@pytest.mark.parametrize(
+    ("text", "share"), [("20%", 0.2), ("12.5%", 0.125), ("100%", 1.0), ("0%", 0.0), (0, 0.0), (Substituted("0"), 0.0)]
+)  # fmt: skip
+def test_shares(text, share):
+    assert accepts(shares.percent(), text) == share
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (20, "found 20 without %; expected a share such as 20% (did you mean 20%?)"),
+        (0.2, "(did you mean 20%?)"), ("20", 'found "20"; expected a share'), ("101%", "expected a share such as 20%"),
+        ("1.234%", "expected a share"), ("-1%", "expected a share"), (True, "found true; expected a share"),
+    ],
+)  # fmt: skip
+def test_wrong_shares(value, message):
+    assert message in refusal(shares.percent(), value)
+
+
+@pytest.mark.parametrize("value", ["51%", "0%", 0])
+def test_shares_with_bounds(value):
+    assert "expected a share from 1% to 50%" in refusal(shares.percent(1, 50), value)
+
+
+@given(st.integers(0, 10_000))
+def test_a_share_is_written_as_it_is_read(hundredths):
+    share = hundredths / 10_000
+    assert accepts(shares.percent(), shares.share_text(share)) == share
 
 
 def test_numbers():

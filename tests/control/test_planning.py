@@ -7,12 +7,15 @@ from lb.config import loads
 from lb.control.planning import make_plan
 from lb.plan import (
     AccessLogPlan,
+    AdaptivePlan,
     AlgorithmPlan,
+    BreakerPlan,
     ConnectionsPlan,
     HeaderEditsPlan,
     LimitsPlan,
     ListenerPlan,
     MatchPlan,
+    MirrorPlan,
     RedirectPlan,
     RespondPlan,
     RetryPlan,
@@ -20,6 +23,7 @@ from lb.plan import (
     RoutePlan,
     ServerPlan,
     ServicePlan,
+    StickyPlan,
     TimeoutPlan,
     ValuePlan,
     WeightedService,
@@ -45,9 +49,12 @@ class Slots:
         return self.slot("server", service, address)
 
 
+KEY = "ab" * 32  # what control keeps for services whose sticky has no secret
+
+
 def plan_of(text):
     slots = Slots()
-    return make_plan(loads(text, environment={}), 7, slots), slots.given
+    return make_plan(loads(text, environment={}), 7, slots, KEY), slots.given
 
 
 def test_defaults_are_those_of_the_plan():
@@ -80,12 +87,19 @@ listeners:
     forwarded_headers: [forwarded]
     proxy_status: true
     limits: {max_connections: 1, header_timeout: 2s, idle_timeout: 3s, body_timeout: 4s, max_header_bytes: 5KiB,
-             max_headers: 6, max_body: 7MiB}
+             max_headers: 6, max_body: 7MiB, max_age: 8s}
 services:
   app:
     algorithm: {name: consistent_hash, key: "header:X-User", method: ketama, bounded_load: 1.5}
-    servers: ["a:1", {address: "b:1", weight: 3, backup: true}]
+    servers: ["a:1", {address: "b:1", weight: 3, backup: true}, {address: "c:1", priority: 2}]
     connections: {max_idle: 1, idle_timeout: 2s, max_age: 3s, max_per_server: 4, queue: 5, queue_timeout: 6s}
+    health_check: {http: /}
+    outlier: {consecutive_failures: 7}
+    sticky: {cookie: c, ttl: 90s, path: /a, domain: x.example, secure: true, http_only: false, same_site: none}
+    slow_start: 8s
+    panic_threshold: 9%
+    breaker: {server: {failures: 10%, min_requests: 11, window: 12s, open: 13s}, service: {open: 14s}}
+    adaptive_concurrency: {least: 15, most: 16}
   hash: {algorithm: consistent_hash, servers: ["a:1"]}
   mine: {algorithm: {name: "my.own:Class", key: path, options: {a: 1, b: x}}, servers: ["a:1"]}
 routes:
@@ -104,8 +118,10 @@ routes:
     rewrite: {strip_prefix: /a, add_prefix: /b, host: server}
     request_headers: {set: {X-A: b}, add: {X-C: "${path}"}, remove: [X-D]}
     response_headers: {remove: [server]}
-    timeout: {connect: 1s, response: 2s, total: 3s, idle: 4s}
-    retry: {attempts: 2, on: [reset, 503], methods: [GET]}
+    timeout: {connect: 1s, attempt: 1500ms, response: 2s, total: 3s, idle: 4s}
+    retry: {attempts: 2, on: [reset, timeout, 503], methods: [GET], budget: 30%, budget_floor: 4, backoff: 5ms,
+            backoff_max: 6ms, replay: 7KiB, hedge: 8ms}
+    mirror: {service: mine, share: 9%, compare: {status: false, headers: [X-A], body: false}, max_body: 10KiB}
   - {name: prefix, match: {path_prefix: /p}, service: mine, rewrite: {regex: "^/(.*)", to: '/\1'}}
   - {name: regex, match: {path_regex: "^/r"}, redirect: {to: "https://x${uri}", status: 301}}
   - {name: answer, respond: {status: 418, body: short, headers: {X-A: b}}, response_headers: {set: {x-b: c}}}
@@ -116,7 +132,7 @@ routes:
     assert plan.listeners == (
         ListenerPlan(
             "web", ("0.0.0.0:80", "unix:/tmp/s"), ("10.0.0.0/8",), ("forwarded",), True,
-            LimitsPlan(1, 2.0, 3.0, 4.0, 5120, 6, 7 * 2**20), slots["listener", "web"],
+            LimitsPlan(1, 2.0, 3.0, 4.0, 5120, 6, 7 * 2**20, 8.0), slots["listener", "web"],
         ),
     )  # fmt: skip
     api, prefix, regex, answer = plan.routes
@@ -134,8 +150,9 @@ routes:
         rewrite=RewritePlan("/a", "/b", host="server"),
         request_headers=HeaderEditsPlan((("x-a", "b"),), (("x-c", "${path}"),), ("x-d",)),
         response_headers=HeaderEditsPlan(remove=("server",)),
-        timeout=TimeoutPlan(1.0, 2.0, 3.0, 4.0),
-        retry=RetryPlan(2, ("reset", "503"), ("GET",)),
+        timeout=TimeoutPlan(1.0, 1.5, 2.0, 3.0, 4.0),
+        retry=RetryPlan(2, ("reset", "timeout", "503"), ("GET",), 0.3, 4.0, 0.005, 0.006, 7168, 0.008),
+        mirror=MirrorPlan("mine", 0.09, False, ("x-a",), False, 10240),
     )  # fmt: skip
     assert prefix.rewrite == RewritePlan(regex="^/(.*)", to=r"/\1")
     assert prefix.match == MatchPlan(path_prefix=("/p",))
@@ -149,10 +166,19 @@ routes:
         "consistent_hash", "header:x-user", {"method": "ketama", "bounded_load": 1.5}
     )
     assert app.servers == (
-        ServerPlan("a:1", 1, False, slots["server", "app", "a:1"]),
-        ServerPlan("b:1", 3, True, slots["server", "app", "b:1"]),
+        ServerPlan("a:1", 1, False, 0, slots["server", "app", "a:1"]),
+        ServerPlan("b:1", 3, True, 0, slots["server", "app", "b:1"]),
+        ServerPlan("c:1", 1, False, 2, slots["server", "app", "c:1"]),
     )
     assert app.connections == ConnectionsPlan(1, 2.0, 3.0, 4, 5, 6.0)
+    assert app.suspect_after == 7
+    assert app.sticky == StickyPlan(
+        "c", KEY, 90.0, "; Path=/a; Domain=x.example; Max-Age=90; Secure; SameSite=None"
+    )
+    assert (app.slow_start, app.panic_threshold) == (8.0, 0.09)
+    assert app.server_breaker == BreakerPlan(0.1, 11, 12.0, 13.0)
+    assert app.service_breaker == BreakerPlan(open=14.0)
+    assert app.adaptive == AdaptivePlan(15, 16)
     assert hashed.algorithm == AlgorithmPlan("consistent_hash", "client_ip")
     assert mine.algorithm == AlgorithmPlan("my.own:Class", "path", {"a": 1, "b": "x"})
 
@@ -164,6 +190,25 @@ def test_a_secret_arrives_as_its_text(tmp_path):
         f"  - {{name: r, service: app, request_headers: {{add: {{x-a: {{file: {tmp_path}/t}}}}}}}}\n"
     )
     assert plan.routes[0].request_headers == HeaderEditsPlan(add=(("x-a", "s3cret"),))
+
+
+def test_the_defaults_of_what_is_switched_on():
+    plan, _ = plan_of(
+        'listeners: [":80"]\nservices: {app: {servers: ["a:1"], outlier: {}, sticky: lb, breaker: {server: {}}, '
+        "adaptive_concurrency: true}}\nroutes: [{name: r, service: app, mirror: {service: app}}]\n"
+    )
+    (app,), (route,) = plan.services, plan.routes
+    assert app.sticky == StickyPlan("lb", KEY)
+    assert (app.server_breaker, app.service_breaker) == (BreakerPlan(), None)
+    assert (app.adaptive, app.suspect_after, route.mirror) == (AdaptivePlan(), 5, MirrorPlan("app"))
+
+
+def test_the_secret_of_sticky_sessions_becomes_a_key(tmp_path):
+    (tmp_path / "t").write_text("0123456789abcdef\n")
+    text = f'listeners: [":80"]\nservices: {{s: {{servers: ["a:1"], sticky: {{cookie: c, secret: {{file: {tmp_path}/t}}}}}}}}'
+    plan, _ = plan_of(text)
+    # printf 0123456789abcdef | sha256sum
+    assert plan.services[0].sticky.key == "9f9f5111f7b27a781f1f1ddde5ebc2dd2b796bfc7365c9c28b548e564176929f"
 
 
 @pytest.mark.parametrize("text", ["access_log: off", "access_log:"])

@@ -8,6 +8,7 @@ from lb.http1.request import read_request
 from lb.outcomes import Outcome
 from lb.plan import (
     AccessLogPlan,
+    AlgorithmPlan,
     ConnectionsPlan,
     LimitsPlan,
     ListenerPlan,
@@ -19,6 +20,7 @@ from lb.plan import (
 )
 from lb.proxy.core import Core
 from lb.proxy.exchange import Exchange
+from lb.proxy.hedge import hedge
 from lb.snapshot import build
 from lb.telemetry import layout
 from lb.telemetry.cells import Cells
@@ -43,7 +45,9 @@ def plan(
     )
     if "respond" not in route and "redirect" not in route:
         route.setdefault("services", (WeightedService("app", 1, ROUTE),))
-    service = ServicePlan("app", servers=members, connections=connections or ConnectionsPlan())
+    service = ServicePlan(
+        "app", algorithm or AlgorithmPlan(), servers=members, connections=connections or ConnectionsPlan()
+    )
     return Plan(
         generation,
         listeners=(ListenerPlan("web", ("127.0.0.1:0",), limits=limits or LimitsPlan(), slot=LISTENER),),
@@ -62,6 +66,22 @@ def built(what: Plan, registry: Registry, rng: Random):
             return end.value
 
 
+class Timer:
+    """One back-off that was asked for; it is over when the test says so."""
+
+    def __init__(self, timers, seconds, what) -> None:
+        self.timers = timers
+        self.seconds = seconds
+        self.what = what
+
+    def cancel(self) -> None:
+        self.timers.remove(self)
+
+    def fire(self) -> None:
+        self.timers.remove(self)
+        self.what()
+
+
 class House:
     """One worker's Core with a Snapshot in force. `opened` are all server connections, in order."""
 
@@ -72,7 +92,10 @@ class House:
         self.written: list[bytes] = []
         self.core = Core(self.cells, self.written.append, self.rng)
         self.core.open = self._open
+        self.core.later = self._later
+        self.core.hedge = hedge
         self.core.now = 1000.0
+        self.timers: list[Timer] = []
         self.opened: list[Server] = []
         self.exchanges: list[Exchange] = []
         self.servers: set = set()
@@ -88,13 +111,18 @@ class House:
         snapshot = self.snapshot = built(what, self.registry, self.rng)
         snapshot.take_effect(self.registry)
         core = self.core
-        core.table, core.routes, core.line = snapshot.table, snapshot.routes, snapshot.line
+        core.take_routes(snapshot.routes)
+        core.table, core.line = snapshot.table, snapshot.line
         core.listeners, core.generation = snapshot.listeners, snapshot.generation
         self.servers.update(s for service in snapshot.services.values() for s in service.servers)
 
     def _open(self, server, exchange) -> Server:
         self.opened.append(Server(server.pool, exchange))
         return self.opened[-1]
+
+    def _later(self, seconds, what) -> Timer:
+        self.timers.append(Timer(self.timers, seconds, what))
+        return self.timers[-1]
 
     def ask(self, raw: bytes = GET, piece: bytes = b"", last: bool = True, trusted: bool = False) -> Asker:
         """A request, begun as lb.proxy.client begins it."""
@@ -142,5 +170,7 @@ class House:
         assert self.gauges() == {}
         self.idle()
         assert sorted(map(id, self.core.spare)) == sorted(map(id, self.exchanges))
+        assert self.timers == []
+        assert all(hedge.first is None for hedge in self.core.hedges)
         assert all(asker.times_done == 1 for asker in askers)
         assert len(self.lines) == sum(self.outcomes().values())

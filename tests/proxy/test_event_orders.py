@@ -20,12 +20,26 @@ pick = st.integers(0, 1 << 16)
 
 
 class Orders(RuleBasedStateMachine):
-    @initialize(most=st.integers(0, 2), queue=st.integers(0, 2), attempts=st.integers(0, 3))
-    def start(self, most, queue, attempts):
+    @initialize(
+        most=st.integers(0, 2),
+        queue=st.integers(0, 2),
+        attempts=st.integers(0, 3),
+        backoff=st.sampled_from([0.0, 0.1]),
+        hedge=st.sampled_from([0.0, 0.5]),
+        budget=st.sampled_from([0.0, 1.0]),
+    )
+    def start(self, most, queue, attempts, backoff, hedge, budget):
         self.connections = ConnectionsPlan(max_per_server=most, queue=queue, queue_timeout=1.0, max_idle=2)
         self.route = {
-            "timeout": TimeoutPlan(connect=1.0, response=2.0, total=6.0, idle=3.0),
-            "retry": RetryPlan(attempts=attempts, on=("connect", "reset", "503")),
+            "timeout": TimeoutPlan(connect=1.0, attempt=1.5, response=2.0, total=6.0, idle=3.0),
+            "retry": RetryPlan(
+                attempts=attempts,
+                on=("connect", "reset", "timeout", "503"),
+                budget=budget,
+                budget_floor=3.0 * budget,
+                backoff=backoff,
+                hedge=hedge,
+            ),
             "response_headers": HeaderEditsPlan(set=(("x-a", "${path}"),)),
             "limits": LimitsPlan(max_body=150_000, body_timeout=2.0),
         }
@@ -119,7 +133,12 @@ class Orders(RuleBasedStateMachine):
         exchange = sides[n % len(sides)].exchange
         exchange.server_full() if full else exchange.server_ready()
 
-    @rule(seconds=st.sampled_from([0.1, 1.0, 2.5, 5.0]))
+    @precondition(lambda self: self.house.timers)
+    @rule(n=pick)
+    def back_off_ends(self, n):
+        self.house.timers[n % len(self.house.timers)].fire()
+
+    @rule(seconds=st.sampled_from([0.1, 0.5, 1.0, 2.5, 5.0]))
     def time_passes(self, seconds):
         self.house.later(seconds, *self.askers)
         self.house.registry.expire(self.house.core.now)
@@ -138,18 +157,22 @@ class Orders(RuleBasedStateMachine):
     @invariant()
     def counts_agree(self):
         house, live = self.house, self.live()
+        trying = [a.exchange for a in live]
+        trying += [e.hedge for e in trying if e.hedge is not None]
         assert house.core.exchanges == len(live)
         for server in house.servers:
-            mine = [a.exchange for a in live if a.exchange.server is server]
+            mine = [e for e in trying if e.server is server]
             assert server.busy == sum(e.occupying for e in mine)
             assert list(server.waiting) == [e for e in server.waiting if e in mine and e.phase == 1]
             assert len(server.waiting) == sum(e.phase == 1 for e in mine)
             assert not self.most or server.busy <= self.most
         for name, of in (("BUSY", "occupying"), ("IN_FLIGHT", "attempting")):
             slots = {s.slot + getattr(layout, f"SERVER_{name}") for s in house.servers}
-            assert sum(house.cells.get(at) for at in slots) == sum(getattr(a.exchange, of) for a in live)
+            assert sum(house.cells.get(at) for at in slots) == sum(getattr(e, of) for e in trying)
         carrying = [s for s in house.opened if s.exchange is not None and s.at != "closed"]
-        assert len(carrying) == sum(a.exchange.side is not None for a in live)
+        assert len(carrying) == sum(e.side is not None for e in trying)
+        assert len(house.timers) == sum(e.timer is not None for e in trying)
+        assert all((e.phase == 7) == (e.timer is not None) for e in trying)
         assert all(asker.times_done == 1 for asker in self.askers if asker not in live)
 
     def teardown(self):

@@ -100,6 +100,8 @@ def test_attempts_end_where_the_route_says():
     asker = house.ask()
     for at in range(3):
         house.opened[at].refuse()
+        for timer in house.timers:
+            timer.fire()
     assert len(house.opened) == 3 and asker.answer == 502
     house.clean(asker)
     assert house.outcomes() == {Outcome.CONNECT_FAILED: 1}
@@ -141,7 +143,7 @@ def test_nothing_is_tried_again_after_response_bytes():
 
 
 def test_a_status_is_tried_again_and_every_attempt_is_logged():
-    house = House(plan(retry=RetryPlan(attempts=1, on=("503",))))
+    house = House(plan(retry=RetryPlan(attempts=1, on=("503",), backoff=0.0)))
     asker = house.ask()
     house.opened[0].connect()
     house.opened[0].answer(b"HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\n")

@@ -28,10 +28,10 @@ def rules(**plan) -> RouteRules:
 def test_times_and_retries_are_taken_over():
     made = rules(
         redirect=RedirectPlan("/"),
-        timeout=TimeoutPlan(1.0, 2.0, 3.0, 4.0),
+        timeout=TimeoutPlan(1.0, 0.5, 2.0, 3.0, 4.0),
         retry=RetryPlan(2, ("reset", "503", "429"), ("GET",)),
     )
-    assert (made.connect, made.response, made.total, made.idle) == (1.0, 2.0, 3.0, 4.0)
+    assert (made.connect, made.attempt, made.response, made.total, made.idle) == (1.0, 0.5, 2.0, 3.0, 4.0)
     assert (made.attempts, bool(made.retry_connect), bool(made.retry_reset)) == (2, False, True)
     assert made.retry_statuses == {503, 429} and made.retry_methods == {b"GET"}
 

@@ -15,6 +15,8 @@ class Facts:
         self.reloads = {"success": 2, "failure": 1}
         self.last_reload_ok = True
         self.last_reload_at = 1_700_000_000.5
+        self.event_counts = {("override", "drain", "app"): 4}
+        self.webhook_lost = 2
 
     def workers(self) -> list[WorkerFacts]:
         return [

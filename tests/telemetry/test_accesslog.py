@@ -66,13 +66,13 @@ def test_json_line_of_an_ordinary_exchange():
 
 def test_json_line_with_everything():
     e = ordinary()
-    e.attempts = [(b"10.0.0.1:8080", 0, 2.0, b"ST"), (b"10.0.0.2:8080", 200, 0.0000004, b"--")]
+    e.attempts = [(b"10.0.0.1:8080", 0, 2.0, b"ST", b""), (b"10.0.0.2:8080", 200, 0.0000004, b"--", b"hedge")]
     e.connect, e.queue, e.minor, e.upgraded = 0.0, 0.25, 0, True
     found = json.loads(compile_format("json").line(e))
     assert list(found) == list(fields.FIELDS)
     assert found["attempts"] == [
         {"server": "10.0.0.1:8080", "status": 0, "duration": 2.0, "flag": "ST"},
-        {"server": "10.0.0.2:8080", "status": 200, "duration": 0.0, "flag": "--"},
+        {"server": "10.0.0.2:8080", "status": 200, "duration": 0.0, "flag": "--", "word": "hedge"},
     ]
     assert (found["connect"], found["queue"], found["upgraded"]) == (0.0, 0.25, True)
     assert found["protocol"] == "HTTP/1.0"
@@ -165,7 +165,7 @@ def expected_text(value: bytes) -> str:
 def test_json_of_any_bytes_is_one_ascii_line_that_reads_back(target, host, route):
     e = ordinary()
     e.target, e.host, e.route = target, host, route.encode("utf-8", "replace")
-    e.attempts = [(host, 0, 0.0, b"--")]
+    e.attempts = [(host, 0, 0.0, b"--", b"")]
     line = compile_format("json").line(e)
     assert line.isascii()
     assert all(32 <= c < 127 for c in line[:-1])

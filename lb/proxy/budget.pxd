@@ -1,0 +1,14 @@
+cdef int BUCKETS
+
+cdef class Budget:
+    cdef public double share
+    cdef public double floor
+    cdef public long long requests
+    cdef public long long retries
+    cdef double turn
+    cdef int place
+    cdef long long asked[10]
+    cdef long long tried[10]
+    cpdef void count(self, double now) noexcept
+    cpdef bint spend(self, double now)
+    cdef void _advance(self, double now) noexcept
