@@ -83,6 +83,7 @@ class Control:
         self.supervisor.states = self.statuses.states
         self.ejections = Ejections(self.statuses, self.events, self.cells, self.ledger)
         self.statuses.recovered = self.ejections.recovered
+        self.statuses.evidence = self.ejections.evidence
         self.supervisor.suspected = self.ejections.suspect
         self.checks: Checks | None = None
         self.reloader = Reloader(
