@@ -11,7 +11,7 @@ from random import Random
 
 from lb.balancing.keys import compile_key
 from lb.balancing.registry import make
-from lb.plan import ConnectionsPlan, Plan, ServerPlan, ServicePlan
+from lb.plan import Plan, ServerPlan, ServicePlan
 from lb.proxy.rules import ListenerRules, RouteRules
 from lb.routing.route import Route
 from lb.routing.table import Table, build_steps
@@ -40,7 +40,7 @@ class Snapshot:
         table: Table,
         routes: list[RouteRules],
         services: dict[str, Service],
-        members: list[tuple[Server, ServerPlan, ConnectionsPlan]],
+        members: list[tuple[Server, ServerPlan, ServicePlan]],
         line: LineFormat | None,
     ) -> None:
         self.plan = plan
@@ -57,8 +57,9 @@ class Snapshot:
 
     def take_effect(self, registry: Registry) -> None:
         """Give the Servers their new weights, limits and counters, and the algorithms their members."""
-        for server, plan, connections in self.members:
-            server.configure(plan, connections)
+        for server, plan, service_plan in self.members:
+            connections = service_plan.connections
+            server.configure(plan, connections, service_plan.suspect_after)
             pool = server.pool
             pool.max_idle = connections.max_idle
             pool.idle_timeout = connections.idle_timeout
@@ -75,7 +76,7 @@ def build(
 
     Raises SnapshotError, naming what is wrong, when the plan cannot be run."""
     services: dict[str, Service] = {}
-    members: list[tuple[Server, ServerPlan, ConnectionsPlan]] = []
+    members: list[tuple[Server, ServerPlan, ServicePlan]] = []
     for service_plan in plan.services:
         servers: list[Server] = []
         for number, server_plan in enumerate(service_plan.servers):
@@ -83,7 +84,7 @@ def build(
                 yield
             server = registry.server(service_plan.name, server_plan.address)
             servers.append(server)
-            members.append((server, server_plan, service_plan.connections))
+            members.append((server, server_plan, service_plan))
         services[service_plan.name] = _service(service_plan, servers, rng, clock)
         yield
     try:

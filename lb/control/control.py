@@ -22,6 +22,7 @@ from lb.admin.app import make_app
 from lb.config import ConfigError, Spec, sources
 from lb.control.admin_site import AdminSite
 from lb.control.checking import checks_of
+from lb.control.ejection import Ejections
 from lb.control.events import Events
 from lb.control.filewatch import watch
 from lb.control.listeners import BoundAddress, Listeners
@@ -43,7 +44,7 @@ from lb.worker.journal import Journal
 
 # -P: the folder that lb was started in comes first for nobody; a worker gets control's own module path.
 WORKER = (sys.executable, "-P", "-m", "lb.worker")
-TICK = 1.0  # seconds between looks at what ends by itself (slow starts)
+TICK = 1.0  # seconds between looks at what ends by itself (slow starts, ejections)
 NOTICE = 1.0  # seconds between /readyz failing and the listeners closing: who asks it gets to know first
 
 log = Journal("lb.control")
@@ -75,6 +76,9 @@ class Control:
         self.events = Events()
         self.statuses = Statuses(self.supervisor.tell_states, self.events)
         self.supervisor.states = self.statuses.states
+        self.ejections = Ejections(self.statuses, self.events, self.cells, self.ledger)
+        self.statuses.recovered = self.ejections.recovered
+        self.supervisor.suspected = self.ejections.suspect
         self.checks: Checks | None = None
         self.reloader = Reloader(path, reading, self.supervisor, self._reconcile)
         self.view = View(self.reloader, self.supervisor, self.statuses)
@@ -172,6 +176,7 @@ class Control:
     def _reconcile(self, spec: Spec, plan: Plan) -> None:
         """Let what outlives a configuration follow the one that comes into force now."""
         self.statuses.reconcile(spec, plan)
+        self.ejections.reconcile(spec, plan)
         if self.checks is None:
             self.checks = Checks(self.statuses.probed)
         self.checks.reconcile(checks_of(spec, plan))
@@ -180,6 +185,7 @@ class Control:
         while True:
             await asyncio.sleep(TICK)
             self.statuses.tick()
+            self.ejections.tick()
 
     # ------------------------------------------------------------------------------- commands
 

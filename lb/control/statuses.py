@@ -28,12 +28,14 @@ KINDS = {
     "down": "server_down",
 }
 
+PASSIVE = "passive"
+
 Identity = tuple[str, str]  # service, address
 
 
 class Statuses:
     """The states of all servers. `tell` gets each that changed, for the workers; `clock`: monotonic
-    seconds."""
+    seconds. `recovered` hears of servers that a check had found down and finds up."""
 
     def __init__(
         self,
@@ -46,6 +48,7 @@ class Statuses:
         self._clock = clock
         self._services: dict[str, dict[str, ServerState]] = {}
         self._overrides: dict[Identity, Override] = {}
+        self.recovered: Callable[[str, str], None] = lambda service, address: None
         self._started = False  # after the first configuration: its servers were there before lb was
 
     # --------------------------------------------------------------------------------- configuration
@@ -95,16 +98,20 @@ class Statuses:
     def probed(self, result: Result) -> Pace:
         """Take in the result of a check; what is no longer checked so is left aside."""
         if isinstance(result.probe, AgentProbe):
-            if result.agent is not None:
-                self.agent(result.service, result.address, Agent(*result.agent))
+            said = result.agent
+            if said is not None:
+                self.agent(result.service, result.address, Agent(said.weight, said.state, said.reason))
             return "steady"
         state = self._find(result.service, result.address)
         if state is None or state.health is None or state.probe != result.probe:
             return "steady"
         first = state.health.state is Active.UNKNOWN
+        was_down = state.health.state is Active.DOWN
         state.health.observe(result.ok)
         state.result, state.result_at = result, time.time()
         self._settle(state, "check", self._clock(), at_start=first and state.since == -inf)
+        if was_down and state.health.state is Active.UP:
+            self.recovered(result.service, result.address)
         return state.pace
 
     def agent(self, service: str, address: str, agent: Agent) -> None:
@@ -115,11 +122,12 @@ class Statuses:
             self._settle(state, "agent", self._clock())
 
     def ejected(self, service: str, address: str, why: str | None) -> None:
-        """The passive checks took a server out, or (None) let it in again."""
+        """The passive checks took a server out, or (None) let it in again. They tell of it themselves, with
+        their evidence."""
         state = self._find(service, address)
         if state is not None:
             state.ejected = why
-            self._settle(state, "passive", self._clock())
+            self._settle(state, PASSIVE, self._clock())
 
     def override(self, service: str, address: str, override: Override | None) -> None:
         """An operator's word, or (None) its end. It is kept for a server that there is not: it may come."""
@@ -143,6 +151,11 @@ class Statuses:
 
     # ------------------------------------------------------------------------------------------ looks
 
+    def usable(self, service: str) -> list[str]:
+        """The addresses of the servers that get new exchanges."""
+        states = self._services.get(service, {})
+        return [address for address, state in states.items() if state.status.usable]
+
     def shown(self, service: str, address: str) -> dict[str, Any]:
         """A server's status, its reasons and its layers (ServerState.shown). Raises KeyError where there is
         no such server."""
@@ -165,7 +178,7 @@ class Statuses:
                 state.since = now  # whatever it was before, it comes back later than that
         elif not old.usable and not at_start:
             self._begin_warming(state, now)
-        if old.word != new.word:
+        if old.word != new.word and cause != PASSIVE:
             kind = "server_returned" if (old.word, new.word) == ("ejected", "up") else KINDS[new.word]
             why = "; ".join(new.reasons) or "nothing speaks against it"
             self._emit(state, kind, cause, f"{old.word} → {new.word}: {why}", old=old.word, new=new.word)

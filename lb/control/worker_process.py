@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 from asyncio.subprocess import Process
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lb.plan import Plan, StatePlan
@@ -28,6 +28,7 @@ from lb.worker.messages import (
     Prepared,
     Ready,
     States,
+    Suspect,
     ToControl,
     pieces,
 )
@@ -48,6 +49,7 @@ class WorkerProcess:
         self.generation = 0
         self.cut = 0  # exchanges that it had to break off when it ended
         self.said_bye = False
+        self.suspected: Callable[[Suspect], None] = lambda suspect: None
         self.started = time.time()
         self.started_clock = time.monotonic()
         self._loop = asyncio.get_running_loop()
@@ -140,6 +142,8 @@ class WorkerProcess:
                 self._answered((Applied, generation), message)
             case Described(id=number):
                 self._answered((Described, number), message)
+            case Suspect():
+                self.suspected(message)
             case Bye(cut=cut):
                 self.cut = cut
                 self.said_bye = True

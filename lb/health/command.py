@@ -28,7 +28,7 @@ async def probe(attempt: Attempt, settings: CommandProbe) -> Outcome:
     try:
         try:
             process = await asyncio.create_subprocess_exec(
-                *settings.argv, stdin=DEVNULL, stdout=writing, stderr=writing, close_fds=True,
+                *settings.argv, stdin=DEVNULL, stdout=writing, stderr=writing,
                 env=environment(attempt.plan, settings.port), start_new_session=True,
             )  # fmt: skip
         finally:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from functools import lru_cache
+from typing import cast
 
 from lb import __version__
 from lb.health.attempt import Attempt, Outcome
@@ -73,10 +74,9 @@ class Asking(asyncio.Protocol):
         self._content = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none of its subclasses
         self._attempt.awaits = "answer"
-        transport.write(request(self._settings, self._attempt.plan.address))
+        self._transport.write(request(self._settings, self._attempt.plan.address))
 
     def data_received(self, data: bytes) -> None:
         if self._done.done():
@@ -155,12 +155,12 @@ class Asking(asyncio.Protocol):
         status = self._head.status
         if settings.body is not None or settings.regex is not None:
             content = bytes(self._content[:MOST_BODY])
-            looked_at = "the answer" if len(self._content) < MOST_BODY else f"its first {MOST_BODY} bytes"
+            where = "the answer" if len(self._content) < MOST_BODY else f"its first {MOST_BODY} bytes"
             if settings.body is not None and settings.body.encode() not in content:
-                self._finish(False, f"HTTP {status}, but {looked_at} does not hold {settings.body!r}")
+                self._finish(False, f"HTTP {status}, but {settings.body!r} is not in {where}")
                 return
             if settings.regex is not None and not found(settings.regex, content):
-                self._finish(False, f"HTTP {status}, but {looked_at} does not match {settings.regex!r}")
+                self._finish(False, f"HTTP {status}, but nothing in {where} matches {settings.regex!r}")
                 return
         self._finish(True, f"HTTP {status}")
 

@@ -25,7 +25,6 @@ from lb.health.plan import (
     TcpProbe,
 )
 
-
 # lb itself is short of something: that says nothing of the server.
 OUR_FAULTS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 

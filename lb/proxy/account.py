@@ -54,6 +54,7 @@ SERVER_REUSED: cython.int = layout.SERVER_REUSED
 SERVER_DURATION_SUM: cython.int = layout.SERVER_DURATION_SUM
 SERVER_DURATION: cython.int = layout.SERVER_DURATION
 
+DONE: cython.int = int(Outcome.DONE)
 CONNECT_FAILED: cython.int = int(Outcome.CONNECT_FAILED)
 CONNECT_TIMEOUT: cython.int = int(Outcome.CONNECT_TIMEOUT)
 
@@ -144,6 +145,15 @@ def close_attempt(exchange: ExchangeState, outcome: cython.int) -> object:
             )
     elif failed:
         server.latency.observe(0.0, False, exchange.core.now)
+    if server.suspect_after and status != 101:
+        # What the client, lb or the end of a tunnel caused says nothing of the server.
+        if failed or (outcome == DONE and status >= 500):
+            server.run += 1
+            if server.run % server.suspect_after == 0:
+                last = _FLAGS[outcome].decode() if failed else str(status)
+                exchange.core.suspect(server, server.run, last)
+        elif outcome == DONE and status:
+            server.run = 0
     if exchange.retries or exchange.attempts or outcome or exchange.word:
         took: cython.double = monotonic() - exchange.attempt_began
         exchange.attempts.append((server.name, status, took, _FLAGS[outcome], _WORDS[exchange.word]))

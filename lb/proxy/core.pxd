@@ -26,6 +26,7 @@ cdef class Core:
     cdef list[bytes] lines
     cdef public object rng
     cdef public object report
+    cdef public object suspect
     cdef public object open
     cdef public object later
     cdef public object hedge

@@ -34,6 +34,10 @@ def _raise(error: Exception) -> None:
     raise error
 
 
+def _nobody_asks(server: Any, failures: int, last: str) -> None:
+    """Until the DataPlane has somebody to tell of suspects."""
+
+
 @cython.cclass
 class Core:
     """One per worker. `now` is monotonic time in seconds, as of the last tick. `exchanges` counts those
@@ -56,6 +60,7 @@ class Core:
     lines: list[bytes]  # of the access log, not handed on yet
     rng: Random
     report: Callable[[Exception], None]  # of a bug
+    suspect: Callable[[Any, int, str], None]  # (Server, failures in a row, the last one)
     open: Callable[[Any, Any], Any]  # (Server, Exchange) → ServerSide, which begins to connect
     later: Callable[[float, Callable[[], Any]], Any]  # (seconds, what) → a timer that can be cancelled
     hedge: Callable[[Any], Any]  # (Exchange): send its request to a second Server too
@@ -82,6 +87,7 @@ class Core:
         self.lines = []
         self.rng = rng
         self.report = _raise
+        self.suspect = _nobody_asks
         # set by the DataPlane, before it accepts
         self.open = self.later = self.hedge = None  # type: ignore[assignment]
         self.hedges = []

@@ -89,6 +89,13 @@ class DataPlane:
         for name in {state.service for state in states} & self.snapshot.services.keys():
             self.snapshot.services[name].refresh()
 
+    def report_suspects(self, tell: Callable[[str, str, int, str], None]) -> None:
+        """Have `tell` called with the service, address, failures in a row and the last one of servers that
+        fail."""
+        self.core.suspect = lambda server, failures, last: tell(
+            server.service, server.address, failures, last
+        )
+
     def _admit(self) -> None:
         """Let exchanges out of the queues where a new generation made room."""
         for server in list(self.registry.servers.values()):

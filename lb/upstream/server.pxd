@@ -20,6 +20,8 @@ cdef class Server(Member):
     cdef public double warm_from
     cdef public double warmth
     cdef public str why
+    cdef public int run
+    cdef public int suspect_after
     cdef public Py_ssize_t slot
     cdef public Cells cells
     cdef public Pool pool

@@ -29,7 +29,8 @@ class Server(Member):
 
     `busy` counts connections of this worker that are connecting or carry an exchange; `most` is this
     worker's share of max_per_server (0: no limit). `waiting` holds the exchanges in the queue, first come
-    first served; a dict, so that one that gives up leaves in O(1).
+    first served; a dict, so that one that gives up leaves in O(1). `run` counts failures in a row
+    (lb.proxy.account), of which control hears after every `suspect_after` (0: never).
 
     `usable`, `draining`, `factor`, `warm_from` and `why` are control's word (lb.plan.StatePlan). `weight` is
     what the algorithms see, set by Service.refresh: `configured` × `factor` × `warmth`; it keeps its last
@@ -48,6 +49,8 @@ class Server(Member):
     warm_from: cython.double
     warmth: cython.double  # share of its weight that a slow start allows, 0.1..1
     why: str
+    run: cython.int
+    suspect_after: cython.int
     slot: cython.Py_ssize_t
     cells: Cells
     pool: Pool
@@ -67,7 +70,10 @@ class Server(Member):
         self.backup = False
         self.configured = 1.0
         self.warmth = 1.0
+        self.usable = True
+        self.run = 0
         self.set_state(None)
+        self.suspect_after = 0
         self.slot = 0
         self.cells = cells
         self.pool = pool
@@ -81,8 +87,9 @@ class Server(Member):
     def __repr__(self) -> str:
         return f"<Server {self.identity} weight={self.weight:g} busy={self.busy} waiting={len(self.waiting)}>"
 
-    def configure(self, plan: ServerPlan, connections: ConnectionsPlan) -> None:
+    def configure(self, plan: ServerPlan, connections: ConnectionsPlan, suspect_after: int = 0) -> None:
         """Take over what a new generation says; counts, averages and connections stay."""
+        self.suspect_after = suspect_after
         self.configured = float(plan.weight)
         if self.configured > 0:
             self.weight = self.configured
@@ -99,7 +106,10 @@ class Server(Member):
         self.queue_timeout = connections.queue_timeout
 
     def set_state(self, state: StatePlan | None) -> None:
-        """Take over what control says of this server; None: nothing. Takes effect with Service.refresh."""
+        """Take over what control says of this server; None: nothing. Takes effect with Service.refresh. Who
+        comes back begins without a record."""
+        if not self.usable and (state is None or state.usable):
+            self.run = 0
         self.usable = True if state is None else state.usable
         self.draining = False if state is None else state.draining
         self.factor = 1.0 if state is None else state.weight

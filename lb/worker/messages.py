@@ -124,8 +124,8 @@ class Applied(Message, frozen=True):
 
 
 class Suspect(Message, frozen=True):
-    """`failures` exchanges in a row failed on this server in this worker; `last`: the flag of the last one. Sent
-    when the service's suspect_after is reached, and again after every further so many."""
+    """`failures` exchanges in a row failed on this server in this worker; `last`: the flag or the status of
+    the last one. Sent when the service's suspect_after is reached, and again after every further so many."""
 
     service: str
     address: str

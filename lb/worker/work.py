@@ -45,6 +45,7 @@ from lb.worker.messages import (
     ServicesPiece,
     States,
     StopServing,
+    Suspect,
     ToWorker,
 )
 from lb.worker.prepare import Preparation
@@ -63,6 +64,7 @@ class Plane(Protocol):
     def build(self, plan: Plan) -> Generator[None, None, Any]: ...
     def publish(self, snapshot: Any) -> None: ...
     def set_states(self, states: Sequence[StatePlan], whole: bool) -> None: ...
+    def report_suspects(self, tell: Callable[[str, str, int, str], None]) -> None: ...
     def serve(self, listener: str, sock: socket.socket) -> None: ...
     def stop_serving(self, listener: str | None = None) -> None: ...
     def drain(self) -> None: ...
@@ -91,6 +93,7 @@ class Worker:
         self.loop = loop
         self.cells = cells
         self.plane = plane_factory(loop, cells, number, self._write_log)
+        self.plane.report_suspects(self._suspected)
         self.generation = 0
         self.grace = 30.0  # seconds; the plan's shutdown_grace
         self.file: LogWriter | None = None
@@ -155,6 +158,9 @@ class Worker:
                 self.reopen_log()
             case Describe():
                 self._tell(Described(message.id, self.plane.describe()))
+
+    def _suspected(self, service: str, address: str, failures: int, last: str) -> None:
+        self._tell(Suspect(service, address, failures, last))
 
     def _control_gone(self, reason: str) -> None:
         if self.draining or self.terminated:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from lb.control import supervisor as supervisor_module
 from lb.control.listeners import BindError
 from lb.control.supervisor import PlanRefusedError
 from lb.control.worker_process import WorkerFailedError
+from lb.plan import StatePlan
 from lb.telemetry import layout
 from tests.control.conftest import ask, connect, plan, read_answer
 
@@ -48,6 +50,54 @@ def test_a_plan_goes_to_all_workers(house):
     assert ask(None, sock=kept).startswith("generation 2 ")
     assert [lb.cells.of(number, layout.WORKER_RELOADS) for number in range(2)] == [2, 2]
     assert lb.cells.of(0, layout.WORKER_BUILD_US) > 0
+
+
+def described(lb, key):
+    return [each[key] for each in lb.run(lb.supervisor.describe())]
+
+
+def test_states_are_there_before_a_plan_is_in_force_and_changes_follow(house):
+    lb = house()
+    known = [StatePlan("app", "a:1", usable=False)]
+    lb.supervisor.states = lambda: tuple(known)
+    lb.start(plan(1))
+    assert described(lb, "states_at_publish") == [{"a:1": False}] * 2
+    lb.loop.call_soon(lb.supervisor.tell_states, [StatePlan("app", "a:1"), down("b:1")])
+    lb.loop.call_soon(lb.supervisor.tell_states, [down("c:1")])
+    lb.run(asyncio.sleep(supervisor_module.STATES_DELAY))  # they are gathered first
+    assert described(lb, "states") == [{"a:1": True, "b:1": False, "c:1": False}] * 2
+    known[:] = [down("c:1")]
+    lb.apply(plan(2))
+    assert described(lb, "states_at_publish") == [{"c:1": False}] * 2
+
+
+def test_states_of_a_configuration_are_known_before_it_is_in_force_and_only_then(house):
+    lb = house()
+    lb.start(plan(1))
+    known, calls = [], []
+    lb.supervisor.states = lambda: tuple(known)
+
+    def accepted():
+        calls.append(1)
+        known.append(down("a:1"))
+
+    with pytest.raises(PlanRefusedError):
+        lb.run(lb.supervisor.apply(plan(2, "refuse-1"), accepted))
+    assert calls == [] and described(lb, "states") == [{}] * 2
+    lb.run(lb.supervisor.apply(plan(3), accepted))
+    assert calls == [1] and described(lb, "states_at_publish") == [{"a:1": False}] * 2
+
+
+def test_a_new_worker_knows_the_states_from_the_start(house):
+    lb = house(1)
+    lb.supervisor.states = lambda: (down("a:1"),)
+    lb.start(plan(1))
+    replaced(lb)
+    assert described(lb, "states_at_publish") == [{"a:1": False}]
+
+
+def down(address):
+    return StatePlan("app", address, usable=False)
 
 
 def test_a_plan_that_one_worker_refuses_goes_to_none(house):

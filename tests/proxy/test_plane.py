@@ -8,7 +8,16 @@ from contextlib import suppress
 
 import pytest
 
-from lb.plan import ListenerPlan, Plan, RoutePlan, ServerPlan, ServicePlan, TimeoutPlan, WeightedService
+from lb.plan import (
+    ListenerPlan,
+    Plan,
+    RoutePlan,
+    ServerPlan,
+    ServicePlan,
+    StatePlan,
+    TimeoutPlan,
+    WeightedService,
+)
 from lb.proxy.plane import DataPlane
 from lb.telemetry import layout
 from lb.telemetry.cells import Cells
@@ -150,6 +159,55 @@ def test_draining_lets_exchanges_end_and_closes_the_rest(run):
                 await stage.connect()
             for writer in (idle_writer, busy_writer):
                 writer.close()
+
+    run(play())
+
+
+def test_states_take_effect_at_once_or_with_a_publication(run):
+    async def play() -> None:
+        async with Stage() as stage:
+            reader, writer = await stage.connect()
+
+            async def status() -> bytes:
+                writer.write(GET)
+                return (await answer(reader)).split()[1]
+
+            down = StatePlan("app", stage.address, usable=False, why="check: down")
+            stage.plane.set_states([down], whole=False)
+            assert await status() == b"503"
+            (shown,) = stage.plane.describe()["services"]["app"]["servers"]
+            assert (shown["eligible"], shown["usable"], shown["why"]) == (False, False, "check: down")
+            stage.publish(2)
+            assert await status() == b"503"
+            stage.plane.set_states([], whole=True)
+            assert await status() == b"503", "all states at once come before a publication"
+            stage.publish(3)
+            assert await status() == b"200"
+            stage.plane.set_states([StatePlan("none", "z:1", usable=False)], whole=False)
+            assert await status() == b"200"
+            writer.close()
+
+    run(play())
+
+
+def test_a_slow_start_goes_on_by_itself(run):
+    async def play() -> None:
+        async with Stage() as stage:
+            steps: list[float] = []
+
+            class Warming:
+                servers: list[object] = []
+
+                def warming(self, now: float) -> bool:
+                    return True
+
+                def refresh(self, now: float) -> None:
+                    steps.append(now)
+
+            assert stage.plane.snapshot is not None
+            stage.plane.snapshot.services["app"] = Warming()
+            stage.plane.ticks = -1  # the next tick is one that looks
+            await until(lambda: len(steps) == 1, "a refresh")
 
     run(play())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lb.plan import ServerPlan, ServicePlan
+from lb.plan import ServerPlan, ServicePlan, StatePlan
 from lb.telemetry import layout
 from lb.telemetry.cells import Cells
 from lb.upstream.pool import BUSY, Connection
@@ -79,3 +79,28 @@ def test_expire_and_close_reach_all_pools():
     assert (old.closed, fresh.closed) == (1, 0)
     registry.close()
     assert fresh.closed == 1 and registry.cells.get(100 + layout.SERVER_IDLE) == 0
+
+
+def down(address: str) -> StatePlan:
+    return StatePlan("app", address, usable=False)
+
+
+def test_what_control_says_reaches_the_servers_that_are_there_and_those_that_come():
+    registry = Registry(Cells(-1, 0, 1, 1000))
+    there = registry.server("app", "a:1")
+    registry.set_states((down("a:1"), down("b:1"), StatePlan("app", "c:1", weight=0.5)), whole=True)
+    assert not there.usable and not registry.server("app", "b:1").usable
+    assert registry.server("app", "c:1").factor == 0.5 and registry.server("api", "a:1").usable
+
+
+def test_a_change_is_of_the_servers_it_names_and_the_whole_of_all():
+    registry = Registry(Cells(-1, 0, 1, 1000))
+    a, b = registry.server("app", "a:1"), registry.server("app", "b:1")
+    registry.set_states((down("a:1"),), whole=True)
+    registry.set_states((down("b:1"),), whole=False)
+    assert (a.usable, b.usable) == (False, False)
+    registry.set_states((StatePlan("app", "a:1"),), whole=False)
+    assert (a.usable, b.usable) == (True, False)
+    registry.set_states((down("a:1"),), whole=True)
+    assert (a.usable, b.usable) == (False, True)
+    assert registry.server("app", "c:1").usable

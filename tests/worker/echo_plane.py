@@ -51,6 +51,9 @@ class EchoPlane:
             self.states = {}
         self.states |= {state.address: state.usable for state in states}
 
+    def report_suspects(self, tell: Callable[[str, str, int, str], None]) -> None:
+        pass
+
     def serve(self, listener: str, sock: socket.socket) -> None:
         async def start() -> None:
             opened = await asyncio.start_server(self._client, sock=sock)
