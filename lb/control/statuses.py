@@ -13,6 +13,7 @@ from math import inf
 from typing import Any
 
 from lb.config.spec import Spec
+from lb.control.checking import probe_of
 from lb.control.events import Events
 from lb.control.server_state import ServerState
 from lb.health.plan import AgentProbe, Pace, Result
@@ -62,6 +63,7 @@ class Statuses:
         came: list[ServerState] = []
         for service in plan.services:
             section = spec.services[service.name].health_check
+            probe = probe_of(section) if section is not None else None
             known = before.get(service.name, {})
             states = self._services[service.name] = {}
             for server in service.servers:
@@ -73,7 +75,7 @@ class Statuses:
                     came.append(state)
                 state.plan = server
                 state.slow_start = service.slow_start
-                state.follow(section, new=new)
+                state.follow(section, probe, new=new)
                 states[server.address] = state
                 if not new:
                     self._settle(state, "reload", now, tell=False)
