@@ -3,9 +3,11 @@ under test is the one in this tree."""
 
 from __future__ import annotations
 
+import os
 import socket
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,15 @@ def pytest_report_header() -> str:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     terminalreporter.write_line(f"lb: {build.status()}")  # -q hides the header
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state_directory() -> Iterator[None]:
+    """What an lb under test keeps between its lives goes where nobody looks for it."""
+    with tempfile.TemporaryDirectory(prefix="lb-state-", ignore_cleanup_errors=True) as folder:
+        os.environ["STATE_DIRECTORY"] = folder
+        yield
+        del os.environ["STATE_DIRECTORY"]
 
 
 @pytest.fixture

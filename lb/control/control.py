@@ -83,7 +83,14 @@ class Control:
         self.reloader = Reloader(path, reading, self.supervisor, self._reconcile)
         self.view = View(self.reloader, self.supervisor, self.statuses)
         self.admin: AdminSite | None = None
-        self.succession = Succession(self._state(), self.listeners.inherited, self._addresses, successor)
+        self.succession = Succession(
+            self._state(),
+            self.listeners.inherited,
+            self._addresses,
+            self.statuses.found_down,
+            lambda: [worker.pid for worker in self.supervisor.facts()],
+            successor,
+        )
         self.supervisor.command = (*worker, f"--doors={self.succession.doors}")
         self.ready = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -127,6 +134,7 @@ class Control:
         )  # fmt: skip
         self._raise_file_limit()
         await self.succession.begin()
+        self.statuses.begin_with(self.succession.down)
         if self.spec.admin is not None:
             self.admin = AdminSite(self.spec.admin.bind, self.listeners.inherited)
         # An address that is handed over is still served by the one before, who is right until we serve.

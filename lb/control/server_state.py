@@ -76,6 +76,15 @@ class ServerState:
         return f"{self.result.why} ({self.health.run} of {needed} in a row that change it)"
 
     @property
+    def found_down(self) -> bool:
+        """Whether its check finds it down, or does not know better yet."""
+        if self.health is None:
+            return False
+        return self.health.state is Active.DOWN or (
+            self.health.state is Active.UNKNOWN and not self.unknown_is_up
+        )
+
+    @property
     def pace(self) -> Pace:
         if self.health is None or not self.health.changing:
             return "down" if self.health is not None and self.health.state is Active.DOWN else "steady"

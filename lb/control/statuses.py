@@ -8,7 +8,7 @@ workers, a slow start. Must not live here: how signals rank (lb.upstream.status)
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from math import inf
 from typing import Any
 
@@ -49,10 +49,25 @@ class Statuses:
         self._clock = clock
         self._services: dict[str, dict[str, ServerState]] = {}
         self._overrides: dict[Identity, Override] = {}
+        self._down_before: Collection[Identity] = ()
         self.recovered: Callable[[str, str], None] = lambda service, address: None
         self._started = False  # after the first configuration: its servers were there before lb was
 
     # --------------------------------------------------------------------------------- configuration
+
+    def begin_with(self, down: Collection[Identity]) -> None:
+        """Before the first configuration: what the lb knew that this one replaces. These servers count as
+        down until the first results of their checks."""
+        self._down_before = down
+
+    def found_down(self) -> tuple[Identity, ...]:
+        """The servers that their checks find down."""
+        return tuple(
+            (service, address)
+            for service, states in self._services.items()
+            for address, state in states.items()
+            if state.found_down
+        )
 
     def reconcile(self, spec: Spec, plan: Plan) -> None:
         """Follow a new configuration: servers that stay keep their state, new ones start without, those that
@@ -76,6 +91,9 @@ class Statuses:
                 state.plan = server
                 state.slow_start = service.slow_start
                 state.follow(section, probe, new=new)
+                if new and not self._started and (service.name, server.address) in self._down_before:
+                    state.unknown_is_up = False
+                    state.since = now  # it comes back, to others that have been at work
                 states[server.address] = state
                 if not new:
                     self._settle(state, "reload", now, tell=False)

@@ -370,3 +370,27 @@ def test_the_workers_are_told_only_what_changed(desk):
     assert [state.address for state in desk.told] == ["b:1"], "further failures change nothing"
     desk.probe("c:1", False)
     assert [state.address for state in desk.told] == ["b:1", "c:1"]
+
+
+def test_a_successor_begins_with_what_was_known(tmp_path):
+    before, after = Desk(tmp_path), Desk(tmp_path)
+    before.configure("a:1", "b:1", "c:1")
+    before.probe("a:1", True)
+    before.probe("b:1", False)
+    after.statuses.begin_with(before.statuses.found_down())
+    after.configure("a:1", "b:1", "c:1")
+    assert [after.word(address) for address in ("a:1", "b:1", "c:1")] == ["up", "down", "up"]
+    assert after.statuses.found_down() == (("app", "b:1"),), "handed on again before its first result"
+    after.probe("b:1", True)
+    assert after.word("b:1") == "up", "the first result decides"
+
+
+def test_a_successor_begins_with_what_was_known_and_warms_up_what_comes_back(desk):
+    desk.statuses.begin_with([("app", "a:1")])
+    desk.configure("a:1", "b:1", more=slow())
+    assert [desk.word("a:1"), desk.word("b:1")] == ["down", "up"]
+    assert desk.statuses.found_down() == (("app", "a:1"),)
+    desk.probe("b:1", True)
+    desk.probe("a:1", True)
+    assert [warm(desk, "a:1"), warm(desk, "b:1")] == [1000.0, 0.0]
+    assert desk.statuses.found_down() == ()
