@@ -36,7 +36,8 @@ Identity = tuple[str, str]  # service, address
 
 class Statuses:
     """The states of all servers. `tell` gets each that changed, for the workers; `clock`: monotonic
-    seconds. `recovered` hears of servers that a check had found down and finds up."""
+    seconds. `recovered` hears of servers that a check had found down and finds up; `evidence` is that of
+    the passive checks."""
 
     def __init__(
         self,
@@ -51,6 +52,7 @@ class Statuses:
         self._overrides: dict[Identity, Override] = {}
         self._down_before: Collection[Identity] = ()
         self.recovered: Callable[[str, str], None] = lambda service, address: None
+        self.evidence: Callable[[str, str], list[dict[str, Any]]] = lambda service, address: []
         self._started = False  # after the first configuration: its servers were there before lb was
 
     # --------------------------------------------------------------------------------- configuration
@@ -177,9 +179,10 @@ class Statuses:
         return [address for address, state in states.items() if state.status.usable]
 
     def shown(self, service: str, address: str) -> dict[str, Any]:
-        """A server's status, its reasons and its layers (ServerState.shown). Raises KeyError where there is
-        no such server."""
-        return self._services[service][address].shown(self._clock())
+        """A server's status, its reasons and its layers (ServerState.shown), and the passive checks' evidence
+        (lb.control.evidence). Raises KeyError where there is no such server."""
+        shown = self._services[service][address].shown(self._clock())
+        return {**shown, "evidence": self.evidence(service, address)}
 
     # ----------------------------------------------------------------------------------------- inside
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from lb.control.events import Events
 from lb.control.listeners import Listeners
 from lb.control.worker_process import WorkerFailedError, WorkerProcess
 from lb.plan import Plan, StatePlan
@@ -47,9 +48,11 @@ class Supervisor:
         cells: Cells,
         ledger: Ledger,
         listeners: Listeners,
+        events: Events | None = None,
     ) -> None:
         """`command` starts a worker process; its arguments are appended."""
         self.command = command
+        self.events = events or Events()
         self.cells_fd = cells_fd
         self.cells = cells
         self.ledger = ledger
@@ -118,6 +121,11 @@ class Supervisor:
                 log.warning(
                     "worker ended, starting another",
                     worker=number, pid=worker.pid, status=_status(status), delay=f"{delay:g}s",
+                )  # fmt: skip
+                self.events.emit(
+                    "worker_died", "signal" if status < 0 else "exit",
+                    f"worker {number} ended ({_status(status)}), another is started",
+                    logged=True, worker=number, pid=worker.pid, status=status,
                 )  # fmt: skip
                 self.restarts[number] += 1
                 await asyncio.sleep(delay)

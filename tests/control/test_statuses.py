@@ -194,6 +194,17 @@ def test_ejected_and_returned(desk):
     desk.statuses.ejected("app", "a:1", None)
     assert desk.word("a:1") == "up" and desk.usable()["a:1"]
     assert desk.kinds() == [], "the passive checks tell of it themselves, with their evidence"
+    desk.statuses.evidence = lambda *identity: [{"of": identity}]
+    assert desk.statuses.shown("app", "a:1")["evidence"] == [{"of": ("app", "a:1")}]
+
+
+def test_a_check_that_finds_a_server_down_and_up_again_is_told_to_the_passive_checks(desk):
+    told = []
+    desk.statuses.recovered = lambda *identity: told.append(identity)
+    desk.configure("a:1", more="health_check: {tcp: true, rise: 1, fall: 1}")
+    for ok in (True, True, False, False, True, True):
+        desk.probe("a:1", ok)
+    assert told == [("app", "a:1")]
 
 
 def test_a_check_that_passes_does_not_end_an_ejection(desk):

@@ -66,7 +66,7 @@ class Lb:
             self.process = subprocess.Popen(
                 [*start, sys.executable, "-m", "lb", "run", str(config)],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, cwd=ROOT,
-                pass_fds=pass_fds,
+                pass_fds=pass_fds, env={**os.environ, "STATE_DIRECTORY": str(config.parent / "state")},
             )  # fmt: skip
         try:
             eventually(self._ready, within=60)
