@@ -173,6 +173,14 @@ class Statuses:
 
     # ------------------------------------------------------------------------------------------ looks
 
+    def counts(self) -> dict[tuple[str, str], int]:
+        """How many servers there are by service and status, a 0 where there are none."""
+        found = {(service, word): 0 for service in self._services for word in KINDS}
+        for service, states in self._services.items():
+            for state in states.values():
+                found[service, state.status.word] += 1
+        return found
+
     def usable(self, service: str) -> list[str]:
         """The addresses of the servers that get new exchanges."""
         states = self._services.get(service, {})

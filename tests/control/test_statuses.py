@@ -396,12 +396,16 @@ def test_a_successor_begins_with_what_was_known(tmp_path):
     assert after.word("b:1") == "up", "the first result decides"
 
 
-def test_a_successor_begins_with_what_was_known_and_warms_up_what_comes_back(desk):
+def test_what_the_lb_before_found_down_warms_up_when_it_comes_back(desk):
     desk.statuses.begin_with([("app", "a:1")])
     desk.configure("a:1", "b:1", more=slow())
-    assert [desk.word("a:1"), desk.word("b:1")] == ["down", "up"]
-    assert desk.statuses.found_down() == (("app", "a:1"),)
     desk.probe("b:1", True)
     desk.probe("a:1", True)
     assert [warm(desk, "a:1"), warm(desk, "b:1")] == [1000.0, 0.0]
-    assert desk.statuses.found_down() == ()
+
+
+def test_servers_are_counted_by_status(desk):
+    desk.configure("a:1", "b:1", "c:1")
+    desk.probe("c:1", False)
+    counts = desk.statuses.counts()
+    assert (counts["app", "up"], counts["app", "down"], counts["app", "ejected"]) == (2, 1, 0)
