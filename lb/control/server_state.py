@@ -11,7 +11,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from lb.config.health import HealthCheckSpec
-from lb.control.checking import probe_of
 from lb.health.plan import Pace, Probe, Result
 from lb.plan import ServerPlan, StatePlan
 from lb.upstream.health import Health
@@ -41,15 +40,14 @@ class ServerState:
         self.status = effective(Signals())
         self.told = StatePlan(service, plan.address)  # what the workers know, but for `why`
 
-    def follow(self, section: HealthCheckSpec | None, *, new: bool) -> None:
-        """Take over a health_check section. A check that is another one than before begins anew; until its
-        first result counts what the one before it found."""
+    def follow(self, section: HealthCheckSpec | None, probe: Probe | None, *, new: bool) -> None:
+        """Take over a health_check section and the probe that it asks for. A check that is another one than
+        before begins anew; until its first result counts what the one before it found."""
         if section is None or section.agent is None:
             self.agent = Agent()
         if section is None:
             self.probe = self.health = self.result = None
             return
-        probe = probe_of(section)
         if self.health is None or probe != self.probe:
             if self.health is None:
                 self.unknown_is_up = not new or section.initial == "up"

@@ -13,6 +13,7 @@ from math import inf
 from typing import Any
 
 from lb.config.spec import Spec
+from lb.control.checking import probe_of
 from lb.control.events import Events
 from lb.control.server_state import ServerState
 from lb.health.plan import AgentProbe, Pace, Result
@@ -79,6 +80,7 @@ class Statuses:
         came: list[ServerState] = []
         for service in plan.services:
             section = spec.services[service.name].health_check
+            probe = probe_of(section) if section is not None else None
             known = before.get(service.name, {})
             states = self._services[service.name] = {}
             for server in service.servers:
@@ -90,9 +92,10 @@ class Statuses:
                     came.append(state)
                 state.plan = server
                 state.slow_start = service.slow_start
-                state.follow(section, new=new)
+                state.follow(section, probe, new=new)
                 if new and not self._started and (service.name, server.address) in self._down_before:
                     state.unknown_is_up = False
+                    state.since = now  # it comes back, to others that have been at work
                 states[server.address] = state
                 if not new:
                     self._settle(state, "reload", now, tell=False)
@@ -169,6 +172,14 @@ class Statuses:
                     self._say(state)
 
     # ------------------------------------------------------------------------------------------ looks
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """How many servers there are by service and status, a 0 where there are none."""
+        found = {(service, word): 0 for service in self._services for word in KINDS}
+        for service, states in self._services.items():
+            for state in states.values():
+                found[service, state.status.word] += 1
+        return found
 
     def usable(self, service: str) -> list[str]:
         """The addresses of the servers that get new exchanges."""

@@ -85,6 +85,9 @@ class View:
     def workers(self) -> Sequence[WorkerFacts]:
         return self._supervisor.facts()
 
+    def server_counts(self) -> Mapping[tuple[str, str], int]:
+        return self._statuses.counts()
+
     def conditions(self) -> Sequence[Condition]:
         """Ready is who has a configuration and a worker for every listener. One worker of several that is
         being replaced does not take the machine out of service: the others go on."""

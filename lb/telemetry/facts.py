@@ -54,5 +54,8 @@ class ProcessFacts(Protocol):
     def webhook_lost(self) -> int:
         """How many events the webhook did not take."""
 
+    def server_counts(self) -> Mapping[tuple[str, str], int]:
+        """How many servers of a service have a status, by service and the status in one word; every word."""
+
     def workers(self) -> Sequence[WorkerFacts]:
         """All places for workers in the order of `worker`, dead ones too."""

@@ -245,6 +245,7 @@ RELOAD_AT = _gauge(
 EVENTS = _counter(
     "lb_events", ("kind", "reason", "service"), "Events (/api/v1/events); service: may be empty."
 )
+SERVERS = _gauge("lb_service_servers", ("service", "status"), "Servers of a service by status.")
 WEBHOOK_LOST = _counter("lb_webhook_lost_events", (), "Events that the webhook did not take.")
 
 FACTS = (
@@ -254,6 +255,7 @@ FACTS = (
     RELOAD_OK,
     RELOAD_AT,
     EVENTS,
+    SERVERS,
     WEBHOOK_LOST,
     WORKERS,
     RESTARTS,

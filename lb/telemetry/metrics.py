@@ -106,6 +106,7 @@ class _SmallFamilies(Collector):
         yield _metric(f.RELOAD_OK, [((), int(facts.last_reload_ok))])
         yield _metric(f.RELOAD_AT, [((), facts.last_reload_at)])
         yield _metric(f.EVENTS, sorted(facts.event_counts.items()))
+        yield _metric(f.SERVERS, facts.server_counts().items())
         yield _metric(f.WEBHOOK_LOST, [((), facts.webhook_lost)])
 
     def _processes(self) -> Iterable[Metric]:

@@ -394,3 +394,18 @@ def test_a_successor_begins_with_what_was_known(tmp_path):
     assert after.statuses.found_down() == (("app", "b:1"),), "handed on again before its first result"
     after.probe("b:1", True)
     assert after.word("b:1") == "up", "the first result decides"
+
+
+def test_what_the_lb_before_found_down_warms_up_when_it_comes_back(desk):
+    desk.statuses.begin_with([("app", "a:1")])
+    desk.configure("a:1", "b:1", more=slow())
+    desk.probe("b:1", True)
+    desk.probe("a:1", True)
+    assert [warm(desk, "a:1"), warm(desk, "b:1")] == [1000.0, 0.0]
+
+
+def test_servers_are_counted_by_status(desk):
+    desk.configure("a:1", "b:1", "c:1")
+    desk.probe("c:1", False)
+    counts = desk.statuses.counts()
+    assert (counts["app", "up"], counts["app", "down"], counts["app", "ejected"]) == (2, 1, 0)

@@ -72,6 +72,7 @@ def test_a_server_whose_check_fails_gets_no_traffic_until_it_passes_again() -> N
         b.requests = 0
         requests(s)
         assert b.requests == 0
+        assert s.lb.metrics()['lb_service_servers{service="app",status="down"}'] == 1
         shown = servers(s)["b"]
         assert shown["reasons"] == ["check: down: " + shown["check"]["why"]]
         assert "503" in shown["check"]["why"] and shown["check"]["at"].endswith("Z")

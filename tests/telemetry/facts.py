@@ -18,6 +18,9 @@ class Facts:
         self.event_counts = {("override", "drain", "app"): 4}
         self.webhook_lost = 2
 
+    def server_counts(self) -> dict[tuple[str, str], int]:
+        return {("app", "up"): 1, ("app", "down"): 1}
+
     def workers(self) -> list[WorkerFacts]:
         return [
             WorkerFacts(0, os.getpid(), "running", 7, self.started),
