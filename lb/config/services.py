@@ -146,7 +146,7 @@ class ServerSpec(Section):
     )
     backup: Truth = Field(
         default=False,
-        description="Asked while no other server is eligible, whatever its priority, and before there is panic.",
+        description="Asked while no other server is eligible, whatever its priority; comes before panic.",
     )
 
     @classmethod
