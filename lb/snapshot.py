@@ -110,8 +110,7 @@ def build(
 def _service(plan: ServicePlan, servers: list[Server], rng: Random, clock: Callable[[], float]) -> Service:
     grouped: dict[tuple[bool, int], list[Server]] = {}
     for server_plan, server in zip(plan.servers, servers, strict=True):
-        place = (server_plan.backup, 0 if server_plan.backup else server_plan.priority)
-        grouped.setdefault(place, []).append(server)
+        grouped.setdefault((server_plan.backup, server_plan.priority), []).append(server)
     try:
         groups = [
             Group(members, make(plan.algorithm, len(members), rng, clock), priority, backup, rng)
