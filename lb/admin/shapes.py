@@ -88,6 +88,11 @@ def dated(status: Mapping[str, object]) -> Data:
     check = found.get("check")
     if isinstance(check, Mapping):
         found["check"] = {**check, "at": moment(check["at"] or 0.0)}
+    evidence = found.get("evidence")
+    if isinstance(evidence, list):
+        found["evidence"] = [
+            {**one, "at": moment(one["at"]), "until": moment(one["until"] or 0.0)} for one in evidence
+        ]
     return found
 
 

@@ -83,6 +83,7 @@ class Control:
         self.supervisor.states = self.statuses.states
         self.ejections = Ejections(self.statuses, self.events, self.cells, self.ledger)
         self.statuses.recovered = self.ejections.recovered
+        self.statuses.evidence = self.ejections.evidence
         self.supervisor.suspected = self.ejections.suspect
         self.checks: Checks | None = None
         self.reloader = Reloader(
@@ -96,7 +97,14 @@ class Control:
             self.webhook,
         )  # fmt: skip
         self.admin: AdminSite | None = None
-        self.succession = Succession(self.state_dir, self.listeners.inherited, self._addresses, successor)
+        self.succession = Succession(
+            self.state_dir,
+            self.listeners.inherited,
+            self._addresses,
+            self.statuses.found_down,
+            lambda: [worker.pid for worker in self.supervisor.facts()],
+            successor,
+        )
         self.supervisor.command = (*worker, f"--doors={self.succession.doors}")
         self.ready = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -140,6 +148,7 @@ class Control:
         )  # fmt: skip
         self._raise_file_limit()
         await self.succession.begin()
+        self.statuses.begin_with(self.succession.down)
         if self.spec.admin is not None:
             self.admin = AdminSite(self.spec.admin.bind, self.listeners.inherited)
         # An address that is handed over is still served by the one before, who is right until we serve.

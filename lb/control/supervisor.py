@@ -26,7 +26,7 @@ ANSWER_TIMEOUT = 30.0  # seconds for a worker to start, build or publish before 
 DESCRIBE_TIMEOUT = 2.0  # seconds that the admin API waits for a worker
 QUICK_DEATH = 10.0  # a worker that lived shorter than this many seconds is replaced with a delay …
 FIRST_DELAY = 0.25  # … from its second death in a row on, doubled each time …
-MAX_DELAY = 5.0  # … up to this
+MAX_DELAY = 1.0  # … up to this: what the kernel gives the dead worker's socket waits so long
 STATES_DELAY = 0.02  # seconds for which changes of servers gather before the workers are told
 CLOSE_TIMEOUT = 1.0  # seconds between telling a worker to end at once and killing it
 
