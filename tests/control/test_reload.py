@@ -93,3 +93,16 @@ def test_a_bug_in_a_reload_is_a_failed_reload(reloader, monkeypatch):
     result = reloader.lb.run(reloader.reload("api"))
     assert (result.ok, result.error) == (False, "internal error: ZeroDivisionError")
     assert reloader.counts["failure"] == 1
+
+
+def test_what_comes_into_force_and_what_is_refused_are_events(reloader):
+    reloader.path.write_text(TEXT % "second")
+    reloader.lb.run(reloader.reload("api"))
+    reloader.lb.run(reloader.reload("api"))  # nothing changed: no event
+    reloader.path.write_text("listners: []\n")
+    reloader.lb.run(reloader.reload("file"))
+    success, failure = [event for event in reloader.events.last if event.kind == "reload"]
+    assert (success.reason, success.facts["trigger"], success.facts["generation"]) == ("success", "api", 2)
+    assert any("second" in change for change in success.facts["why"])
+    assert (failure.reason, failure.facts["trigger"]) == ("failure", "file")
+    assert any("listners" in problem for problem in failure.facts["why"])

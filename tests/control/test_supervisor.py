@@ -156,6 +156,8 @@ def test_a_killed_worker_is_replaced_within_a_second_and_loses_no_connection_in_
     assert time.monotonic() - began < limit
     assert {ask(None, sock=sock) for sock in waiting} == {f"generation 1 worker 0 pid {lb.pids()[0]}"}
     assert lb.supervisor.facts()[0].restarts == 1
+    (event,) = lb.supervisor.events.last
+    assert (event.kind, event.reason, event.facts["pid"]) == ("worker_died", "signal", old)
     assert lb.cells.of(0, slot + layout.LISTENER_CONNECTIONS) == 0
     assert lb.cells.of(0, slot + layout.LISTENER_ACCEPTED) == 7
 
