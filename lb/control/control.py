@@ -13,6 +13,7 @@ import resource
 import sys
 import time
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from lb.control.statedir import state_dir
 from lb.control.statuses import Statuses
 from lb.control.succession import Succession
 from lb.control.supervisor import Supervisor
+from lb.control.trips import tell_trip
 from lb.control.view import View
 from lb.health.checks import Checks
 from lb.plan import Plan
@@ -79,6 +81,7 @@ class Control:
         self.ejections = Ejections(self.statuses, self.events, self.cells, self.ledger)
         self.statuses.recovered = self.ejections.recovered
         self.supervisor.suspected = self.ejections.suspect
+        self.supervisor.tripped = partial(tell_trip, self.events)
         self.checks: Checks | None = None
         self.reloader = Reloader(path, reading, self.supervisor, self._reconcile)
         self.view = View(self.reloader, self.supervisor, self.statuses)
