@@ -193,8 +193,8 @@ class ConnectionsPlan(Record, frozen=True):
 
 
 class StickyPlan(Record, frozen=True):
-    """`key`: the secret, 32 bytes as hexadecimal digits, by which a server's identity is signed. `attributes`:
-    of Set-Cookie, finished ("; Path=/; HttpOnly"). `ttl`: seconds; 0: until the browser ends."""
+    """`key`: the secret, 32 bytes as hexadecimal digits, by which a server's identity is signed.
+    `attributes`: of Set-Cookie, finished ("; Path=/; HttpOnly"). `ttl`: seconds; 0: until the browser ends."""
 
     cookie: str
     key: str
@@ -241,9 +241,10 @@ class StatePlan(Record, frozen=True):
     """What control knows of one server and the file does not: sent beside the plan, and whenever it changes.
     A server without one is usable at its weight.
 
-    `usable`: gets new exchanges. `draining`: not new ones, but those of sticky sessions it has. `weight`: factor on
-    the weight of the file (an agent's or an operator's word). `warm_from`: monotonic seconds (CLOCK_MONOTONIC is
-    the same in all processes) at which a slow start began; 0: none. `why`: one short text for people."""
+    `usable`: gets new exchanges. `draining`: not new ones, but those of sticky sessions it has. `weight`:
+    factor on the weight of the file (an agent's or an operator's word). `warm_from`: monotonic seconds
+    (CLOCK_MONOTONIC is the same in all processes) at which a slow start began; 0: none. `why`: one short text
+    for people."""
 
     service: str
     address: str

@@ -3,7 +3,10 @@ under test is the one in this tree."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +18,7 @@ import lb
 from lb import build
 
 ROOT = Path(__file__).resolve().parents[1]
+STATE = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -26,6 +30,13 @@ def pytest_configure(config: pytest.Config) -> None:
         build.check()
     except build.StaleBuildError as problem:
         raise pytest.UsageError(str(problem)) from None
+    # What an lb of a test remembers goes with the test run, and never into the state of this machine.
+    os.environ["STATE_DIRECTORY"] = config.stash[STATE] = tempfile.mkdtemp(prefix="lb-state-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if STATE in config.stash:
+        shutil.rmtree(config.stash[STATE], ignore_errors=True)
 
 
 def pytest_report_header() -> str:

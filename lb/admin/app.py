@@ -17,7 +17,7 @@ from lb.admin import api, events, page, probes, servers
 from lb.admin.answers import failure
 from lb.admin.endpoints import ENDPOINTS, as_lines
 from lb.admin.guard import refusal
-from lb.admin.keys import CONTROL, METRICS, NAMES, STREAMS
+from lb.admin.keys import CONTROL, METRICS, STREAMS, Streams
 from lb.admin.view import ControlView
 from lb.telemetry.metrics import Metrics
 
@@ -51,7 +51,7 @@ def make_app(control: ControlView) -> web.Application:
     """The aiohttp application over `control`, to be run in control's own event loop."""
     app = web.Application(client_max_size=_BODY_LIMIT)
     app[CONTROL] = control
-    app[STREAMS] = set()
+    app[STREAMS] = Streams()
     app[METRICS] = Metrics(control.cells, control.ledger, control)
     app.router.add_route("*", "/{path:.*}", _serve)
     app.on_shutdown.append(_end_streams)
@@ -59,7 +59,8 @@ def make_app(control: ControlView) -> web.Application:
 
 
 async def _end_streams(app: web.Application) -> None:
-    for end in list(app[STREAMS]):
+    streams = app[STREAMS]
+    for end in list(streams):
         end()
 
 
@@ -85,7 +86,7 @@ async def _answer(request: web.Request) -> web.StreamResponse:
         response = failure(405, "method_not_allowed", f"{path} takes {takes}, not {request.method}")
         response.headers["Allow"] = ", ".join(allowed)
         return response
-    request[NAMES] = names
+    request.match_info.update(names)
     try:
         return await _SERVE[f"{method} {path}"](request)
     except web.HTTPRequestEntityTooLarge:

@@ -9,14 +9,15 @@ from them the effective status that lb makes of all signals.
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
 
 from lb.admin import shapes
 from lb.admin.answers import answer, failure
-from lb.admin.keys import CONTROL, NAMES
+from lb.admin.keys import CONTROL
 from lb.admin.view import ControlView
 from lb.config.values import duration
 from lb.plan import ServerPlan
@@ -75,8 +76,7 @@ async def clear_override(request: web.Request) -> web.Response:
 
 
 def _identity(request: web.Request) -> tuple[str, str]:
-    names = request[NAMES]
-    return names["service"], names["address"]
+    return request.match_info["service"], request.match_info["address"]
 
 
 def _after(control: ControlView, identity: tuple[str, str]) -> web.Response:
@@ -126,13 +126,20 @@ def _server(control: ControlView, identity: tuple[str, str], plan: ServerPlan | 
     """`status` and what belongs to it are missing where the plan does not have the server."""
     ordered = control.overrides.get(identity)
     status = {} if plan is None else dict(control.server_status(*identity))
-    layers: shapes.Data = {"file": None, "discovery": None, **status.pop("layers", {})}
+    layers = status.pop("layers", {"file": None, "discovery": None})
+    assert isinstance(layers, Mapping)
     found: shapes.Data = {"service": identity[0], "address": identity[1], **shapes.dated(status)}
     found["layers"] = {**layers, "override": None if ordered is None else _ordered(ordered)}
+    found["ejections"] = [_evidence(one) for one in control.evidence(*identity)]
     block = [0] * layout.SERVER_SIZE if plan is None else control.cells.totals(plan.slot, layout.SERVER_SIZE)
     found["in_flight"] = block[layout.SERVER_IN_FLIGHT]
     found["connections"] = {name: block[at] for name, at in CONNECTION_STATES}
     return found
+
+
+def _evidence(evidence: Mapping[str, Any]) -> shapes.Data:
+    moments = {name: shapes.moment(evidence[name] or 0.0) for name in ("at", "until")}
+    return {**evidence, **moments}
 
 
 def _ordered(override: Override) -> shapes.Data:

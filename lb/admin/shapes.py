@@ -88,6 +88,11 @@ def dated(status: Mapping[str, object]) -> Data:
     check = found.get("check")
     if isinstance(check, Mapping):
         found["check"] = {**check, "at": moment(check["at"] or 0.0)}
+    evidence = found.get("evidence")
+    if isinstance(evidence, list):
+        found["evidence"] = [
+            {**one, "at": moment(one["at"]), "until": moment(one["until"] or 0.0)} for one in evidence
+        ]
     return found
 
 
@@ -201,7 +206,7 @@ def _server(server: ServerPlan, cells: Cells, state: str, status: Mapping[str, o
         "weight": server.weight,
         "backup": server.backup,
         "state": state,
-        **_dated(status),
+        **dated(status),
         "in_flight": block[layout.SERVER_IN_FLIGHT],
         "requests": _classes(block, layout.SERVER_CLASS),
         "failures": block[layout.SERVER_FAILURES],
@@ -211,15 +216,6 @@ def _server(server: ServerPlan, cells: Cells, state: str, status: Mapping[str, o
         "response_average": _average(block, layout.SERVER_DURATION_SUM, layout.SERVER_DURATION),
         "connections": connections,
     }
-
-
-def _dated(status: Mapping[str, object]) -> Data:
-    """A server's status with its unix seconds as moments."""
-    found = dict(status)
-    check = found.get("check")
-    if isinstance(check, Mapping):
-        found["check"] = {**check, "at": moment(check["at"] or 0.0)}
-    return found
 
 
 def _classes(block: list[int], at: int) -> Data:

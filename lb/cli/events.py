@@ -76,9 +76,10 @@ def _follow(admin: str, after: int | None, as_json: bool) -> None:
 
 
 def read(response: HTTPResponse) -> Iterator[Mapping[str, Any]]:
-    """The events of a stream. A line of data is a whole event; all other lines do not matter here."""
+    """The events of a stream. A line of data is a whole event, where it was not cut off; all other lines do
+    not matter here."""
     for line in response:
-        if line.startswith(b"data: "):
+        if line.startswith(b"data: ") and line.endswith(b"\n"):
             yield json.loads(line[len(b"data: ") :])
 
 

@@ -58,7 +58,7 @@ def run(config: Config = Path("lb.yaml")) -> None:
 def upgrade(
     config: Config = Path("lb.yaml"),
     pid: Annotated[
-        int, typer.Option(help="Tell this control process, without waiting for the outcome.", min=2)
+        int, typer.Option(help="Tell this control process, without waiting for the outcome.", min=0)
     ] = 0,
 ) -> None:
     """Replace the running lb by the version and the configuration on the disk, without a failed request.

@@ -24,7 +24,8 @@ class OutlierSpec(Section):
         default=5, description="Failures in a row after which a server is ejected; 0: never."
     )
     ejection: Annotated[float, duration()] = Field(
-        default=30.0, description="How long the first ejection lasts; each further one is twice as long."
+        default=30.0,
+        description="How long the first ejection lasts; the n-th in a row lasts n times as long.",
     )
     max_ejection: Annotated[float, duration()] = Field(default=300.0, description="The longest ejection.")
     max_ejected: Annotated[float, percent()] = Field(

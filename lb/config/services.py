@@ -145,7 +145,8 @@ class ServerSpec(Section):
         default=0, description="Servers of a higher number get what those of lower ones cannot take."
     )
     backup: Truth = Field(
-        default=False, description="Asked only while no other server is eligible, whatever its priority."
+        default=False,
+        description="Asked while no other server is eligible, whatever its priority; comes before panic.",
     )
 
     @classmethod

@@ -196,7 +196,7 @@ class Spec(Section):
     state_dir: Annotated[str, text(_directory)] | None = Field(
         default=None,
         description="Folder for what outlives a restart: overrides, the secret of sticky sessions. Absent: "
-        "$STATE_DIRECTORY, else a folder of this configuration below /var/lib/lb or ~/.local/state/lb.",
+        "a folder of this configuration below $STATE_DIRECTORY, /var/lib/lb or ~/.local/state/lb.",
     )
     listeners: Annotated[tuple[ListenerItem, ...], LIST] = Field(description="Where clients connect.")
     admin: Annotated[

@@ -29,14 +29,16 @@ from lb.control.filewatch import watch
 from lb.control.listeners import BoundAddress, Listeners
 from lb.control.loading import Reading
 from lb.control.notify import notify, reloading
+from lb.control.overrides import Overrides
 from lb.control.reload import Reloader, worker_count
 from lb.control.signals import Signals
-from lb.control.statedir import state_dir
+from lb.control.statedir import state_dir, sticky_key
 from lb.control.statuses import Statuses
 from lb.control.succession import Succession
 from lb.control.supervisor import Supervisor
 from lb.control.trips import tell_trip
 from lb.control.view import View
+from lb.control.webhook import Webhook
 from lb.health.checks import Checks
 from lb.plan import Plan
 from lb.telemetry.cells import Cells
@@ -64,8 +66,9 @@ class Control:
     ) -> None:
         """`path`: the configuration, a file or a folder; `reading`: what it holds. `worker`: the command that
         starts a worker; `successor`: the one that starts an lb to replace this one, empty where that cannot
-        be. Raises OSError where there is no memory to share."""
+        be. Raises OSError where there is no memory to share, or no state_dir."""
         workers = worker_count(reading.spec)
+        self.state_dir = state_dir(reading.spec, path)
         self.path = path
         self.spec = reading.spec
         self._seen = reading.seen
@@ -74,19 +77,37 @@ class Control:
         self.cells = Cells(self.cells_fd, 0, workers, REGION)
         self.ledger = Ledger()
         self.listeners = Listeners(workers)
-        self.supervisor = Supervisor(worker, self.cells_fd, self.cells, self.ledger, self.listeners)
         self.events = Events()
+        self.supervisor = Supervisor(
+            worker, self.cells_fd, self.cells, self.ledger, self.listeners, self.events
+        )
         self.statuses = Statuses(self.supervisor.tell_states, self.events)
         self.supervisor.states = self.statuses.states
         self.ejections = Ejections(self.statuses, self.events, self.cells, self.ledger)
         self.statuses.recovered = self.ejections.recovered
+        self.statuses.evidence = self.ejections.evidence
         self.supervisor.suspected = self.ejections.suspect
         self.supervisor.tripped = partial(tell_trip, self.events)
         self.checks: Checks | None = None
-        self.reloader = Reloader(path, reading, self.supervisor, self._reconcile)
-        self.view = View(self.reloader, self.supervisor, self.statuses)
+        self.reloader = Reloader(
+            path, reading, self.supervisor, self._reconcile, self.events, sticky_key(self.state_dir)
+        )
+        self.webhook = Webhook(lambda: self.reloader.spec.events.webhook)
+        self.events.listeners.add(self.webhook.tell)
+        self.overrides = Overrides(self.state_dir, self.statuses, self.events)
+        self.view = View(
+            self.reloader, self.supervisor, self.statuses, self.ejections, self.overrides, self.events,
+            self.webhook,
+        )  # fmt: skip
         self.admin: AdminSite | None = None
-        self.succession = Succession(self._state(), self.listeners.inherited, self._addresses, successor)
+        self.succession = Succession(
+            self.state_dir,
+            self.listeners.inherited,
+            self._addresses,
+            self.statuses.found_down,
+            lambda: [worker.pid for worker in self.supervisor.facts()],
+            successor,
+        )
         self.supervisor.command = (*worker, f"--doors={self.succession.doors}")
         self.ready = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -130,11 +151,13 @@ class Control:
         )  # fmt: skip
         self._raise_file_limit()
         await self.succession.begin()
+        self.statuses.begin_with(self.succession.down)
         if self.spec.admin is not None:
             self.admin = AdminSite(self.spec.admin.bind, self.listeners.inherited)
         # An address that is handed over is still served by the one before, who is right until we serve.
         if self.admin is not None and not self.succession.replacing:
             await self.admin.start(make_app(self.view))
+        self._spawn(self.webhook.run())
         plan = await self.reloader.start()
         if self.admin is not None and self.succession.replacing:
             await self.admin.start(make_app(self.view))
@@ -144,21 +167,17 @@ class Control:
         if self.admin is not None:
             log.note("admin API", address=self.admin.shown)
         self._spawn(self._tick())
+        self._spawn(self.overrides.run())
         self._spawn(watch(self._files, lambda: self._reload("file"), self._seen))
         log.note(
             "ready", generation=plan.generation, routes=len(plan.routes), services=len(plan.services),
             took=f"{time.monotonic() - began:.2f}s",
         )  # fmt: skip
         self.succession.serving()
+        if self.succession.replacing:
+            self.overrides.load()  # what was ordered of the one before while we came up
         notify("READY=1")
         self.ready.set()
-
-    def _state(self) -> Path | None:
-        try:
-            return state_dir(self.spec, self.path)
-        except OSError as error:
-            log.warning("no state directory: no upgrade and no take-over is possible", error=error)
-            return None
 
     def _addresses(self) -> list[BoundAddress]:
         """What a successor is given."""
@@ -227,6 +246,7 @@ class Control:
         self.view.draining = True
         grace = self.reloader.plan.shutdown_grace if self.reloader.plan is not None else 0.0
         log.note("draining", notice=f"{NOTICE:g}s", grace=f"{grace:g}s")
+        self.events.emit("drain", "signal", "lb drains, then ends", logged=True, grace=grace)
         await asyncio.sleep(NOTICE)
         await self._stop_serving(grace)
 
@@ -236,6 +256,7 @@ class Control:
         log.note("replaced: draining", successor=self.succession.pid, grace=f"{grace:g}s")
         notify(f"MAINPID={self.succession.pid}")
         self.view.draining = True
+        self.overrides.retire()
         self.listeners.hand_over()
         if self.admin is not None:
             self.admin.bound.hand_over()
@@ -251,6 +272,7 @@ class Control:
 
     async def _end(self) -> None:
         self.view.draining = True
+        await self.webhook.finish()
         await self.succession.close()
         for task in self._tasks:
             task.cancel()

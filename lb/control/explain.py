@@ -157,7 +157,7 @@ def _service(
     servers = [
         {
             "address": server.address,
-            "weight": round(server.configured * server.factor * server.warmth, 4),
+            "weight": round(server.effective(), 4),
             "backup": server.backup,
             "eligible": server in service.eligible,
             "why": _why(server, groups[server]),
@@ -217,7 +217,7 @@ def _sticky(service: Service, token: bytes) -> dict[str, Any]:
 
 
 def _why(server: Server, group: Group) -> str:
-    if server.configured * server.factor <= 0:
+    if server.effective() <= 0:
         return server.why or "weight 0: gets no new requests"
     if server.draining:
         return server.why or "draining: keeps its sessions and gets no others"

@@ -54,6 +54,7 @@ class Predecessor:
     def __init__(self, sock: socket.socket) -> None:
         self.pid = other_end(sock)[0]
         loop = asyncio.get_running_loop()
+        self.down: tuple[tuple[str, str], ...] = ()  # (service, address) of servers, once taken from
         self._taken: list[Taken] = []
         self._answer: asyncio.Future[Any] = loop.create_future()
         self._channel = Channel(loop, sock, FromDoor, self._received, self._closed)
@@ -65,7 +66,8 @@ class Predecessor:
 
     async def take(self) -> list[Taken]:
         """Its sockets, which it goes on serving. Raises HandoverError."""
-        await self._ask(Take(), TAKE_TIMEOUT)
+        offered: Offered = await self._ask(Take(), TAKE_TIMEOUT)
+        self.down = offered.down
         taken, self._taken = self._taken, []
         return taken
 
@@ -73,6 +75,10 @@ class Predecessor:
         """Have it start its successor. Raises HandoverError where it ends before it answers."""
         answer: Upgraded = await self._ask(Upgrade(), None)
         return answer
+
+    @property
+    def gone(self) -> bool:
+        return self._channel.closed
 
     def relieve(self) -> None:
         """We serve: it may drain and end. One that is gone has done so."""

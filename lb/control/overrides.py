@@ -65,15 +65,26 @@ class Overrides:
         self._events = events
         self._now = now
         self._changed = asyncio.Event()
-        self._all: dict[Identity, Override] = self._read()
-        for identity, override in self._all.items():
-            receiver.override(*identity, override)
-        self.expire()
+        self._retired = False
+        self._all: dict[Identity, Override] = {}
+        self.load()
 
     @property
     def all(self) -> Mapping[Identity, Override]:
         """What is in force, by service and address."""
         return self._all
+
+    def load(self) -> None:
+        """Put in force what the file holds, and nothing else."""
+        before, self._all = self._all, self._read()
+        for identity in before.keys() | self._all.keys():
+            if before.get(identity) != self._all.get(identity):
+                self._receiver.override(*identity, self._all.get(identity))
+        self.expire()
+
+    def retire(self) -> None:
+        """A successor has the file now: never write it again."""
+        self._retired = True
 
     def set(self, service: str, address: str, override: Override) -> None:
         """Put it in force in place of the one before. Where it cannot be saved it is in force all the same,
@@ -157,9 +168,9 @@ class Overrides:
         )  # fmt: skip
 
     def _save(self) -> None:
-        kept = [
-            _Kept(*identity, *override) for identity, override in sorted(self._all.items(), key=_identity)
-        ]
+        if self._retired:
+            return
+        kept = [_Kept(*identity, **self._all[identity]._asdict()) for identity in sorted(self._all)]
         data = msgspec.json.format(msgspec.json.encode(_File(kept)), indent=2) + b"\n"
         try:
             write_whole(self._path, data)
@@ -184,7 +195,3 @@ def describe(override: Override) -> str:
     if override.until:
         said += f" until {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(override.until))}"
     return f"{said}: {override.reason}" if override.reason else said
-
-
-def _identity(item: tuple[Identity, Override]) -> Identity:
-    return item[0]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lb.admin.view import Reload
 from lb.config import ConfigError, Problem, Spec, diff
+from lb.control.events import Events
 from lb.control.listeners import BindError
 from lb.control.loading import Reading, read_valid
 from lb.control.planning import make_plan
@@ -43,14 +44,19 @@ class Reloader:
         reading: Reading,
         supervisor: Supervisor,
         reconcile: Callable[[Spec, Plan], None] = lambda spec, plan: None,
+        events: Events | None = None,
+        sticky_key: str = "",
     ) -> None:
         """`reading`: what `path` held when lb started; in force after `start`. `reconcile` lets what outlives
-        a configuration follow one that all workers have accepted, before they go over to it."""
+        a configuration follow one that all workers have accepted, before they go over to it. `sticky_key`: as
+        in make_plan."""
         self.path = path
         self.reading = reading
         self.spec = reading.spec
         self.supervisor = supervisor
         self.reconcile = reconcile
+        self.events = events or Events()
+        self.sticky_key = sticky_key
         self.listeners = supervisor.listeners
         self.ledger = supervisor.ledger
         self.plan: Plan | None = None
@@ -64,7 +70,7 @@ class Reloader:
     def make_plan(self, spec: Spec) -> Plan:
         self._generation += 1
         self.ledger.begin(self._generation)
-        return make_plan(spec, self._generation, self.ledger)
+        return make_plan(spec, self._generation, self.ledger, self.sticky_key)
 
     async def start(self) -> Plan:
         """The first generation. Raises BindError, PlanRefusedError, WorkerFailedError or OSError."""
@@ -148,6 +154,8 @@ class Reloader:
         now, wanted = worker_count(self._started_with), worker_count(spec)
         if now != wanted:
             found.append(f"workers: {wanted} are configured, {now} are running; restart lb to change that")
+        if self._started_with.state_dir != spec.state_dir:
+            found.append("state_dir: another one is configured than is in use; restart lb to change that")
         admin_now, admin_wanted = _admin(self._started_with), _admin(spec)
         if admin_now != admin_wanted:
             found.append(
@@ -171,6 +179,14 @@ class Reloader:
         """`outcome`: a key of `counts`."""
         self.counts[outcome] += 1
         ok = outcome != "failure"
+        if outcome != "unchanged":
+            said = (
+                f"generation {self.generation} is in force" if ok else "refused, the old one stays in force"
+            )
+            why = list(changes) if ok else [str(problem) for problem in problems] or [error]
+            self.events.emit(
+                "reload", outcome, said, logged=True, trigger=trigger, generation=self.generation, why=why
+            )
         return Reload(ok, self.generation, time.time(), trigger, changes, problems, error)
 
 

@@ -78,6 +78,15 @@ class ServerState:
         return f"{self.result.why} ({self.health.run} of {needed} in a row that change it)"
 
     @property
+    def found_down(self) -> bool:
+        """Whether its check finds it down, or does not know better yet."""
+        if self.health is None:
+            return False
+        return self.health.state is Active.DOWN or (
+            self.health.state is Active.UNKNOWN and not self.unknown_is_up
+        )
+
+    @property
     def pace(self) -> Pace:
         if self.health is None or not self.health.changing:
             return "down" if self.health is not None and self.health.state is Active.DOWN else "steady"
@@ -89,13 +98,14 @@ class ServerState:
         return self.state_plan() == StatePlan(self.service, self.plan.address)
 
     def state_plan(self) -> StatePlan:
-        """What the workers have to know, but for `why`."""
+        """What the workers have to know, but for `why`. What an operator took out has no weight: panic does
+        not bring it back."""
         status = self.status
-        # 0, or a panic would bring a server back that an operator works on
-        weight = 0.0 if status.word == "maintenance" else status.weight
+        ordered = status.decided == "operator" and not status.usable and not status.draining
         return StatePlan(
-            self.service, self.plan.address, status.usable, status.draining, weight, self.warm_from
-        )
+            self.service, self.plan.address, status.usable, status.draining,
+            weight=0.0 if ordered else status.weight, warm_from=self.warm_from,
+        )  # fmt: skip
 
     def explained(self) -> StatePlan:
         why = "" if self.status.word == "up" else "; ".join((self.status.word, *self.status.reasons))

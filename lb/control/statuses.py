@@ -8,7 +8,7 @@ workers, a slow start. Must not live here: how signals rank (lb.upstream.status)
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from math import inf
 from typing import Any
 
@@ -24,7 +24,7 @@ KINDS = {
     "up": "server_up",
     "draining": "server_drain",
     "maintenance": "server_down",
-    "ejected": "server_ejected",
+    "ejected": "server_down",
     "down": "server_down",
 }
 
@@ -35,7 +35,8 @@ Identity = tuple[str, str]  # service, address
 
 class Statuses:
     """The states of all servers. `tell` gets each that changed, for the workers; `clock`: monotonic
-    seconds. `recovered` hears of servers that a check had found down and finds up."""
+    seconds. `recovered` hears of servers that a check had found down and finds up; `evidence` is that of
+    the passive checks."""
 
     def __init__(
         self,
@@ -48,10 +49,26 @@ class Statuses:
         self._clock = clock
         self._services: dict[str, dict[str, ServerState]] = {}
         self._overrides: dict[Identity, Override] = {}
+        self._down_before: Collection[Identity] = ()
         self.recovered: Callable[[str, str], None] = lambda service, address: None
+        self.evidence: Callable[[str, str], list[dict[str, Any]]] = lambda service, address: []
         self._started = False  # after the first configuration: its servers were there before lb was
 
     # --------------------------------------------------------------------------------- configuration
+
+    def begin_with(self, down: Collection[Identity]) -> None:
+        """Before the first configuration: what the lb knew that this one replaces. These servers count as
+        down until the first results of their checks."""
+        self._down_before = down
+
+    def found_down(self) -> tuple[Identity, ...]:
+        """The servers that their checks find down."""
+        return tuple(
+            (service, address)
+            for service, states in self._services.items()
+            for address, state in states.items()
+            if state.found_down
+        )
 
     def reconcile(self, spec: Spec, plan: Plan) -> None:
         """Follow a new configuration: servers that stay keep their state, new ones start without, those that
@@ -74,6 +91,8 @@ class Statuses:
                 state.plan = server
                 state.slow_start = service.slow_start
                 state.follow(section, new=new)
+                if new and not self._started and (service.name, server.address) in self._down_before:
+                    state.unknown_is_up = False
                 states[server.address] = state
                 if not new:
                     self._settle(state, "reload", now, tell=False)
@@ -157,9 +176,10 @@ class Statuses:
         return [address for address, state in states.items() if state.status.usable]
 
     def shown(self, service: str, address: str) -> dict[str, Any]:
-        """A server's status, its reasons and its layers (ServerState.shown). Raises KeyError where there is
-        no such server."""
-        return self._services[service][address].shown(self._clock())
+        """A server's status, its reasons and its layers (ServerState.shown), and the passive checks' evidence
+        (lb.control.evidence). Raises KeyError where there is no such server."""
+        shown = self._services[service][address].shown(self._clock())
+        return {**shown, "evidence": self.evidence(service, address)}
 
     # ----------------------------------------------------------------------------------------- inside
 
@@ -179,9 +199,10 @@ class Statuses:
         elif not old.usable and not at_start:
             self._begin_warming(state, now)
         if old.word != new.word and cause != PASSIVE:
-            kind = "server_returned" if (old.word, new.word) == ("ejected", "up") else KINDS[new.word]
             why = "; ".join(new.reasons) or "nothing speaks against it"
-            self._emit(state, kind, cause, f"{old.word} → {new.word}: {why}", old=old.word, new=new.word)
+            self._emit(
+                state, KINDS[new.word], cause, f"{old.word} → {new.word}: {why}", old=old.word, new=new.word
+            )
         elif old.weight != new.weight:
             text = f"weight ×{old.weight:g} → ×{new.weight:g}: {'; '.join(new.reasons)}"
             self._emit(state, "server_weight", cause, text, old=old.weight, new=new.weight)

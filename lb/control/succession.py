@@ -12,6 +12,7 @@ workers have that a killed control left behind, if there are any.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -36,20 +37,27 @@ class Succession:
         state: Path | None,
         inherited: Inherited,
         offered: Callable[[], Iterable[BoundAddress]],
+        down: Callable[[], tuple[tuple[str, str], ...]],
+        workers: Callable[[], Iterable[int]],
         successor: Sequence[str],
     ) -> None:
-        """`state`: the state directory, None where there is none; `offered`: what a successor gets;
-        `successor`: the command that starts one, empty where this lb cannot be replaced."""
+        """`state`: the state directory, None where there is none; `offered`: what a successor gets; `down`:
+        servers that it begins with as down; `workers`: our own processes; `successor`: the command that
+        starts one, empty where this lb cannot be replaced."""
         self.inherited = inherited
         self.relieved = asyncio.Event()
         self.pid = 0  # of who relieved us
+        self.down: set[tuple[str, str]] = set()  # what the one before knew
         self._state = state
         self._offered = offered
+        self._known_down = down
+        self._workers = workers
         self._order = os.environ.pop(TAKEOVER, "")
         self.replacing = bool(self._order)
         self._before: list[Predecessor] = []
         self._door: Door | None = None
-        self.upgrading = Upgrading(successor, state / CONTROL if state is not None else None, self.relieved)
+        door = state / CONTROL if state is not None else None
+        self.upgrading = Upgrading(successor, door, self.relieved, self._relieve_workers)
 
     # ------------------------------------------------------------------------------ before us
 
@@ -74,6 +82,7 @@ class Succession:
             self._before.append(before)
             for taken in await before.take():
                 self.inherited.add(taken.sock, taken.address)
+            self.down = set(before.down)
         except (HandoverError, OSError) as error:
             raise BindError(f"cannot take over the sockets of {self._order}: {error}") from None
         log.note("taking over from the lb before", pid=before.pid)
@@ -125,8 +134,24 @@ class Succession:
             log.warning("an inherited socket is no listener's address and was closed", address=name)
         if self._door is None:
             self._open_door()
+        if self.replacing and self._before[0].gone:
+            self._relieve_workers()
         for before in self._before:
             before.relieve()
+
+    def _relieve_workers(self) -> None:
+        """Let all workers but ours drain: those of a control that was killed after it had given us its
+        sockets, or of a successor that was killed."""
+        if self._state is None:
+            return
+        ours = {f"{pid}.sock" for pid in self._workers()}
+        for door in (self._state / WORKERS).glob("*.sock"):
+            if door.name in ours:
+                continue
+            with contextlib.suppress(OSError):
+                if (sock := knock(door)) is not None:
+                    self._before.append(Predecessor(sock))
+                    self._before[-1].relieve()
 
     def failed(self, reason: str) -> None:
         """This lb cannot serve: those before us go on."""
@@ -158,7 +183,7 @@ class Succession:
                     for sock in bound.sockets:
                         visit.answer(Serve("", bound.address), sock.fileno())
                         count += 1
-                visit.answer(Offered(count))
+                visit.answer(Offered(count, self._known_down()))
             case Drain():
                 self.pid = visit.pid
                 self.relieved.set()

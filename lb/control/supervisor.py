@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from lb.control.events import Events
 from lb.control.listeners import Listeners
 from lb.control.worker_process import WorkerFailedError, WorkerProcess
 from lb.plan import Plan, StatePlan
@@ -25,7 +26,7 @@ ANSWER_TIMEOUT = 30.0  # seconds for a worker to start, build or publish before 
 DESCRIBE_TIMEOUT = 2.0  # seconds that the admin API waits for a worker
 QUICK_DEATH = 10.0  # a worker that lived shorter than this many seconds is replaced with a delay …
 FIRST_DELAY = 0.25  # … from its second death in a row on, doubled each time …
-MAX_DELAY = 5.0  # … up to this
+MAX_DELAY = 1.0  # … up to this: what the kernel gives the dead worker's socket waits so long
 STATES_DELAY = 0.02  # seconds for which changes of servers gather before the workers are told
 CLOSE_TIMEOUT = 1.0  # seconds between telling a worker to end at once and killing it
 
@@ -47,9 +48,11 @@ class Supervisor:
         cells: Cells,
         ledger: Ledger,
         listeners: Listeners,
+        events: Events | None = None,
     ) -> None:
         """`command` starts a worker process; its arguments are appended."""
         self.command = command
+        self.events = events or Events()
         self.cells_fd = cells_fd
         self.cells = cells
         self.ledger = ledger
@@ -119,6 +122,11 @@ class Supervisor:
                 log.warning(
                     "worker ended, starting another",
                     worker=number, pid=worker.pid, status=_status(status), delay=f"{delay:g}s",
+                )  # fmt: skip
+                self.events.emit(
+                    "worker_died", "signal" if status < 0 else "exit",
+                    f"worker {number} ended ({_status(status)}), another is started",
+                    logged=True, worker=number, pid=worker.pid, status=status,
                 )  # fmt: skip
                 self.restarts[number] += 1
                 await asyncio.sleep(delay)

@@ -19,6 +19,7 @@ from lb.worker.journal import Journal
 
 TAKEOVER = "LB_TAKEOVER"  # the environment variable that names the door of the lb to be replaced
 TIMEOUT = 60.0  # seconds until a successor has to serve
+END_TIMEOUT = 3.0  # seconds that one which is not wanted gets to end its workers
 POLL = 0.02  # seconds between looks at it
 
 log = Journal("lb.control")
@@ -27,12 +28,20 @@ log = Journal("lb.control")
 class Upgrading:
     """Upgrades of one lb, one at a time. `reason`: what a successor said of its failure."""
 
-    def __init__(self, command: Sequence[str], door: Path | None, relieved: asyncio.Event) -> None:
-        """`command` starts a successor; `door`: where it gets the sockets; `relieved`: set once it serves."""
+    def __init__(
+        self,
+        command: Sequence[str],
+        door: Path | None,
+        relieved: asyncio.Event,
+        failed: Callable[[], None],
+    ) -> None:
+        """`command` starts a successor; `door`: where it gets the sockets; `relieved`: set once it serves;
+        `failed`: called when one that does not has ended."""
         self.reason = ""
         self._command = command
         self._door = door
         self._relieved = relieved
+        self._failed = failed
         self._task: asyncio.Task[None] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -68,7 +77,8 @@ class Upgrading:
             answer(Upgraded(self._process.pid if self._process is not None else 0))
             return
         log.error("the upgrade failed; this lb goes on as before", error=error)
-        self._kill()
+        await self._end_successor()
+        self._failed()
         answer(Upgraded(0, error))
 
     async def _successor(self) -> str:
@@ -92,14 +102,20 @@ class Upgrading:
                 return f"the successor ended with status {status}{said}"
         return f"the successor did not serve within {TIMEOUT:g}s"
 
-    def _kill(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
+    async def _end_successor(self) -> None:
+        if self._process is None:
+            return
+        end = time.monotonic() + END_TIMEOUT
+        self._process.terminate()
+        while self._process.poll() is None:
+            if time.monotonic() > end:
+                self._process.kill()
+            await asyncio.sleep(POLL)
 
     async def close(self) -> None:
         """End a successor that does not serve yet."""
         if not self.running:
             return
-        if self._process is not None and not self._relieved.is_set():
-            self._process.terminate()
+        if not self._relieved.is_set():
+            await self._end_successor()
         await self.over()

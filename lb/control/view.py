@@ -7,29 +7,48 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lb.admin.view import Condition, Question, Reload
 from lb.config import resolved
+from lb.config.problems import nearest
+from lb.control.ejection import Ejections
+from lb.control.events import Event, Events
+from lb.control.overrides import Overrides
 from lb.control.reload import Reloader
 from lb.control.statuses import Statuses
 from lb.control.supervisor import Supervisor
+from lb.control.webhook import Webhook
 from lb.plan import Plan
 from lb.telemetry.cells import Cells
 from lb.telemetry.facts import WorkerFacts
 from lb.telemetry.ledger import Ledger
+from lb.upstream.status import Override
 
 
 class View:
     """A ControlView. `draining` is set when lb is about to end."""
 
-    def __init__(self, reloader: Reloader, supervisor: Supervisor, statuses: Statuses) -> None:
+    def __init__(
+        self,
+        reloader: Reloader,
+        supervisor: Supervisor,
+        statuses: Statuses,
+        ejections: Ejections,
+        overrides: Overrides,
+        events: Events,
+        webhook: Webhook,
+    ) -> None:
         self.started = time.time()
         self.draining = False
         self._reloader = reloader
         self._supervisor = supervisor
         self._statuses = statuses
+        self._ejections = ejections
+        self._overrides = overrides
+        self._events = events
+        self._webhook = webhook
 
     @property
     def generation(self) -> int:
@@ -100,6 +119,51 @@ class View:
             return self._statuses.shown(service, address)
         except KeyError:  # a plan and its states change one after the other
             return {}
+
+    def evidence(self, service: str, address: str) -> Sequence[Mapping[str, Any]]:
+        return self._ejections.evidence(service, address)
+
+    # ------------------------------------------------------------------------ overrides and events
+
+    @property
+    def overrides(self) -> Mapping[tuple[str, str], Override]:
+        return self._overrides.all
+
+    @property
+    def overrides_saved(self) -> bool:
+        return self._overrides.saved
+
+    def override(self, service: str, address: str, override: Override) -> None:
+        services = self.plan.services if self.plan is not None else ()
+        names = [one.name for one in services]
+        if service not in names:
+            raise LookupError(f"there is no service {service}{nearest(service, names)}")
+        addresses = [server.address for one in services if one.name == service for server in one.servers]
+        if address not in addresses:
+            raise LookupError(f"service {service} has no server {address}{nearest(address, addresses)}")
+        self._overrides.set(service, address, override)
+
+    def clear_override(self, service: str, address: str, author: str) -> None:
+        if not self._overrides.clear(service, address, author):
+            held = [f"{service}/{address}" for service, address in self._overrides.all]
+            raise LookupError(
+                f"nothing is ordered of {service}/{address}{nearest(f'{service}/{address}', held)}"
+            )
+
+    @property
+    def event_counts(self) -> Mapping[tuple[str, str, str], int]:
+        return self._events.counts
+
+    @property
+    def webhook_lost(self) -> int:
+        return self._webhook.lost
+
+    def last_events(self) -> Sequence[Event]:
+        return tuple(self._events.last)
+
+    def follow(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        self._events.listeners.add(listener)
+        return lambda: self._events.listeners.discard(listener)
 
     async def reload(self) -> Reload:
         return await self._reloader.reload("api")

@@ -59,11 +59,13 @@ async def probe(attempt: Attempt, settings: GrpcProbe) -> Outcome:
     status = _status(answer)
     if status == SERVING:
         return Outcome(True, "SERVING")
-    return Outcome(False, f"{STATUS.get(status, status)}, expected SERVING")
+    return Outcome(False, f"{STATUS.get(status, 'an unknown status')}, expected SERVING")
 
 
 @lru_cache(maxsize=1)
 def _library() -> Any:
+    # Its fork hooks crash children that uvloop starts while a call is under way: workers and commands alike.
+    os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
     try:
         importlib.import_module("grpc.aio")
         return importlib.import_module("grpc")

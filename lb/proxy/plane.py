@@ -188,7 +188,7 @@ class DataPlane:
                     "servers": [
                         {
                             "address": s.address,
-                            "weight": s.weight,
+                            "weight": round(s.effective(), 4),
                             "backup": s.backup,
                             "eligible": s in service.eligible,
                             "usable": s.usable,

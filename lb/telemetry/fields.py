@@ -54,8 +54,9 @@ FIELDS: dict[str, Field] = {
     "reason": Field(Kind.TEXT, "why this server was picked, or why none was: see below"),
     "attempts": Field(
         Kind.ATTEMPTS,
-        "every attempt with server, status (0: none), seconds and flag. In JSON only where there was more "
-        "than one or the only one failed; otherwise the attempt is `server`, `status`, `ttfb`",
+        "every attempt with server, status (0: none), seconds and flag, and for some a word: see below. In "
+        "JSON only where there was more than one, the only one failed or there is a word; otherwise the "
+        "attempt is `server`, `status`, `ttfb`",
     ),
     "request_id": Field(Kind.TEXT, "the X-Request-Id, received or made"),
     "generation": Field(Kind.NUMBER, "generation of the configuration that served the exchange"),

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from lb.decisions import SELECT_TEXT
+from lb.decisions import ATTEMPT_TEXT, SELECT_TEXT, Attempt
 from lb.outcomes import TABLE
 from lb.telemetry import layout
 from lb.telemetry.families import GROUPS, Family
@@ -29,6 +29,7 @@ def filled(page: str) -> str:
         "template-fields": _fields(TEMPLATE_FIELDS),
         "flags": _flags(),
         "reasons": _reasons(),
+        "words": _words(),
         "formats": f"```\ncommon    {COMMON}\ncombined  {COMBINED}\n```\n",
     }
     return _BLOCK.sub(lambda block: f"<!-- begin: {block[1]} -->\n{tables[block[1]]}<!-- end -->", page)
@@ -63,6 +64,11 @@ def _reasons() -> str:
     return _table(
         ("reason", "meaning"), ((f"`{reason.name.lower()}`", text) for reason, text in SELECT_TEXT.items())
     )
+
+
+def _words() -> str:
+    rows = ((f"`{word.name.lower()}`", text) for word, text in ATTEMPT_TEXT.items() if word != Attempt.NONE)
+    return _table(("word", "meaning"), rows)
 
 
 def _table(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -84,7 +84,7 @@ class Group:
         self.next_step = 0.0
         for server in self.servers:
             server.warmth, step = warmth(server, window, now)
-            weight = server.configured * server.factor * server.warmth
+            weight = server.effective()
             if weight > 0:
                 server.weight = weight
                 if not server.draining:

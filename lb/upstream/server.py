@@ -143,6 +143,10 @@ class Server(Member):
         self.warm_from = 0.0 if state is None else state.warm_from
         self.why = "" if state is None else state.why
 
+    def effective(self) -> float:
+        """The weight that counts now; 0.0: gets no new exchanges."""
+        return self.configured * self.factor * self.warmth
+
     @cython.ccall
     def in_flight(self) -> cython.longlong:
         return self.cells.total(self.slot + IN_FLIGHT)

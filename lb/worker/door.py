@@ -7,7 +7,7 @@ done about it (lb.control.succession in control, lb.worker.work in a worker), or
 Control has one, `handover.sock`, and every worker has one: so that a new lb can take the sockets of workers
 whose control was killed, without waiting for them to notice that it is gone.
 
-    Take → Serve …, Offered     the listening sockets; whoever has them goes on with them
+    Take → Serve …, Offered     the listening sockets, which stay in use where they were; who is down
     Drain                       the visitor serves: drain and end
     Failed                      the visitor cannot serve: go on as if nothing had been
     Upgrade → Upgraded          control alone: start a successor, and say what became of it
@@ -37,9 +37,10 @@ class Take(Message, frozen=True):
 
 
 class Offered(Message, frozen=True):
-    """Those were all: `sockets` of them."""
+    """Those were all: `sockets` of them. `down`: servers (service, address) that their checks find down."""
 
     sockets: int
+    down: tuple[tuple[str, str], ...] = ()
 
 
 class Failed(Message, frozen=True):

@@ -60,8 +60,8 @@ class Discard(Message, frozen=True):
 
 
 class States(Message, frozen=True):
-    """What control knows of servers beside the plan; `whole`: a server that is not named has none. Sent to a new
-    worker before its first Commit, before the Commit of every plan, and whenever it changes."""
+    """What control knows of servers beside the plan; `whole`: a server that is not named has none. Sent to a
+    new worker before its first Commit, before the Commit of every plan, and whenever it changes."""
 
     states: tuple[StatePlan, ...]
     whole: bool = False

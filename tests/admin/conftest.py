@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestServer
 
 from lb.admin.app import make_app
 from lb.admin.view import Condition, Question, Reload
+from lb.control.events import Event, Events
 from lb.plan import (
     AlgorithmPlan,
     HeaderEditsPlan,
@@ -28,6 +29,7 @@ from lb.plan import (
 )
 from lb.telemetry.cells import Cells
 from lb.telemetry.ledger import Ledger
+from lb.upstream.status import Override
 from tests.telemetry.facts import Facts
 
 
@@ -73,6 +75,10 @@ class Control(Facts):
         self.next_reload = Reload(True, 8, 1.0, "api", ["+ route new"])
         self.all_conditions = [Condition("configuration", True), Condition("workers", True, "1 of 2 run")]
         self.questions: list[Question] = []
+        self.overrides: dict[tuple[str, str], Override] = {}
+        self.overrides_saved = True
+        self.lifted: list[tuple[str, str, str]] = []
+        self.events = Events()
 
     def conditions(self) -> Sequence[Condition]:
         return self.all_conditions
@@ -85,6 +91,28 @@ class Control(Facts):
 
     def server_status(self, service: str, address: str) -> Mapping[str, object]:
         return {"status": "up", "reasons": [], "check": None} if address == "127.0.0.1:9001" else {}
+
+    def evidence(self, service: str, address: str) -> Sequence[Mapping[str, Any]]:
+        if address != "127.0.0.1:9001":
+            return []
+        return [{"at": 10.0, "reason": "latency", "text": "slow", "enforced": False, "until": None}]
+
+    def override(self, service: str, address: str, override: Override) -> None:
+        if (service, address) != ("app", "127.0.0.1:9001"):
+            raise LookupError(f"service {service} has no server {address}")
+        self.overrides[service, address] = override
+
+    def clear_override(self, service: str, address: str, author: str) -> None:
+        if self.overrides.pop((service, address), None) is None:
+            raise LookupError(f"nothing is ordered of {service}/{address}")
+        self.lifted.append((service, address, author))
+
+    def last_events(self) -> Sequence[Event]:
+        return tuple(self.events.last)
+
+    def follow(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        self.events.listeners.add(listener)
+        return lambda: self.events.listeners.discard(listener)
 
     async def reload(self) -> Reload:
         self.last_reload = self.next_reload

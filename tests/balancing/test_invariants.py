@@ -136,3 +136,40 @@ def test_one_member_is_picked_whatever_its_load(case):
     balancer = case.make()
     balancer.rebuild([alone])
     assert {balancer.pick(key, ()) for key in (b"", b"a", b"b")} == {alone}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_weights_that_change_under_way_harm_nobody(case):
+    """A slow start, an agent or an operator changes weights: those of the balancer in force with a rebuild,
+    those that one of an older generation knows without."""
+
+    @settings(max_examples=examples(case), deadline=None)
+    @given(st.data())
+    def check(data):
+        everybody = data.draw(pools_for(case))
+        balancer = case.make(data.draw(st.integers(0, 99)))
+        balancer.rebuild(list(everybody))
+        members = everybody
+        for _ in range(data.draw(st.integers(1, 4))):
+            for member in data.draw(st.lists(st.sampled_from(everybody), max_size=5)):
+                member.weight = data.draw(light if "ketama" in case.name else weights)
+            if data.draw(st.booleans()):
+                members = data.draw(st.lists(st.sampled_from(everybody), min_size=1, unique=True))
+                members.sort(key=everybody.index)
+                balancer.rebuild(list(members))
+            for key, tried in data.draw(requests(members)):
+                found = balancer.pick(key, tried)
+                left = [member for member in members if member not in tried]
+                assert found in left or (found is None and not left)
+
+    check()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_who_says_that_weights_count_lets_them_count(case):
+    """WEIGHTED decides whether the Service sees to slow start itself."""
+    balancer = case.make()
+    heavy, light_one = Server("app/heavy", 9.0, 9), Server("app/light", 1.0, 9)
+    balancer.rebuild([light_one, heavy])
+    picks = [balancer.pick(b"key %d" % n, ()) for n in range(600)]
+    assert (picks.count(heavy) > 420) is balancer.WEIGHTED, picks.count(heavy)

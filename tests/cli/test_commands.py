@@ -51,13 +51,16 @@ def test_the_quick_commands_do_not_load_the_slow_modules(command):
 def test_help_lists_all_commands_and_the_exit_codes():
     ended = run("--help", env={**os.environ, "COLUMNS": "200"})
     assert ended.returncode == 0
-    for command in ("run", "check", "explain", "schema", "demo", "version"):
+    for command in ("run", "check", "explain", "servers", "events", "schema", "demo", "version"):
         assert re.search(rf"│ {command} ", ended.stdout)
     assert "3 an address cannot be listened on" in ended.stdout
     assert "\x1b" not in ended.stdout
 
 
-@pytest.mark.parametrize("command", ["run", "check", "explain", "schema", "demo", "version"])
+COMMANDS = ("run", "check", "explain", "servers", "events", "schema", "demo", "version")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command):
     ended = run(command, "--help")
     assert ended.returncode == 0

@@ -193,7 +193,28 @@ def test_ejected_and_returned(desk):
     assert desk.word("a:1") == "ejected" and not desk.usable()["a:1"]
     desk.statuses.ejected("app", "a:1", None)
     assert desk.word("a:1") == "up" and desk.usable()["a:1"]
-    assert desk.kinds() == [("server_ejected", "passive", "a:1"), ("server_returned", "passive", "a:1")]
+    assert desk.kinds() == [], "the passive checks tell of it themselves, with their evidence"
+    desk.statuses.evidence = lambda *identity: [{"of": identity}]
+    assert desk.statuses.shown("app", "a:1")["evidence"] == [{"of": ("app", "a:1")}]
+
+
+def test_a_check_that_finds_a_server_down_and_up_again_is_told_to_the_passive_checks(desk):
+    told = []
+    desk.statuses.recovered = lambda *identity: told.append(identity)
+    desk.configure("a:1", more="health_check: {tcp: true, rise: 1, fall: 1}")
+    for ok in (True, True, False, False, True, True):
+        desk.probe("a:1", ok)
+    assert told == [("app", "a:1")]
+
+
+def test_a_check_that_passes_does_not_end_an_ejection(desk):
+    desk.configure("a:1", "b:1")
+    recovered: list[str] = []
+    desk.statuses.recovered = lambda service, address: recovered.append(address)
+    desk.statuses.ejected("app", "a:1", "5 failures in a row")
+    desk.probe("a:1", False, True, True)
+    assert desk.word("a:1") == "ejected" and recovered == ["a:1"]
+    assert desk.kinds() == [("server_down", "check", "a:1"), ("server_down", "check", "a:1")]
 
 
 def test_an_override_outlives_the_server_and_the_reload(desk):
@@ -221,7 +242,18 @@ def test_an_override_before_the_first_configuration_is_there_from_the_start(desk
     desk.statuses.override("app", "a:1", Override(Mode.MAINTENANCE, None, "ann", "", 5.0))
     desk.configure("a:1", "b:1")
     (state,) = desk.statuses.states()
-    assert (state.address, state.usable) == ("a:1", False) and desk.events == []
+    assert (state.address, state.usable, state.weight) == ("a:1", False, 0.0) and desk.events == []
+
+
+def test_panic_does_not_bring_back_what_an_operator_took_out(desk):
+    """A server that is only down keeps its weight, by which panic knows that it may be used."""
+    desk.configure("a:1", "b:1")
+    desk.statuses.override("app", "b:1", Override(Mode.DRAIN, 0.5, "ann", "", 5.0))
+    assert (desk.told[-1].draining, desk.told[-1].weight) == (True, 0.5)
+    for address in ("a:1", "b:1"):
+        desk.probe(address, False)
+    states = {state.address: (state.usable, state.draining, state.weight) for state in desk.statuses.states()}
+    assert states == {"a:1": (False, False, 1.0), "b:1": (False, False, 0.0)}
 
 
 def test_the_last_check_is_shown(desk):
@@ -349,3 +381,16 @@ def test_the_workers_are_told_only_what_changed(desk):
     assert [state.address for state in desk.told] == ["b:1"], "further failures change nothing"
     desk.probe("c:1", False)
     assert [state.address for state in desk.told] == ["b:1", "c:1"]
+
+
+def test_a_successor_begins_with_what_was_known(tmp_path):
+    before, after = Desk(tmp_path), Desk(tmp_path)
+    before.configure("a:1", "b:1", "c:1")
+    before.probe("a:1", True)
+    before.probe("b:1", False)
+    after.statuses.begin_with(before.statuses.found_down())
+    after.configure("a:1", "b:1", "c:1")
+    assert [after.word(address) for address in ("a:1", "b:1", "c:1")] == ["up", "down", "up"]
+    assert after.statuses.found_down() == (("app", "b:1"),), "handed on again before its first result"
+    after.probe("b:1", True)
+    assert after.word("b:1") == "up", "the first result decides"

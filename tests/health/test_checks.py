@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import selectors
 from itertools import pairwise
 from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lb.health.attempt import Outcome
 from lb.health.checks import Checks
 from lb.health.plan import AgentProbe, AgentState, CheckPlan, HttpProbe, TcpProbe
 from lb.health.probe import CannotProbeError
-from tests.health.servers import gone, hang, play, serving, sockets
+from lb.upstream.health import Health
+from lb.upstream.status import Active
+from tests.health.servers import gone, hang, play, saying, serving, sockets
 
 
 class Jumping(selectors.DefaultSelector):
@@ -205,6 +210,25 @@ def test_a_check_that_goes_during_its_probe_is_cancelled_and_not_reported(played
     played(test())
 
 
+def test_a_probe_that_ends_instead_of_being_cancelled_is_not_reported(played):
+    async def test():
+        bench = Bench()
+
+        async def stubborn(plan, before):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(2)
+            return Outcome(False, "connection lost")
+
+        bench.outcome = stubborn
+        bench.checks.reconcile([plan()])
+        await asyncio.sleep(1)
+        bench.checks.reconcile([])
+        await asyncio.sleep(10)
+        assert (bench.results, bench.times()) == ([], [0])
+
+    played(test())
+
+
 def test_a_check_that_goes_while_it_waits_for_a_place_is_not_probed(played):
     async def test():
         bench = Bench(takes=2.0, limit=1)
@@ -232,6 +256,51 @@ def test_a_new_interval_holds_from_the_last_probe_on(played):
         assert bench.times() == [0, 15, 20], "another probe is another check"
 
     played(test())
+
+
+names = st.sets(st.sampled_from([f"a:{number}" for number in range(8)]))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(names, st.floats(0, 12)), max_size=8), st.floats(0, 7), st.integers(1, 8))
+def test_whatever_is_wanted_when(steps, takes, limit):
+    """After random reconciliations: one probe of a key at a time, never more than the limit, no result of
+    what is not wanted, and everything wanted is probed as often as the places allow."""
+
+    async def test():
+        bench = Bench(takes=takes, limit=limit)
+        wanted = set()
+        busy = set()
+
+        async def outcome(plan, before):
+            assert plan.address in wanted
+            return Outcome(True, "fine")
+
+        async def probe(plan, before):
+            assert plan.address not in busy
+            busy.add(plan.address)
+            try:
+                return await Bench.probe(bench, plan, before)
+            finally:
+                busy.discard(plan.address)
+
+        bench.outcome = outcome
+        bench.checks = Checks(bench.report, probe=probe, limit=limit, random=Random(1))
+        for names, pause in steps:
+            wanted = names
+            bench.checks.reconcile([plan(name) for name in sorted(names)])
+            await asyncio.sleep(pause)
+        seen = len(bench.probes)
+        longest = max(5.0, takes * -(-8 // limit)) + takes + 0.1  # a round of all that may stand before it
+        await asyncio.sleep(2 * longest)
+        assert {address for _, address in bench.probes[seen:]} == wanted
+        assert bench.most <= limit
+        assert len(bench.results) <= len(bench.probes)
+        await bench.checks.close()
+        assert (busy, bench.running, bench.checks.running) == (set(), 0, 0)
+
+    with asyncio.Runner(loop_factory=FakeLoop) as runner:
+        runner.run(test())
 
 
 def test_the_report_may_reconcile(played):
@@ -330,5 +399,48 @@ def test_the_end_leaves_no_task_no_timer_and_no_socket():
             assert checks.running == 0
             assert [(result.probe, result.ok) for result in results] == [(TcpProbe(), True)]
             await gone(before)
+
+    play(test())
+
+
+def test_a_server_that_dies_hangs_and_returns_is_seen_to():
+    """The whole of it on real sockets: probes, rhythm and machine."""
+
+    async def test():
+        behaviour = [saying(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")]
+
+        async def talk(reader, writer):
+            await behaviour[-1](reader, writer)
+
+        machine = Health(rise=2, fall=3)
+        told = []
+
+        def report(result):
+            if change := machine.observe(result.ok):
+                told.append((change, result.why))
+            return "rising" if machine.changing else "steady" if machine.state is Active.UP else "down"
+
+        async def until(count):
+            while len(told) < count:
+                await asyncio.sleep(0.01)
+
+        quick = {"interval": 0.1, "interval_rising": 0.02, "timeout": 0.1}
+        async with serving(talk) as address:
+            checks = Checks(report)
+            checks.reconcile([CheckPlan("app", address, HttpProbe("/"), **quick)])
+            await until(1)
+            behaviour.append(hang)
+            await until(2)
+            behaviour.append(behaviour[0])
+            await until(3)
+            behaviour.append(saying(b"HTTP/1.1 503 No\r\n\r\n"))
+            await until(4)
+        assert told == [
+            (Active.UP, "HTTP 200"),
+            (Active.DOWN, "no answer within 0.1s"),
+            (Active.UP, "HTTP 200"),
+            (Active.DOWN, "HTTP 503, expected 200-399"),
+        ]
+        await checks.close()
 
     play(test())

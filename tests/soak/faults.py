@@ -1,8 +1,8 @@
 """Ten minutes of random faults: `python -m tests.soak.faults --minutes 10`.
 
 Servers fail in every way that tests/faults knows, one or two of three at a time, while lb is reloaded and its
-workers are killed. At the end everything is healed, and memory, descriptors and every gauge must be back where
-they were. Exits with 1 where they are not.
+workers are killed. At the end everything is healed, and memory, descriptors and every gauge must be back
+where they were. Exits with 1 where they are not.
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ routes:
 services:
   app:
     algorithm: ewma
-    health_check: {http: /healthz, interval: 1s, interval_rising: 200ms, timeout: 500ms, fall: 2, expect: {body: xxx}}
-    outlier: {consecutive_failures: 5, ejection: 2s, max_ejected: 50%, success_rate: enforce, latency: enforce}
+    health_check: {http: /healthz, interval: 1s, interval_rising: 200ms, timeout: 500ms, fall: 2,
+                   expect: {body: xxx}}
+    outlier: {consecutive_failures: 5, ejection: 2s, max_ejected: 50%, success_rate: enforce,
+              latency: enforce}
     sticky: lb_server
     slow_start: 5s
     breaker: {server: {failures: 50%, min_requests: 20, window: 5s, open: 2s}}
@@ -108,9 +110,7 @@ def main() -> int:
         time.sleep(1)
         grown, more = lb.rss() - memory, lb.descriptors() - descriptors
         print(f"in all: {seen}; {turn} faults, {kills} workers killed")
-        print(
-            f"at last: {lb.rss() / MIB:.1f} MiB ({grown / MIB:+.1f}), {lb.descriptors()} descriptors ({more:+d})"
-        )
+        print(f"at last: {lb.rss() / MIB:.1f} MiB ({grown / MIB:+.1f}), {lb.descriptors()} fds ({more:+d})")
         return 0 if grown < 0.15 * memory and more < 20 else 1
 
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,17 +52,21 @@ def end_orderly() -> None:
 
 
 class Lb:
-    """One `lb run FILE` in a process group of its own."""
+    """One `lb run FILE` in a process group of its own. `start`: words before it, of a program that becomes it;
+    `pass_fds`: descriptors that this program gets."""
 
-    def __init__(self, config: Path, admin: str) -> None:
+    def __init__(
+        self, config: Path, admin: str, start: Sequence[str] = (), pass_fds: Sequence[int] = ()
+    ) -> None:
         end_orderly()
         self.config = config
         self.admin_address = admin
         self.output = config.with_suffix(".output")
         with self.output.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "lb", "run", str(config)],
+                [*start, sys.executable, "-m", "lb", "run", str(config)],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, cwd=ROOT,
+                pass_fds=pass_fds, env={**os.environ, "STATE_DIRECTORY": str(config.parent / "state")},
             )  # fmt: skip
         try:
             eventually(self._ready, within=60)
