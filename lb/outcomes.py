@@ -40,6 +40,7 @@ class Outcome(IntEnum):
     QUEUE_FULL = 23
     QUEUE_TIMEOUT = 24
     TOTAL_TIMEOUT = 25
+    SHED = 26
     INTERNAL = 27
     # The server
     CONNECT_FAILED = 40
@@ -118,6 +119,15 @@ TABLE: dict[Outcome, Row] = {
     ),
     Outcome.QUEUE_TIMEOUT: Row(
         "connect", "lb", "never", 503, "LW", "connection_limit_reached", "waited too long for the server"
+    ),
+    Outcome.SHED: Row(
+        "select",
+        "lb",
+        "never",
+        503,
+        "LB",
+        "destination_unavailable",
+        "overloaded: the servers get time to recover",
     ),
     Outcome.TOTAL_TIMEOUT: Row(
         "receive", "lb", "never", 504, "LT", "http_response_timeout", "the request took too long"

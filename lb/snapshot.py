@@ -60,11 +60,14 @@ class Snapshot:
         for server, plan, service_plan in self.members:
             connections = service_plan.connections
             server.configure(plan, connections, service_plan.suspect_after)
+            server.guard(service_plan.server_breaker, service_plan.adaptive)
             pool = server.pool
             pool.max_idle = connections.max_idle
             pool.idle_timeout = connections.idle_timeout
             pool.max_age = connections.max_age
-        for service in self.services.values():
+        for service_plan in self.plan.services:
+            service = self.services[service_plan.name]
+            service.breaker = registry.breaker(service.name, service_plan.service_breaker)
             service.refresh()
         registry.reconcile(self.plan.services)
 

@@ -13,6 +13,7 @@ import resource
 import sys
 import time
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from lb.control.statedir import state_dir, sticky_key
 from lb.control.statuses import Statuses
 from lb.control.succession import Succession
 from lb.control.supervisor import Supervisor
+from lb.control.trips import tell_trip
 from lb.control.view import View
 from lb.control.webhook import Webhook
 from lb.health.checks import Checks
@@ -85,6 +87,7 @@ class Control:
         self.statuses.recovered = self.ejections.recovered
         self.statuses.evidence = self.ejections.evidence
         self.supervisor.suspected = self.ejections.suspect
+        self.supervisor.tripped = partial(tell_trip, self.events)
         self.checks: Checks | None = None
         self.reloader = Reloader(
             path, reading, self.supervisor, self._reconcile, self.events, sticky_key(self.state_dir)

@@ -30,6 +30,7 @@ from lb.worker.messages import (
     States,
     Suspect,
     ToControl,
+    Tripped,
     pieces,
 )
 
@@ -50,6 +51,7 @@ class WorkerProcess:
         self.cut = 0  # exchanges that it had to break off when it ended
         self.said_bye = False
         self.suspected: Callable[[Suspect], None] = lambda suspect: None
+        self.tripped: Callable[[int, Tripped], None] = lambda worker, tripped: None
         self.started = time.time()
         self.started_clock = time.monotonic()
         self._loop = asyncio.get_running_loop()
@@ -144,6 +146,8 @@ class WorkerProcess:
                 self._answered((Described, number), message)
             case Suspect():
                 self.suspected(message)
+            case Tripped():
+                self.tripped(self.number, message)
             case Bye(cut=cut):
                 self.cut = cut
                 self.said_bye = True

@@ -1,4 +1,5 @@
 from lb.proxy.core cimport Core
+from lb.proxy.overload cimport learn_failure
 from lb.proxy.rules cimport ListenerRules
 from lb.proxy.state cimport ExchangeState
 from lb.telemetry.cells cimport Cells
@@ -21,6 +22,7 @@ cdef int ROUTE_DURATION_SUM
 cdef int ROUTE_DURATION
 cdef int ROUTE_BUDGET_REFUSED
 cdef int ROUTE_HEDGES
+cdef int ROUTE_SHED
 cdef int SERVER_IN_FLIGHT
 cdef int SERVER_CLASS
 cdef int SERVER_BYTES_IN
@@ -47,6 +49,7 @@ cpdef object record_pick(ExchangeState exchange)
 cpdef object open_attempt(ExchangeState exchange)
 cpdef object close_attempt(ExchangeState exchange, int outcome)
 cpdef object record_over_budget(ExchangeState exchange)
+cpdef object record_shed(ExchangeState exchange)
 cpdef object record_hedge(ExchangeState exchange)
 cpdef object record_refusal(Core core, ListenerRules rules, str address, int outcome, int status)
 cpdef object close_exchange(ExchangeState exchange)

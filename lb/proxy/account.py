@@ -13,6 +13,7 @@ import cython
 from lb.decisions import Attempt, Select
 from lb.outcomes import TABLE, Outcome
 from lb.proxy.core import Core
+from lb.proxy.overload import learn_failure
 from lb.proxy.rules import ListenerRules
 from lb.proxy.state import ExchangeState
 from lb.telemetry import layout
@@ -44,6 +45,7 @@ ROUTE_DURATION_SUM: cython.int = layout.ROUTE_DURATION_SUM
 ROUTE_DURATION: cython.int = layout.ROUTE_DURATION
 ROUTE_BUDGET_REFUSED: cython.int = layout.ROUTE_BUDGET_REFUSED
 ROUTE_HEDGES: cython.int = layout.ROUTE_HEDGES
+ROUTE_SHED: cython.int = layout.ROUTE_SHED
 SERVER_IN_FLIGHT: cython.int = layout.SERVER_IN_FLIGHT
 SERVER_CLASS: cython.int = layout.SERVER_CLASS
 SERVER_BYTES_IN: cython.int = layout.SERVER_BYTES_IN
@@ -133,6 +135,7 @@ def close_attempt(exchange: ExchangeState, outcome: cython.int) -> object:
         cells.add(slot + SERVER_FAILURES, 1)
         if outcome == CONNECT_FAILED or outcome == CONNECT_TIMEOUT:
             cells.add(slot + SERVER_CONNECT_FAILURES, 1)
+        learn_failure(exchange, outcome)
     if exchange.first_byte >= 0:
         us = int(exchange.first_byte * 1e6)
         cells.add(slot + SERVER_CLASS + status // 100, 1)
@@ -165,6 +168,13 @@ def close_attempt(exchange: ExchangeState, outcome: cython.int) -> object:
 def record_over_budget(exchange: ExchangeState) -> object:
     """Another attempt was not made because the retry budget is used up."""
     exchange.core.cells.add(exchange.slot + ROUTE_BUDGET_REFUSED, 1)
+    return None
+
+
+@cython.ccall
+def record_shed(exchange: ExchangeState) -> object:
+    """The request is refused because of overload."""
+    exchange.core.cells.add(exchange.slot + ROUTE_SHED, 1)
     return None
 
 

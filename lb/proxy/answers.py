@@ -20,9 +20,10 @@ _RETRY_LATER = frozenset({503})
 
 
 def error_answer(
-    outcome: int, head: RequestHead | None, request_id: bytes, proxy_status: bool
+    outcome: int, head: RequestHead | None, request_id: bytes, proxy_status: bool, retry_after: int = 1
 ) -> tuple[int, bytes, bytes]:
-    """(status, field lines, body) for an outcome. `proxy_status`: name the reason as RFC 9209 has it."""
+    """(status, field lines, body) for an outcome. `proxy_status`: name the reason as RFC 9209 has it;
+    `retry_after`: whole seconds, told with a 503."""
     row = TABLE[Outcome(outcome)]
     status = row.status
     phrase = reason_phrase(status)
@@ -41,7 +42,7 @@ def error_answer(
         )
     lines = [b"Content-Type: " + kind + b"\r\nCache-Control: no-store\r\n"]
     if status in _RETRY_LATER:
-        lines.append(b"Retry-After: 1\r\n")
+        lines.append(b"Retry-After: %d\r\n" % retry_after)
     if outcome == Outcome.METHOD_NOT_ALLOWED:
         # RFC 9110 15.5.6: a 405 says what is allowed
         lines.append(b"Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, TRACE, PATCH\r\n")

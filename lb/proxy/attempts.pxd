@@ -1,8 +1,10 @@
 from lb.proxy.account cimport close_attempt, open_attempt, record_over_budget, record_pick
 from lb.proxy.heads cimport request_head
+from lb.proxy.overload cimport another
 from lb.proxy.retry cimport may_retry, wait_before
 from lb.proxy.sides cimport ServerSide
 from lb.proxy.state cimport ExchangeState
+from lb.upstream.breaker cimport Breaker
 from lb.upstream.server cimport Server
 
 cdef int QUEUED
@@ -15,6 +17,7 @@ cdef int DONE
 cdef int INTERNAL
 cdef int NO_SERVER
 cdef int QUEUE_FULL
+cdef int SHED
 cdef int RESPONSE_TIMEOUT
 cdef int SERVER_BROKE_OFF
 cdef int PANIC
@@ -23,6 +26,7 @@ cdef int RETRY_AFTER
 cdef int HOLD_SERVER
 cdef int HOLD_PENDING
 cdef double _TICK
+cdef int CLOSED
 
 cdef class Attempts(ExchangeState):
     cpdef object fail(self, int outcome)

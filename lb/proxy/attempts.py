@@ -16,9 +16,11 @@ from lb.outcomes import Outcome
 from lb.proxy.account import close_attempt, open_attempt, record_over_budget, record_pick
 from lb.proxy.core import TICK
 from lb.proxy.heads import request_head
+from lb.proxy.overload import another
 from lb.proxy.retry import may_retry, wait_before
 from lb.proxy.sides import ServerSide
 from lb.proxy.state import ExchangeState
+from lb.upstream.breaker import Breaker
 from lb.upstream.server import Server
 
 QUEUED: cython.int = 1
@@ -32,6 +34,7 @@ DONE: cython.int = int(Outcome.DONE)
 INTERNAL: cython.int = int(Outcome.INTERNAL)
 NO_SERVER: cython.int = int(Outcome.NO_SERVER)
 QUEUE_FULL: cython.int = int(Outcome.QUEUE_FULL)
+SHED: cython.int = int(Outcome.SHED)
 RESPONSE_TIMEOUT: cython.int = int(Outcome.RESPONSE_TIMEOUT)
 SERVER_BROKE_OFF: cython.int = int(Outcome.SERVER_BROKE_OFF)
 PANIC: cython.int = int(Select.PANIC)  # from this reason on picks are counted
@@ -44,6 +47,7 @@ RETRY_AFTER: cython.int = int(Attempt.RETRY_AFTER)
 HOLD_SERVER: cython.int = 1
 HOLD_PENDING: cython.int = 2
 _TICK: cython.double = TICK
+CLOSED: cython.int = 0  # as in lb.upstream.breaker
 
 
 @cython.cclass
@@ -63,8 +67,17 @@ class Attempts(ExchangeState):
     @cython.cfunc
     def _choose(self) -> cython.bint:
         """Choose a Server; False where there is none, and the exchange ended."""
+        breaker: Breaker | None = self.service.breaker
+        server: Server | None
+        shed: cython.bint = False
+        if breaker is not None and not breaker.allows(self.core.now):
+            self.fail(SHED)
+            return False
         try:
-            self.server = self.service.select(self.key, self.tried, self.token)  # type: ignore[assignment]
+            server = self.service.select(self.key, self.tried, self.token)
+            if server is not None and server.breaker is not None and not server.breaker.allows(self.core.now):
+                server = another(self, server)
+                shed = server is None
         except Exception as error:  # an algorithm of the operator's own may raise anything
             self.core.report(error)
             self.fail(INTERNAL)
@@ -72,9 +85,10 @@ class Attempts(ExchangeState):
         self.reason = self.service.reason
         if self.reason >= PANIC:
             record_pick(self)
-        if self.server is None:
-            self.fail(NO_SERVER)
+        if server is None:
+            self.fail(SHED if shed else NO_SERVER)
             return False
+        self.server = server
         return True
 
     @cython.cfunc
@@ -82,6 +96,7 @@ class Attempts(ExchangeState):
         server: Server = self.server
         self.attempt_began = monotonic() if self.retries or fresh else self.began
         self.sent = self.received = 0
+        self.waited = 0.0
         self.first_byte = -1.0
         open_attempt(self)
         if server.full():
@@ -124,7 +139,7 @@ class Attempts(ExchangeState):
     @cython.ccall
     def leave_queue(self) -> object:
         """It is this exchange's turn: the Server has room. Called after `vacate` took it off the queue."""
-        self.queue_took = monotonic() - self.attempt_began
+        self.queue_took = self.waited = monotonic() - self.attempt_began
         self._occupy(self.server, False)
         return None
 
@@ -200,6 +215,8 @@ class Attempts(ExchangeState):
             self.client.let_go(HOLD_SERVER)
             self._attempt(True)
             return True
+        if self.service.breaker is not None and self.service.breaker.state != CLOSED:
+            return False
         wait = wait_before(self, outcome)
         if wait < 0:
             self.word = RETRY_AFTER
@@ -269,6 +286,7 @@ class Attempts(ExchangeState):
         following: Attempts | None
         self.occupying = False
         following = server.vacate()
-        if following is not None:
+        while following is not None:  # several where an adaptive limit grew
             following.leave_queue()
+            following = server.admit()
         return None

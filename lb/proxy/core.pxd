@@ -27,6 +27,7 @@ cdef class Core:
     cdef public object rng
     cdef public object report
     cdef public object suspect
+    cdef public object tripped
     cdef public object open
     cdef public object later
     cdef public object hedge

@@ -38,6 +38,10 @@ def _nobody_asks(server: Any, failures: int, last: str) -> None:
     """Until the DataPlane has somebody to tell of suspects."""
 
 
+def _nobody_counts(service: str, address: str, tripped: bool) -> None:
+    """Until the DataPlane has somebody to tell of breakers."""
+
+
 @cython.cclass
 class Core:
     """One per worker. `now` is monotonic time in seconds, as of the last tick. `exchanges` counts those
@@ -61,6 +65,7 @@ class Core:
     rng: Random
     report: Callable[[Exception], None]  # of a bug
     suspect: Callable[[Any, int, str], None]  # (Server, failures in a row, the last one)
+    tripped: Callable[[str, str, bool], None]  # (service, address or "", whether its breaker is open now)
     open: Callable[[Any, Any], Any]  # (Server, Exchange) → ServerSide, which begins to connect
     later: Callable[[float, Callable[[], Any]], Any]  # (seconds, what) → a timer that can be cancelled
     hedge: Callable[[Any], Any]  # (Exchange): send its request to a second Server too
@@ -88,6 +93,7 @@ class Core:
         self.rng = rng
         self.report = _raise
         self.suspect = _nobody_asks
+        self.tripped = _nobody_counts
         # set by the DataPlane, before it accepts
         self.open = self.later = self.hedge = None  # type: ignore[assignment]
         self.hedges = []

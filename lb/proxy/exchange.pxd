@@ -1,8 +1,9 @@
 from lb.http1.serialize cimport chunk, last_chunk
-from lb.proxy.account cimport close_attempt, close_exchange, enter_route, open_exchange
+from lb.proxy.account cimport close_attempt, close_exchange, enter_route, open_exchange, record_shed
 from lb.proxy.attempts cimport Attempts
 from lb.proxy.core cimport Core
 from lb.proxy.heads cimport edited_lines
+from lb.proxy.overload cimport learn_answer, retry_after
 from lb.proxy.retry cimport may_hedge
 from lb.proxy.rules cimport RouteRules
 from lb.proxy.sides cimport ClientSide, ServerSide
@@ -25,6 +26,7 @@ cdef int CLIENT_GONE
 cdef int CLIENT_STALLED
 cdef int NO_ROUTE
 cdef int QUEUE_TIMEOUT
+cdef int SHED
 cdef int TOTAL_TIMEOUT
 cdef int CONNECT_TIMEOUT
 cdef int RESPONSE_TIMEOUT

@@ -17,12 +17,13 @@ import cython
 
 from lb.http1.serialize import chunk, last_chunk
 from lb.outcomes import TABLE, Outcome
-from lb.proxy.account import close_attempt, close_exchange, enter_route, open_exchange
+from lb.proxy.account import close_attempt, close_exchange, enter_route, open_exchange, record_shed
 from lb.proxy.answers import error_answer
 from lb.proxy.attempts import Attempts
 from lb.proxy.core import TICK, Core
 from lb.proxy.forwarded import source_of
 from lb.proxy.heads import edited_lines
+from lb.proxy.overload import learn_answer, retry_after
 from lb.proxy.retry import may_hedge
 from lb.proxy.rules import RouteRules
 from lb.proxy.sides import ClientSide, ServerSide
@@ -46,6 +47,7 @@ CLIENT_GONE: cython.int = int(Outcome.CLIENT_GONE)
 CLIENT_STALLED: cython.int = int(Outcome.CLIENT_STALLED)
 NO_ROUTE: cython.int = int(Outcome.NO_ROUTE)
 QUEUE_TIMEOUT: cython.int = int(Outcome.QUEUE_TIMEOUT)
+SHED: cython.int = int(Outcome.SHED)
 TOTAL_TIMEOUT: cython.int = int(Outcome.TOTAL_TIMEOUT)
 CONNECT_TIMEOUT: cython.int = int(Outcome.CONNECT_TIMEOUT)
 RESPONSE_TIMEOUT: cython.int = int(Outcome.RESPONSE_TIMEOUT)
@@ -180,6 +182,7 @@ class Exchange(Attempts):
         self.touched = self.core.now
         self.received += len(piece)
         self.status = self.response.status
+        learn_answer(self)
         if self.status in self.rules.retry_statuses and self._try_again(DONE, False):
             return None
         if self.hedge is not None:
@@ -216,6 +219,7 @@ class Exchange(Attempts):
         self.first_byte = monotonic() - self.attempt_began
         self.touched = self.core.now
         self.status = 101
+        learn_answer(self)
         self.phase = TUNNEL
         self.deadline = 0.0
         self.client.open_tunnel(self.response)
@@ -306,7 +310,13 @@ class Exchange(Attempts):
         elif begun:
             client.break_off()
         else:
-            status, lines, body = error_answer(outcome, self.head, self.request_id, client.rules.proxy_status)
+            wait: cython.int = 1
+            if outcome == SHED:
+                wait = retry_after(self)
+                record_shed(self)
+            status, lines, body = error_answer(
+                outcome, self.head, self.request_id, client.rules.proxy_status, wait
+            )
             self.status = status
             self.bytes_out = 0 if self.head.method == b"HEAD" else len(body)
             client.respond_self(status, lines, body, not self.request_ended)

@@ -2,6 +2,7 @@ from lb.message cimport RequestHead
 from lb.proxy.account cimport record_hedge, record_over_budget
 from lb.proxy.core cimport Core
 from lb.proxy.exchange cimport Exchange
+from lb.proxy.overload cimport learn_answer
 
 cdef int OVER
 cdef int DONE

@@ -18,6 +18,7 @@ from lb.outcomes import Outcome
 from lb.proxy.account import record_hedge, record_over_budget
 from lb.proxy.core import Core
 from lb.proxy.exchange import Exchange
+from lb.proxy.overload import learn_answer
 
 OVER: cython.int = 6
 DONE: cython.int = int(Outcome.DONE)
@@ -103,6 +104,7 @@ class Hedge(Exchange):
             self.first_byte = monotonic() - self.attempt_began
             self.received = len(piece)
             self.status = self.response.status
+            learn_answer(self)
             self.server_failed(DONE, False)
             return None
         # it takes at least so long: an algorithm that goes by latency must learn of it
@@ -145,6 +147,7 @@ class Hedge(Exchange):
         first.attempting, first.occupying = self.attempting, self.occupying
         first.deadline, first.attempt_deadline = self.deadline, self.attempt_deadline
         first.attempt_began, first.first_byte = self.attempt_began, self.first_byte
+        first.waited = self.waited
         first.connect_took, first.queue_took = self.connect_took, self.queue_took
         first.sent, first.received = self.sent, self.received
         first.touched = self.core.now

@@ -96,12 +96,15 @@ class DataPlane:
             server.service, server.address, failures, last
         )
 
+    def report_trips(self, tell: Callable[[str, str, bool], None]) -> None:
+        """Have `tell` called with the service, the address ("": the whole service) and whether its breaker is
+        open now."""
+        self.core.tripped = tell
+
     def _admit(self) -> None:
         """Let exchanges out of the queues where a new generation made room."""
         for server in list(self.registry.servers.values()):
-            while server.waiting and not server.full():
-                waiting: Any = next(iter(server.waiting))
-                server.leave(waiting)
+            while (waiting := server.admit()) is not None:
                 waiting.leave_queue()
 
     # -------------------------------------------------------------------------------------- accepting
@@ -181,6 +184,7 @@ class DataPlane:
         if self.snapshot is not None:
             for name, service in self.snapshot.services.items():
                 services[name] = {
+                    "breaker": service.breaker.word() if service.breaker is not None else None,
                     "servers": [
                         {
                             "address": s.address,
@@ -190,13 +194,15 @@ class DataPlane:
                             "usable": s.usable,
                             "draining": s.draining,
                             "why": s.why,
+                            "breaker": s.breaker.word() if s.breaker is not None else None,
+                            "limit": s.most,
                             "busy": s.busy,
                             "waiting": len(s.waiting),
                             "idle": len(s.pool.idle),
                             "cost_seconds": round(s.cost(monotonic()), 6),
                         }
                         for s in service.servers
-                    ]
+                    ],
                 }
         return {
             "worker": self.worker,

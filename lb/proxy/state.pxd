@@ -50,6 +50,7 @@ cdef class ExchangeState:
     cdef public double attempt_deadline
     cdef public double hedge_at
     cdef public double attempt_began
+    cdef public double waited
     cdef public double first_byte
     cdef public double connect_took
     cdef public double queue_took

@@ -80,6 +80,7 @@ class ExchangeState:
     attempt_deadline: cython.double  # of the response head; the smaller of it and `deadline` counts
     hedge_at: cython.double  # when the request may go to a second server
     attempt_began: cython.double
+    waited: cython.double  # seconds that this attempt was in the server's queue
     first_byte: cython.double  # seconds from the attempt's beginning to the response head; -1: none yet
     connect_took: cython.double
     queue_took: cython.double
@@ -132,6 +133,7 @@ class ExchangeState:
         self.retries = self.word = 0
         self.timer = self.hedge = None
         self.hedged = False
+        self.waited = 0.0
         self.first_byte = self.connect_took = self.queue_took = -1.0
         self.client_ended = self.server_ended = False
         self.head.raw = self.response.raw = b""  # as long as the read that they came in

@@ -82,6 +82,12 @@ ROUTE: tuple[Family, ...] = (
         "Requests whose cookie names no server that is in use.",
         layout.ROUTE_STICKY_LOST,
     ),
+    _counter(
+        "lb_route_shed",
+        _BY_ROUTE,
+        "Requests refused because a circuit breaker was open.",
+        layout.ROUTE_SHED,
+    ),
     _histogram(
         "lb_request_duration_seconds",
         _BY_ROUTE,
@@ -138,6 +144,18 @@ SERVER: tuple[Family, ...] = (
         ("service", "server", "state"),
         "Connections to a server by state; queued: exchanges that wait for one.",
         layout.SERVER_IDLE,
+    ),
+    _gauge(
+        "lb_server_breaker_open",
+        _BY_SERVER,
+        "Workers in which the server's circuit breaker is open.",
+        layout.SERVER_BREAKER,
+    ),
+    _gauge(
+        "lb_server_limit",
+        _BY_SERVER,
+        "Adaptive limit of concurrent requests to a server; 0: none, or nothing was measured yet.",
+        layout.SERVER_LIMIT,
     ),
     _histogram(
         "lb_server_response_seconds",

@@ -20,6 +20,16 @@ HALF_OPEN: cython.int = 2
 TRIALS: cython.int = 3
 
 
+def follow(breaker: Breaker | None, plan: BreakerPlan | None) -> Breaker | None:
+    """The breaker to go on with under a new generation: the same one, as it is, while the plan has one."""
+    if plan is None:
+        return None
+    if breaker is None:
+        return Breaker(plan)
+    breaker.configure(plan)
+    return breaker
+
+
 @cython.cclass
 class Breaker:
     """Counts in two halves of the window, the one before and the one that runs, so that an observation costs
@@ -48,8 +58,12 @@ class Breaker:
         self._forget()
 
     def __repr__(self) -> str:
-        word = ("closed", "open", "half open")[self.state]
-        return f"<Breaker {word} {self.failed + self.failed_before}/{self.requests + self.requests_before}>"
+        failed = self.failed + self.failed_before
+        return f"<Breaker {self.word()} {failed}/{self.requests + self.requests_before}>"
+
+    def word(self) -> str:
+        """Its state for people: closed, open or half open."""
+        return ("closed", "open", "half open")[self.state]
 
     def configure(self, plan: BreakerPlan) -> None:
         """Take over what a new generation says; the state stays."""

@@ -8,6 +8,6 @@ cdef class Gradient:
     cdef double most
     cdef public double limit
     cdef double long
-    cdef double total
+    cdef public double total
     cdef int count
     cpdef int observe(self, double latency, int in_use)

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lb.plan import ServicePlan, StatePlan
+from lb.plan import BreakerPlan, ServicePlan, StatePlan
 from lb.telemetry.cells import Cells
+from lb.upstream.breaker import Breaker, follow
 from lb.upstream.pool import Pool
 from lb.upstream.server import Server
 
 
 class Registry:
-    """All Servers by (service, address), what control says of them, and all Pools by address."""
+    """All Servers by (service, address), what control says of them, all Pools by address, and the breakers of
+    whole Services by name."""
 
     def __init__(self, cells: Cells) -> None:
         self.cells = cells
         self.servers: dict[tuple[str, str], Server] = {}
         self.pools: dict[str, Pool] = {}
         self.states: dict[tuple[str, str], StatePlan] = {}
+        self.breakers: dict[str, Breaker] = {}
 
     def server(self, service: str, address: str) -> Server:
         """The Server of that identity, made where there is none yet. Making one changes nothing for the
@@ -33,6 +36,13 @@ class Registry:
                 pool = self.pools[address] = Pool(address, self.cells)
             found = self.servers[service, address] = Server(service, address, self.cells, pool)
             found.set_state(self.states.get((service, address)))
+        return found
+
+    def breaker(self, service: str, plan: BreakerPlan | None) -> Breaker | None:
+        """The breaker of a Service as the published generation wants it."""
+        found = follow(self.breakers.pop(service, None), plan)
+        if found is not None:
+            self.breakers[service] = found
         return found
 
     def set_states(self, states: Iterable[StatePlan], whole: bool) -> None:
@@ -52,6 +62,8 @@ class Registry:
         named = {(s.name, server.address) for s in services for server in s.servers}
         for identity in [i for i in self.servers if i not in named]:
             del self.servers[identity]
+        for name in self.breakers.keys() - {service.name for service in services}:
+            del self.breakers[name]
         addresses = {address for _, address in named}
         for address in [a for a in self.pools if a not in addresses]:
             self.pools.pop(address).close()

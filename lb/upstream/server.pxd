@@ -1,11 +1,15 @@
 from lb.balancing.contract cimport Member
 from lb.balancing.latency cimport PeakEwma
 from lb.telemetry.cells cimport Cells
+from lb.upstream.breaker cimport Breaker
+from lb.upstream.gradient cimport Gradient
 from lb.upstream.pool cimport Pool
 
 cdef int IN_FLIGHT
 cdef int BUSY
 cdef int QUEUED
+cdef int LIMIT
+cdef int BREAKER
 
 cdef class Server(Member):
     cdef public str address
@@ -28,11 +32,17 @@ cdef class Server(Member):
     cdef public PeakEwma latency
     cdef public int busy
     cdef public int most
+    cdef public int share
+    cdef public Breaker breaker
+    cdef public Gradient gradient
     cdef public int queue
     cdef public double queue_timeout
     cdef public dict[object, object] waiting
+    cpdef object adapt(self, double latency)
+    cdef object _limit(self, int limit)
     cpdef bint full(self)
     cpdef object occupy(self)
     cpdef object vacate(self)
+    cpdef object admit(self)
     cpdef bint enter(self, object exchange)
     cpdef object leave(self, object exchange)

@@ -13,22 +13,27 @@ import cython
 
 from lb.balancing.contract import Member
 from lb.balancing.latency import PeakEwma
-from lb.plan import ConnectionsPlan, ServerPlan, StatePlan
+from lb.plan import AdaptivePlan, BreakerPlan, ConnectionsPlan, ServerPlan, StatePlan
 from lb.telemetry import layout
 from lb.telemetry.cells import Cells
+from lb.upstream.breaker import Breaker, follow
+from lb.upstream.gradient import Gradient
 from lb.upstream.pool import Pool
 
 IN_FLIGHT: cython.int = layout.SERVER_IN_FLIGHT
 BUSY: cython.int = layout.SERVER_BUSY
 QUEUED: cython.int = layout.SERVER_QUEUED
+LIMIT: cython.int = layout.SERVER_LIMIT
+BREAKER: cython.int = layout.SERVER_BREAKER
 
 
 @cython.cclass
 class Server(Member):
     """One server of one service, as one worker sees it.
 
-    `busy` counts connections of this worker that are connecting or carry an exchange; `most` is this
-    worker's share of max_per_server (0: no limit). `waiting` holds the exchanges in the queue, first come
+    `busy` counts connections of this worker that are connecting or carry an exchange; `most` is the
+    smaller of `share`, this worker's part of max_per_server, and of the limit that `gradient` found (0: no
+    limit). `waiting` holds the exchanges in the queue, first come
     first served; a dict, so that one that gives up leaves in O(1). `run` counts failures in a row
     (lb.proxy.account), of which control hears after every `suspect_after` (0: never).
 
@@ -57,6 +62,9 @@ class Server(Member):
     latency: PeakEwma
     busy: cython.int
     most: cython.int
+    share: cython.int
+    breaker: Breaker | None
+    gradient: Gradient | None
     queue: cython.int
     queue_timeout: cython.double
     waiting: dict[object, object]
@@ -79,7 +87,9 @@ class Server(Member):
         self.pool = pool
         self.latency = PeakEwma()
         self.busy = 0
-        self.most = 0
+        self.most = self.share = 0
+        self.breaker = None
+        self.gradient = None
         self.queue = 0
         self.queue_timeout = 0.0
         self.waiting = {}
@@ -99,11 +109,28 @@ class Server(Member):
         share = connections.max_per_server // workers
         rest = connections.max_per_server % workers
         # Every worker must be able to reach every server, so the share is never 0.
-        self.most = (
+        self.most = self.share = (
             max(1, share + (1 if self.cells.worker < rest else 0)) if connections.max_per_server else 0
         )
         self.queue = connections.queue
         self.queue_timeout = connections.queue_timeout
+
+    def guard(self, breaker: BreakerPlan | None, adaptive: AdaptivePlan | None) -> None:
+        """Take over what a new generation says against overload, after `configure`: state and limit stay, and
+        go where the plan has none any more."""
+        if breaker is None and self.breaker is not None:
+            self.cells.put(self.slot + BREAKER, 0)
+        self.breaker = follow(self.breaker, breaker)
+        if adaptive is None:
+            if self.gradient is not None:
+                self.cells.put(self.slot + LIMIT, 0)
+            self.gradient = None
+            return
+        if self.gradient is None:
+            self.gradient = Gradient(adaptive, self.cells.workers)
+        else:
+            self.gradient.configure(adaptive, self.cells.workers)
+        self._limit(int(self.gradient.limit))
 
     def set_state(self, state: StatePlan | None) -> None:
         """Take over what control says of this server; None: nothing. Takes effect with Service.refresh. Who
@@ -129,6 +156,19 @@ class Server(Member):
         return self.latency.value(now)
 
     @cython.ccall
+    def adapt(self, latency: cython.double) -> object:
+        """An answer came within `latency` seconds: the limit follows. Only where there is a gradient."""
+        limit: cython.int = self.gradient.observe(latency, self.busy)  # type: ignore[union-attr]
+        self._limit(limit)
+        self.cells.put(self.slot + LIMIT, limit)
+        return None
+
+    @cython.cfunc
+    def _limit(self, limit: cython.int) -> object:
+        self.most = min(limit, self.share) if self.share > 0 else limit
+        return None
+
+    @cython.ccall
     def full(self) -> cython.bint:
         """Whether a further connection would go over max_per_server."""
         return self.most > 0 and self.busy >= self.most
@@ -145,6 +185,11 @@ class Server(Member):
         None."""
         self.busy -= 1
         self.cells.add(self.slot + BUSY, -1)
+        return self.admit()
+
+    @cython.ccall
+    def admit(self) -> Any:
+        """The next waiting exchange, removed from the queue; None where there is no room, or nobody waits."""
         if self.waiting and not self.full():
             exchange = next(iter(self.waiting))
             self.leave(exchange)

@@ -1,5 +1,6 @@
 from lb.balancing.keys cimport KeySource
 from lb.message cimport Client, RequestHead
+from lb.upstream.breaker cimport Breaker
 from lb.upstream.group cimport Group
 from lb.upstream.server cimport Server
 from lb.upstream.sticky cimport Sticky
@@ -27,6 +28,7 @@ cdef class Service:
     cdef public double slow_start
     cdef public double next_step
     cdef public int reason
+    cdef public Breaker breaker
     cdef public object rng
     cdef public object clock
     cpdef bytes key_of(self, RequestHead head, Client client)

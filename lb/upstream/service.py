@@ -16,6 +16,7 @@ from lb.balancing.keys import KeySource
 from lb.decisions import Select
 from lb.message import Client, RequestHead
 from lb.plan import ServicePlan
+from lb.upstream.breaker import Breaker
 from lb.upstream.group import Group
 from lb.upstream.server import Server
 from lb.upstream.sticky import Sticky
@@ -38,7 +39,8 @@ _ALL = 1 - 1e-9  # sums of shares are rounded
 @cython.cclass
 class Service:
     """`servers` are all members, `eligible` those that may be picked now; `groups` stand in the order of
-    their priorities, backups last. `group` takes all requests unless `spill`. `reason`: of the last pick."""
+    their priorities, backups last. `group` takes all requests unless `spill`. `reason`: of the last pick.
+    `breaker`: of the service as a whole; it outlives the Snapshot (lb.upstream.registry)."""
 
     name: str
     label: bytes
@@ -53,6 +55,7 @@ class Service:
     slow_start: cython.double
     next_step: cython.double
     reason: cython.int
+    breaker: Breaker | None
     rng: Random
     clock: Callable[[], float]
 
@@ -79,6 +82,7 @@ class Service:
         self.slow_start = plan.slow_start
         self.next_step = 0.0
         self.reason = NONE
+        self.breaker = None
         self.rng = rng
         self.clock = clock
 

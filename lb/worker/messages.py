@@ -133,6 +133,15 @@ class Suspect(Message, frozen=True):
     last: str
 
 
+class Tripped(Message, frozen=True):
+    """The breaker of this server, or of the whole service where `address` is "", opened in this worker, or
+    closed."""
+
+    service: str
+    address: str
+    open: bool
+
+
 class Described(Message, frozen=True):
     id: int
     data: dict[str, Any]
@@ -159,7 +168,7 @@ ToWorker = (
     | ReopenLog
     | Describe
 )
-ToControl = Ready | Prepared | Applied | Suspect | Described | Bye
+ToControl = Ready | Prepared | Applied | Suspect | Tripped | Described | Bye
 
 
 # --------------------------------------------------------------------------------- plans in pieces

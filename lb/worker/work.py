@@ -47,6 +47,7 @@ from lb.worker.messages import (
     StopServing,
     Suspect,
     ToWorker,
+    Tripped,
 )
 from lb.worker.prepare import Preparation
 
@@ -65,6 +66,7 @@ class Plane(Protocol):
     def publish(self, snapshot: Any) -> None: ...
     def set_states(self, states: Sequence[StatePlan], whole: bool) -> None: ...
     def report_suspects(self, tell: Callable[[str, str, int, str], None]) -> None: ...
+    def report_trips(self, tell: Callable[[str, str, bool], None]) -> None: ...
     def serve(self, listener: str, sock: socket.socket) -> None: ...
     def stop_serving(self, listener: str | None = None) -> None: ...
     def drain(self) -> None: ...
@@ -94,6 +96,7 @@ class Worker:
         self.cells = cells
         self.plane = plane_factory(loop, cells, number, self._write_log)
         self.plane.report_suspects(self._suspected)
+        self.plane.report_trips(lambda *said: self._tell(Tripped(*said)))
         self.generation = 0
         self.grace = 30.0  # seconds; the plan's shutdown_grace
         self.file: LogWriter | None = None

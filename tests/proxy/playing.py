@@ -37,16 +37,21 @@ UPGRADE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websock
 
 
 def plan(
-    servers=("a:1", "b:1"), connections=None, limits=None, generation=1, algorithm=None, **route
+    servers=("a:1", "b:1"), connections=None, limits=None, generation=1, algorithm=None, guards=None, **route
 ) -> Plan:
-    """One listener, one route, one service "app" with `servers`: addresses or ServerPlans."""
+    """One listener, one route, one service "app" with `servers`: addresses or ServerPlans. `guards`: further
+    fields of the ServicePlan."""
     members = tuple(
         ServerPlan(s, slot=SERVERS + 100 * i) if isinstance(s, str) else s for i, s in enumerate(servers)
     )
     if "respond" not in route and "redirect" not in route:
         route.setdefault("services", (WeightedService("app", 1, ROUTE),))
     service = ServicePlan(
-        "app", algorithm or AlgorithmPlan(), servers=members, connections=connections or ConnectionsPlan()
+        "app",
+        algorithm or AlgorithmPlan(),
+        servers=members,
+        connections=connections or ConnectionsPlan(),
+        **(guards or {}),
     )
     return Plan(
         generation,
@@ -98,6 +103,8 @@ class House:
         self.timers: list[Timer] = []
         self.opened: list[Server] = []
         self.exchanges: list[Exchange] = []
+        self.trips: list[tuple[str, str, bool]] = []  # what is told of breakers
+        self.core.tripped = lambda *said: self.trips.append(said)
         self.servers: set = set()
         self.publish(what or plan())
 

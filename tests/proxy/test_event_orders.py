@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from lb.outcomes import Outcome
-from lb.plan import ConnectionsPlan, HeaderEditsPlan, LimitsPlan, RetryPlan, ServerPlan, TimeoutPlan
+from lb.plan import (
+    AdaptivePlan,
+    BreakerPlan,
+    ConnectionsPlan,
+    HeaderEditsPlan,
+    LimitsPlan,
+    RetryPlan,
+    ServerPlan,
+    TimeoutPlan,
+)
 from lb.telemetry import layout
 from tests.proxy.playing import GET, PUT, SERVERS, SWITCH, UPGRADE, House, plan
 
@@ -16,6 +25,14 @@ HEAD = b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n"
 PIECES = st.sampled_from([b"", b"x", b"y" * 30_000, b"z" * 70_000])
 STATUSES = st.sampled_from([200, 204, 404, 500, 503])
+BREAKER = BreakerPlan(failures=0.5, min_requests=2, window=5.0, open=1.0)
+GUARDS = st.sampled_from(
+    [
+        {},
+        {"server_breaker": BREAKER},
+        {"server_breaker": BREAKER, "service_breaker": BREAKER, "adaptive": AdaptivePlan(1, 2)},
+    ]
+)
 pick = st.integers(0, 1 << 16)
 
 
@@ -27,10 +44,12 @@ class Orders(RuleBasedStateMachine):
         backoff=st.sampled_from([0.0, 0.1]),
         hedge=st.sampled_from([0.0, 0.5]),
         budget=st.sampled_from([0.0, 1.0]),
+        guards=GUARDS,
     )
-    def start(self, most, queue, attempts, backoff, hedge, budget):
+    def start(self, most, queue, attempts, backoff, hedge, budget, guards):
         self.connections = ConnectionsPlan(max_per_server=most, queue=queue, queue_timeout=1.0, max_idle=2)
         self.route = {
+            "guards": guards,
             "timeout": TimeoutPlan(connect=1.0, attempt=1.5, response=2.0, total=6.0, idle=3.0),
             "retry": RetryPlan(
                 attempts=attempts,
@@ -143,8 +162,8 @@ class Orders(RuleBasedStateMachine):
         self.house.later(seconds, *self.askers)
         self.house.registry.expire(self.house.core.now)
 
-    @rule(weights=st.lists(st.integers(0, 2), min_size=1, max_size=3), most=st.integers(0, 2))
-    def reload(self, weights, most):
+    @rule(weights=st.lists(st.integers(0, 2), min_size=1, max_size=3), most=st.integers(0, 2), guards=GUARDS)
+    def reload(self, weights, most, guards):
         members = tuple(
             ServerPlan(f"{'abc'[i]}:1", weight=w, backup=i == 2, slot=SERVERS + 100 * i)
             for i, w in enumerate(weights)
@@ -152,6 +171,7 @@ class Orders(RuleBasedStateMachine):
         self.most = 0  # those under way may be more than the new number
         connections = ConnectionsPlan(max_per_server=most, queue=2, queue_timeout=1.0, max_idle=1)
         generation = self.house.core.generation + 1
+        self.route["guards"] = guards
         self.house.publish(plan(members, connections, generation=generation, **self.route))
 
     @invariant()

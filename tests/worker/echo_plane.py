@@ -51,6 +51,9 @@ class EchoPlane:
             self.states = {}
         self.states |= {state.address: state.usable for state in states}
 
+    def report_trips(self, tell: Callable[[str, str, bool], None]) -> None:
+        """It has no breakers."""
+
     def report_suspects(self, tell: Callable[[str, str, int, str], None]) -> None:
         pass
 
