@@ -193,8 +193,8 @@ class ConnectionsPlan(Record, frozen=True):
 
 
 class StickyPlan(Record, frozen=True):
-    """`key`: the secret, 32 bytes as hexadecimal digits, by which a server's identity is signed.
-    `attributes`: of Set-Cookie, finished ("; Path=/; HttpOnly"). `ttl`: seconds; 0: until the browser ends."""
+    """`key`: the secret by which a server's identity is signed, 32 bytes as hexadecimal digits.
+    `attributes`: of Set-Cookie, finished ("; Path=/; HttpOnly"). `ttl`: seconds; 0: till the browser ends."""
 
     cookie: str
     key: str

@@ -20,6 +20,7 @@ cdef int BAD_BODY
 cdef int HEAD_TIMEOUT
 cdef int TOO_MANY_CONNECTIONS
 cdef int HOLD_PIPELINE
+cdef int HOLD_AGED
 cdef double _TICK
 cdef Py_ssize_t _MOST_PIPELINED
 cdef double _LINGER
@@ -39,6 +40,7 @@ cdef class ClientConnection(ResponseWriter):
     cdef public bytes buf
     cdef public Py_ssize_t scanned
     cdef public double deadline
+    cdef public double old_at
     cdef public bint looping
     cdef public double linger_end
     cdef object _follow(self)

@@ -47,6 +47,7 @@ HEAD_TIMEOUT: cython.int = int(Outcome.HEAD_TIMEOUT)
 TOO_MANY_CONNECTIONS: cython.int = int(Outcome.TOO_MANY_CONNECTIONS)
 
 HOLD_PIPELINE: cython.int = 4
+HOLD_AGED: cython.int = 8
 _TICK: cython.double = TICK
 # Bytes of pipelined requests that are kept while a response is under way.
 _MOST_PIPELINED: cython.Py_ssize_t = 64 * 1024
@@ -74,6 +75,7 @@ class ClientConnection(ResponseWriter):
     buf: bytes
     scanned: cython.Py_ssize_t
     deadline: cython.double
+    old_at: cython.double  # when max_age is over; 0: never
     looping: cython.bint
     linger_end: cython.double
 
@@ -94,7 +96,7 @@ class ClientConnection(ResponseWriter):
         self.generation = 0
         self.buf = b""
         self.scanned = 0
-        self.deadline = 0.0
+        self.deadline = self.old_at = 0.0
         self.holds = 0
         self.write_paused = self.looping = False
         self.linger_end = 0.0
@@ -119,6 +121,9 @@ class ClientConnection(ResponseWriter):
         self.client = Client(address, self.rules.name)
         self._follow()
         self.deadline = self.core.now + self.rules.header_timeout + _TICK
+        if self.rules.max_age > 0:
+            # up to a tenth less, so that those who came together do not leave together
+            self.old_at = self.core.now + self.rules.max_age * (1.0 - 0.1 * self.core.rng.random())
         if self.core.cells.get(slot + CONNECTIONS) > self.rules.max_connections:
             cells.add(slot + REJECTED, 1)
             self.refuse(TOO_MANY_CONNECTIONS)
@@ -240,7 +245,7 @@ class ClientConnection(ResponseWriter):
         piece: bytes = b""
         last: cython.bint = True
         self.exchange = exchange
-        self.keep = exchange.head.keep_alive
+        self.keep = exchange.head.keep_alive and not 0 < self.old_at <= self.core.now
         self.no_body = exchange.head.method == b"HEAD"
         self.state = BUSY
         if exchange.head.chunked or exchange.head.content_length > 0:
@@ -368,18 +373,22 @@ class ClientConnection(ResponseWriter):
     def check(self, now: cython.double) -> object:
         """Called by the sweep every TICK."""
         if self.exchange is not None:
-            self.exchange.check(now)
+            if self.state == TUNNEL and 0 < self.old_at <= now:
+                # the server is told that the client sends no more, and what it still says is passed on
+                self.old_at = 0.0
+                self.hold(HOLD_AGED)
+                self.exchange.tunnel_from_client(b"", True)
+            else:
+                self.exchange.check(now)
         elif 0 < self.deadline <= now:
-            if self.state == HEAD:
-                if self.buf:
-                    self.refuse(HEAD_TIMEOUT)
-                else:
-                    self._close()
+            if self.state == HEAD and self.buf:
+                self.refuse(HEAD_TIMEOUT)
+            elif self.state == HEAD:
+                self._close()
+            elif self.state == LINGER and self.out.pending() and now < self.linger_end:
+                self.deadline = now + _LINGER  # a slow client still takes the answer
             elif self.state == LINGER:
-                if self.out.pending() and now < self.linger_end:
-                    self.deadline = now + _LINGER  # a slow client still takes the answer
-                else:
-                    self.transport.abort()
+                self.transport.abort()
         return None
 
     @cython.ccall

@@ -35,6 +35,7 @@ cdef class ListenerRules:
     cdef public long long max_connections
     cdef public double header_timeout
     cdef public double idle_timeout
+    cdef public double max_age
     cdef public double body_timeout
     cdef public Py_ssize_t max_header_bytes
     cdef public int max_headers

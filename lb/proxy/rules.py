@@ -98,6 +98,7 @@ class ListenerRules:
     max_connections: cython.longlong
     header_timeout: cython.double
     idle_timeout: cython.double
+    max_age: cython.double
     body_timeout: cython.double
     max_header_bytes: cython.Py_ssize_t
     max_headers: cython.int
@@ -119,6 +120,7 @@ class ListenerRules:
         self.max_connections = limits.max_connections
         self.header_timeout = limits.header_timeout
         self.idle_timeout = limits.idle_timeout
+        self.max_age = limits.max_age
         self.body_timeout = limits.body_timeout
         self.max_header_bytes = limits.max_header_bytes
         self.max_headers = limits.max_headers

@@ -95,7 +95,8 @@ class ServerConnection(ServerSide):
             transport.abort()
             return
         self.phase = READY
-        self.born = monotonic()
+        # up to a tenth of max_age older: connections that were opened together do not end together
+        self.born = monotonic() - self.pool.max_age * 0.1 * self.core.rng.random()
         self.state = _BUSY
         exchange.connected(self)
 
