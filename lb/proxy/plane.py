@@ -15,6 +15,7 @@ from random import Random
 from time import monotonic
 from typing import Any
 
+from lb.outcomes import Outcome
 from lb.plan import Plan, StatePlan
 from lb.proxy.client import ClientConnection
 from lb.proxy.core import TICK, Core
@@ -27,6 +28,7 @@ from lb.telemetry import layout
 from lb.telemetry.cells import Cells
 from lb.upstream.registry import Registry
 from lb.upstream.server import Server
+from lb.upstream.service import Service
 
 # The loop calls listen() again with a backlog of its own, 100 where it is not told.
 _BACKLOG = 4096
@@ -88,6 +90,20 @@ class DataPlane:
             return
         for name in {state.service for state in states} & self.snapshot.services.keys():
             self.snapshot.services[name].refresh()
+            self._send_elsewhere(self.snapshot.services[name])
+
+    def _send_elsewhere(self, service: Service) -> None:
+        """Whoever waits for a server that went down need not wait until the end of his patience."""
+        for server in service.servers:
+            if (
+                server.waiting
+                and not server.usable
+                and not server.draining
+                and server not in service.eligible
+            ):
+                for exchange in list(server.waiting):
+                    waiting: Any = exchange
+                    waiting.server_failed(Outcome.QUEUE_FULL, False)
 
     def report_suspects(self, tell: Callable[[str, str, int, str], None]) -> None:
         """Have `tell` called with the service, address, failures in a row and the last one of servers that

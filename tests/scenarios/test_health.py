@@ -145,6 +145,35 @@ def test_initial_down_waits_for_the_first_result() -> None:
         assert c.requests
 
 
+def test_who_waits_for_a_server_that_goes_down_is_sent_to_another_one() -> None:
+    (a, b), origins = patients("200 OK", "503 Service Unavailable")
+    held: list[Exchange] = []
+
+    def hold(x: Exchange) -> None:
+        if x.target == "/healthz":
+            a(x)
+        else:
+            held.append(x)
+            x.released.wait()
+
+    origins["a"].behaviour = hold
+    config = CONFIG.replace("CHECK", CHECK + ", connections: {max_per_server: 1, queue_timeout: 60s}")
+    with Scenario(config, **origins) as s:
+        eventually(lambda: status(s, "b") == DOWN)
+        first, second = s.client(), s.client()
+        first.send_request("GET", "/first")
+        eventually(lambda: held)
+        second.send_request("GET", "/second")
+        eventually(lambda: servers(s)["a"]["connections"]["queued"] == 1)
+        b.status = "200 OK"
+        eventually(lambda: status(s, "b") == UP)
+        a.status = "503 Service Unavailable"
+        assert second.recv_response().seen_by_server().start == b"GET /second HTTP/1.1"
+        held[0].respond(b"late")
+        held[0].finish()
+        assert first.recv_response().body == b"late"
+
+
 def test_all_down_is_503_and_explain_knows_why() -> None:
     _, origins = patients("503 Service Unavailable", "503 Service Unavailable")
     with Scenario(CONFIG.replace("CHECK", CHECK), **origins) as s:
