@@ -119,6 +119,30 @@ def test_a_server_with_weight_0_keeps_its_sessions_and_gets_no_more() -> None:
         assert {session(s, "/0/")[0] for _ in range(8)} == {"a", "b"}
 
 
+def order(s: Scenario, name: str, mode: str) -> None:
+    """An operator's word on one server, in effect in both workers."""
+    path = f"/api/v1/services/s0/servers/{s.names[name]}/override"
+    status, text = s.lb.admin("PUT", path, f'{{"mode": "{mode}", "reason": "a test", "author": "ann"}}')
+    assert status == 200, text
+    eventually(
+        lambda: all(s.get("/0/").body.decode() != name for _ in range(12)),
+        because=f"{name} gets new sessions",
+    )
+
+
+def test_draining_keeps_sessions_and_maintenance_does_not() -> None:
+    with scene(config(algorithms=ALGORITHMS[:1])) as s:
+        _, cookie = session(s, "/0/", "b")
+        order(s, "b", "drain")
+        assert again(s, "/0/", cookie, 12) == {"b"}
+        order(s, "b", "maintenance")
+
+        def moved() -> set[str]:
+            return {s.get("/0/", {"Cookie": cookie}).body.decode() for _ in range(12)}
+
+        eventually(lambda: moved() == {"a", "c"}, because="the session stays on a server in maintenance")
+
+
 def test_a_server_that_dies_hands_its_sessions_on_without_an_error() -> None:
     with scene(config(algorithms=ALGORITHMS[:1])) as s:
         _, cookie = session(s, "/0/", "b")
