@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
@@ -130,16 +130,10 @@ def _server(control: ControlView, identity: tuple[str, str], plan: ServerPlan | 
     assert isinstance(layers, Mapping)
     found: shapes.Data = {"service": identity[0], "address": identity[1], **shapes.dated(status)}
     found["layers"] = {**layers, "override": None if ordered is None else _ordered(ordered)}
-    found["ejections"] = [_evidence(one) for one in control.evidence(*identity)]
     block = [0] * layout.SERVER_SIZE if plan is None else control.cells.totals(plan.slot, layout.SERVER_SIZE)
     found["in_flight"] = block[layout.SERVER_IN_FLIGHT]
     found["connections"] = {name: block[at] for name, at in CONNECTION_STATES}
     return found
-
-
-def _evidence(evidence: Mapping[str, Any]) -> shapes.Data:
-    moments = {name: shapes.moment(evidence[name] or 0.0) for name in ("at", "until")}
-    return {**evidence, **moments}
 
 
 def _ordered(override: Override) -> shapes.Data:

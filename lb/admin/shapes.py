@@ -88,6 +88,11 @@ def dated(status: Mapping[str, object]) -> Data:
     check = found.get("check")
     if isinstance(check, Mapping):
         found["check"] = {**check, "at": moment(check["at"] or 0.0)}
+    layers = found.get("layers")
+    if isinstance(layers, Mapping) and layers["override"] is not None:
+        ordered = layers["override"]
+        times = {name: moment(ordered[name] or 0.0) for name in ("since", "until")}
+        found["layers"] = {**layers, "override": {**ordered, **times}}
     evidence = found.get("evidence")
     if isinstance(evidence, list):
         found["evidence"] = [

@@ -125,10 +125,6 @@ class ControlView(ProcessFacts, Protocol):
         """What control knows of a server: `status` in one word, `reasons`, the last `check`, the `layers`
         file, discovery and override (lb.control.server_state); empty for a server that is unknown."""
 
-    def evidence(self, service: str, address: str) -> Sequence[Mapping[str, Any]]:
-        """Why the passive checks ejected a server, or would have: the last times, oldest first; `at` and
-        `until` in unix seconds (lb.control.evidence)."""
-
     @property
     def overrides(self) -> Mapping[tuple[str, str], Override]:
         """What operators ordered, by service and address; of servers that are not in the plan too."""

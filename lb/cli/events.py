@@ -7,6 +7,7 @@ Lives here: reading the stream, coming back after it broke, printing. Must not l
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -39,8 +40,8 @@ def events(admin: str, after: int | None, as_json: bool, follow: bool) -> int:
         return error.code
     except KeyboardInterrupt:
         pass
-    except BrokenPipeError:  # `lb events | head`
-        sys.stderr.close()
+    except BrokenPipeError:  # `lb events | head`; Python flushes once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return OK
 
 

@@ -96,9 +96,8 @@ class Control:
         self.events.listeners.add(self.webhook.tell)
         self.overrides = Overrides(self.state_dir, self.statuses, self.events)
         self.view = View(
-            self.reloader, self.supervisor, self.statuses, self.ejections, self.overrides, self.events,
-            self.webhook,
-        )  # fmt: skip
+            self.reloader, self.supervisor, self.statuses, self.overrides, self.events, self.webhook
+        )
         self.admin: AdminSite | None = None
         self.succession = Succession(
             self.state_dir,

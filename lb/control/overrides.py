@@ -83,7 +83,7 @@ class Overrides:
         self.expire()
 
     def retire(self) -> None:
-        """A successor has the file now: never write it again."""
+        """A successor has the file now, and says what ends: change nothing more."""
         self._retired = True
 
     def set(self, service: str, address: str, override: Override) -> None:
@@ -106,6 +106,8 @@ class Overrides:
 
     def expire(self) -> float:
         """Lift what is over. Returns the seconds until this is to be asked again."""
+        if self._retired:
+            return LONGEST_SLEEP
         now = self._now()
         for (service, address), override in list(self._all.items()):
             if override.until and override.until <= now:

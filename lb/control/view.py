@@ -13,7 +13,6 @@ from typing import Any
 from lb.admin.view import Condition, Question, Reload
 from lb.config import resolved
 from lb.config.problems import nearest
-from lb.control.ejection import Ejections
 from lb.control.events import Event, Events
 from lb.control.overrides import Overrides
 from lb.control.reload import Reloader
@@ -35,7 +34,6 @@ class View:
         reloader: Reloader,
         supervisor: Supervisor,
         statuses: Statuses,
-        ejections: Ejections,
         overrides: Overrides,
         events: Events,
         webhook: Webhook,
@@ -45,7 +43,6 @@ class View:
         self._reloader = reloader
         self._supervisor = supervisor
         self._statuses = statuses
-        self._ejections = ejections
         self._overrides = overrides
         self._events = events
         self._webhook = webhook
@@ -122,9 +119,6 @@ class View:
             return self._statuses.shown(service, address)
         except KeyError:  # a plan and its states change one after the other
             return {}
-
-    def evidence(self, service: str, address: str) -> Sequence[Mapping[str, Any]]:
-        return self._ejections.evidence(service, address)
 
     # ------------------------------------------------------------------------ overrides and events
 

@@ -92,11 +92,6 @@ class Control(Facts):
     def server_status(self, service: str, address: str) -> Mapping[str, object]:
         return {"status": "up", "reasons": [], "check": None} if address == "127.0.0.1:9001" else {}
 
-    def evidence(self, service: str, address: str) -> Sequence[Mapping[str, Any]]:
-        if address != "127.0.0.1:9001":
-            return []
-        return [{"at": 10.0, "reason": "latency", "text": "slow", "enforced": False, "until": None}]
-
     def override(self, service: str, address: str, override: Override) -> None:
         if (service, address) != ("app", "127.0.0.1:9001"):
             raise LookupError(f"service {service} has no server {address}")

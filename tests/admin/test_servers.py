@@ -27,16 +27,6 @@ def test_layers_are_never_mixed(control, ask):
         "until": "1970-01-01T00:00:20.000Z",
     }
     assert (one["in_flight"], one["connections"]["busy"]) == (2, 3)
-    assert one["ejections"] == [
-        {
-            "at": "1970-01-01T00:00:10.000Z",
-            "reason": "latency",
-            "text": "slow",
-            "enforced": False,
-            "until": None,
-        }
-    ]
-    assert two["ejections"] == []
     assert two["layers"]["override"] is None
     assert (gone["service"], gone["layers"]["file"], "status" in gone) == ("gone", None, False)
     assert gone["layers"]["override"]["until"] is None

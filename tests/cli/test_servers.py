@@ -235,6 +235,15 @@ def test_events_that_are_kept(admin):
     assert [json.loads(line)["number"] for line in lines] == [1, 2]
 
 
+def test_a_reader_that_had_enough(admin):
+    words = [*PYTHON, "events", "--no-follow", "--admin", admin.url]
+    process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()
+    assert process.wait(30) == 0
+    assert process.stderr.read() == ""
+    process.stderr.close()
+
+
 def test_events_go_on_after_the_last_one_that_was_seen(admin):
     blocks = [f"id: {n}\ndata: {json.dumps(event(n))}\n\n".encode() for n in (5, 6, 7)]
     admin.streams = [b": lb\n\n" + blocks[0] + b":\n\n" + blocks[1] + b"data: {", blocks[2]]
