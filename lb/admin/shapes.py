@@ -214,6 +214,8 @@ def _server(server: ServerPlan, cells: Cells, state: str, status: Mapping[str, o
         **dated(status),
         "in_flight": block[layout.SERVER_IN_FLIGHT],
         "requests": _classes(block, layout.SERVER_CLASS),
+        "breaker_open": block[layout.SERVER_BREAKER],
+        "limit": block[layout.SERVER_LIMIT] or None,
         "failures": block[layout.SERVER_FAILURES],
         "connect_failures": block[layout.SERVER_CONNECT_FAILURES],
         "bytes_in": block[layout.SERVER_BYTES_IN],

@@ -176,7 +176,7 @@ class View:
 
 def _state(server: Mapping[str, Any]) -> str:
     if server["eligible"]:
-        return "eligible"
+        return "breaker open" if server["breaker"] in {"open", "half open"} else "eligible"
     if not server["usable"]:
         return "draining" if server["draining"] else "down"
     return "standby" if server["backup"] else "off"

@@ -5,10 +5,13 @@ cdef int CONNECTING
 cdef int WAITING
 cdef int DONE
 cdef int RESPONSE_TIMEOUT
+cdef int STICKY
 cdef int _IF_SAFE
 cdef int _ALWAYS
 cdef list[int] _CLASSES
+cdef list[bool] _OWN
 
 cpdef bint may_retry(ExchangeState exchange, int outcome, bint reused)
+cpdef bint unasked(int outcome)
 cpdef double wait_before(ExchangeState exchange, int outcome)
 cpdef bint may_hedge(ExchangeState exchange)

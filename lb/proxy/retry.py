@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 
 import cython
 
+from lb.decisions import Select
 from lb.outcomes import TABLE, Outcome
 from lb.proxy.rules import RouteRules
 from lb.proxy.state import ExchangeState
@@ -19,13 +20,16 @@ CONNECTING: cython.int = 2
 WAITING: cython.int = 3
 DONE: cython.int = int(Outcome.DONE)
 RESPONSE_TIMEOUT: cython.int = int(Outcome.RESPONSE_TIMEOUT)
+STICKY: cython.int = int(Select.STICKY)
 
 # Classes of failures, of lb.outcomes: the server may have begun to work on the request; it has not seen it.
 _IF_SAFE: cython.int = 1
 _ALWAYS: cython.int = 2
 _CLASSES: list[int] = [0] * 64
+_OWN: list[bool] = [False] * 64  # lb's own refusals
 for _outcome, _row in TABLE.items():
     _CLASSES[_outcome] = {"if-idempotent": _IF_SAFE, "always": _ALWAYS}.get(_row.retry, 0)
+    _OWN[_outcome] = _row.side == "lb"
 
 # Digits of a Retry-After in seconds; more are no sensible wish.
 _MOST_DIGITS = 9
@@ -49,6 +53,13 @@ def may_retry(exchange: ExchangeState, outcome: cython.int, reused: cython.bint)
     if kind == _IF_SAFE:
         return safe and (rules.retry_timeout if outcome == RESPONSE_TIMEOUT else rules.retry_reset)
     return outcome == DONE and safe
+
+
+@cython.ccall
+def unasked(outcome: cython.int) -> cython.bint:
+    """Whether the attempt cost no server anything, since lb itself refused it: another one is free, but only
+    at a server that was not tried; to refuse is to be cheap."""
+    return _OWN[outcome]
 
 
 @cython.ccall
@@ -78,6 +89,7 @@ def may_hedge(exchange: ExchangeState) -> cython.bint:
         and exchange.request_ended
         and exchange.replayable
         and exchange.head.method in exchange.rules.retry_methods
+        and exchange.reason != STICKY  # its session is on that one server
         and not exchange.head.upgrade
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lb.decisions import Select
 from lb.outcomes import Outcome
 from lb.plan import ConnectionsPlan, RetryPlan, TimeoutPlan
 from lb.telemetry import layout
@@ -200,6 +201,17 @@ def test_no_hedge_where_there_is_one_server_or_the_body_is_too_large():
     house.clean(asker)
     house = House(plan(retry=RetryPlan(hedge=0.5, replay=3)))
     asker = house.ask(PUT, b"12345", True)
+    house.opened[0].connect()
+    house.later(1.0, asker)
+    assert len(house.opened) == 1
+    house.opened[0].answer()
+    house.clean(asker)
+
+
+def test_a_session_stays_where_its_cookie_says():
+    house = House(plan(retry=RetryPlan(hedge=0.5)))
+    asker = house.ask()
+    asker.exchange.reason = Select.STICKY
     house.opened[0].connect()
     house.later(1.0, asker)
     assert len(house.opened) == 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lb.balancing.registry import ALGORITHMS
 from lb.outcomes import TABLE, Outcome
@@ -182,6 +184,11 @@ def test_retry_after_in_seconds_or_as_a_date():
     assert retry_after(date, 784111777.0 - 30) == 30.0 and retry_after(date, 784111777.0 + 30) == 0.0
     for nonsense in (None, b"", b"-1", b"1.5", b"\xff", b"Sun, 99 Nov 1994 08:49:37 GMT", b"9" * 4000):
         assert retry_after(nonsense, 0.0) in (0.0, 999_999_999.0)
+
+
+@given(st.binary(max_size=40))
+def test_no_retry_after_is_a_surprise(value):
+    assert 0.0 <= retry_after(value, 1e9) < 1e12
 
 
 def test_an_attempt_that_takes_too_long_goes_elsewhere():

@@ -31,7 +31,9 @@ def test_the_queue_is_first_come_first_served_and_full_after_its_length():
 
 
 def test_a_full_queue_sends_the_request_to_another_server():
-    house = House(plan(connections=ConnectionsPlan(max_per_server=1, queue=0)))
+    # which costs no server anything, and so no budget
+    retry = RetryPlan(budget=0.0, budget_floor=0.0)
+    house = House(plan(connections=ConnectionsPlan(max_per_server=1, queue=0), retry=retry))
     askers = [house.ask() for _ in range(3)]
     assert [a.answer for a in askers] == [0, 0, 503]
     for side in house.opened:

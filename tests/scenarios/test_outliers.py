@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
+from datetime import datetime, timedelta
 
-from .harness import Client, Exchange, Origin, Scenario, eventually
+from .harness import Client, Exchange, Origin, Scenario, echo, eventually
 
 EJECTED = "server_ejected: "
 RETURNED = "server_returned: "
@@ -30,6 +32,11 @@ def fail(x: Exchange) -> None:
 
 def scenario(**outlier: object) -> Scenario:
     return Scenario(service(**outlier), a=Origin(), b=Origin(), c=Origin())
+
+
+def requests(origin: Origin) -> int:
+    """Those of clients."""
+    return sum(x.target != "/healthz" for x in origin.exchanges)
 
 
 def lines(s: Scenario, what: str) -> list[str]:
@@ -79,6 +86,49 @@ def test_a_server_that_fails_five_times_in_a_row_gets_nothing_until_its_time_is_
         before = len(s.a.exchanges)
         eventually(lambda: c.get() and len(s.a.exchanges) > before)
         assert len(lines(s, EJECTED)) == 2
+
+
+def test_an_ejection_is_shown_counted_and_told_with_its_evidence() -> None:
+    with scenario(ejection="60s", interval="1h") as s, s.client() as c:
+        s.a.behaviour = fail
+        until(c, s, EJECTED, 1)
+        status, text = s.lb.admin("GET", f"/api/v1/servers?address={s.a.address}")
+        assert status == 200
+        (server,) = json.loads(text)["servers"]
+        assert server["status"] == "ejected"
+        (evidence,) = server["evidence"]
+        assert (evidence["reason"], evidence["value"], evidence["enforced"]) == (
+            "consecutive_failures",
+            5,
+            True,
+        )
+        assert (evidence["requests"], evidence["failures"], evidence["others_failures"]) == (5, 5, 0)
+        assert evidence["others_requests"] >= 8
+        assert datetime.fromisoformat(evidence["until"]) - datetime.fromisoformat(
+            evidence["at"]
+        ) == timedelta(seconds=60)
+        assert s.lb.metric(r'lb_events_total\{.*kind="server_ejected".*reason="consecutive_failures"') == 1
+        (told,) = (
+            event
+            for event in json.loads(s.lb.admin("GET", "/api/v1/events")[1])["events"]
+            if event["kind"] == "server_ejected"
+        )
+        assert (told["server"], told["facts"]["failures"], told["facts"]["times"]) == (s.a.address, 5, 1)
+
+
+def test_where_a_check_sees_the_outage_too_its_end_is_the_end_of_the_ejection() -> None:
+    check = "health_check: {http: /healthz, interval: 200ms, rise: 2, fall: 2}"
+    config = service(ejection="5m").replace("outlier:", f"{check}, outlier:")
+    with Scenario(config, a=Origin(), b=Origin(), c=Origin()) as s, s.client() as c:
+        s.a.behaviour = lambda x: echo(x) if x.target == "/healthz" else fail(x)
+        until(c, s, EJECTED, 1)
+        s.a.behaviour = fail
+        eventually(lambda: lines(s, "server_down: "))
+        s.a.behaviour = s.a.first_behaviour
+        eventually(lambda: lines(s, RETURNED))
+        assert "reason=check" in lines(s, RETURNED)[0]
+        before = requests(s.a)
+        eventually(lambda: c.get() and requests(s.a) > before)
 
 
 def test_a_server_that_refuses_is_ejected_and_clients_see_nothing_of_it() -> None:
