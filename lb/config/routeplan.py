@@ -11,12 +11,10 @@ from collections.abc import Callable
 from lb.config.edits import HeaderEditsSpec, RewriteSpec
 from lb.config.fields import Secret
 from lb.config.matches import MatchSpec, ValueSpec
-from lb.config.mirror import MirrorSpec
 from lb.config.routes import RouteSpec
 from lb.plan import (
     HeaderEditsPlan,
     MatchPlan,
-    MirrorPlan,
     RedirectPlan,
     RespondPlan,
     RetryPlan,
@@ -52,7 +50,6 @@ def route_plan(route: RouteSpec, slot: Callable[[str], int] = _no_slot) -> Route
         response_headers=_edits(route.response_headers),
         timeout=TimeoutPlan(**route.timeout.model_dump()),
         retry=RetryPlan(**route.retry.model_dump()),
-        mirror=None if route.mirror is None else _mirror(route.mirror),
         slot=0 if shares else slot(""),
     )
 
@@ -75,13 +72,6 @@ def _match(match: MatchSpec) -> MatchPlan:
 def _values(named: dict[str, ValueSpec]) -> tuple[ValuePlan, ...]:
     return tuple(
         ValuePlan(name, value.exact or (), value.regex, value.present) for name, value in named.items()
-    )
-
-
-def _mirror(mirror: MirrorSpec) -> MirrorPlan:
-    compare = mirror.compare
-    return MirrorPlan(
-        mirror.service, mirror.share, compare.status, compare.headers, compare.body, mirror.max_body
     )
 
 

@@ -52,10 +52,7 @@ ROUTE_SHED = ROUTE_BUDGET_REFUSED + 2  # requests refused by a breaker or a limi
 ROUTE_PANIC = ROUTE_BUDGET_REFUSED + 3  # picks among all servers because too few were usable
 ROUTE_STICKY = ROUTE_BUDGET_REFUSED + 4  # requests that went where their cookie says
 ROUTE_STICKY_LOST = ROUTE_BUDGET_REFUSED + 5  # requests whose cookie names a server that is gone
-ROUTE_MIRRORED = ROUTE_BUDGET_REFUSED + 6
-ROUTE_MIRROR_DIFFERENT = ROUTE_BUDGET_REFUSED + 7
-ROUTE_MIRROR_FAILED = ROUTE_BUDGET_REFUSED + 8  # no answer to compare
-ROUTE_SIZE = ROUTE_BUDGET_REFUSED + 9
+ROUTE_SIZE = ROUTE_BUDGET_REFUSED + 6
 
 # Block of a server (service, address).
 SERVER_IN_FLIGHT = 0  # gauge

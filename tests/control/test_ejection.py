@@ -76,7 +76,7 @@ class House:
             (layout.SERVER_DURATION + bucket, good + bad),
         ):
             self.cells.add(slot + at, count // 2)
-            self.cells.view[REGION + slot + at] += count - count // 2
+            self.cells.add(REGION + slot + at, count - count // 2)
 
     def suspect(self, number: int, failures: int = 5) -> None:
         self.ejections.suspect(Suspect("app", self.addresses[number], failures, "SC"))

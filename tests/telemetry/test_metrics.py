@@ -110,6 +110,7 @@ def test_untouched_classes_and_histograms_are_absent_other_series_zero(cells, le
         "lb_route_retries_refused_total",
         "lb_route_hedges_total",
         "lb_route_panic_picks_total",
+        "lb_route_shed_total",
         "lb_route_sticky_total",
         "lb_route_sticky_lost_total",
     }
