@@ -1,7 +1,7 @@
 from lb.proxy.account cimport close_attempt, open_attempt, record_over_budget, record_pick
 from lb.proxy.heads cimport request_head
 from lb.proxy.overload cimport another
-from lb.proxy.retry cimport may_retry, unasked, wait_before
+from lb.proxy.retry cimport free, may_retry, unasked, wait_before
 from lb.proxy.sides cimport ServerSide
 from lb.proxy.state cimport ExchangeState
 from lb.upstream.breaker cimport Breaker

@@ -17,7 +17,7 @@ from lb.proxy.account import close_attempt, open_attempt, record_over_budget, re
 from lb.proxy.core import TICK
 from lb.proxy.heads import request_head
 from lb.proxy.overload import another
-from lb.proxy.retry import may_retry, unasked, wait_before
+from lb.proxy.retry import free, may_retry, unasked, wait_before
 from lb.proxy.sides import ServerSide
 from lb.proxy.state import ExchangeState
 from lb.upstream.breaker import Breaker
@@ -221,7 +221,7 @@ class Attempts(ExchangeState):
         if wait < 0:
             self.word = RETRY_AFTER
             return False
-        if not unasked(outcome) and not self.rules.budget.spend(self.core.now):
+        if not free(outcome) and not self.rules.budget.spend(self.core.now):
             self.word = BUDGET
             record_over_budget(self)
             return False

@@ -27,9 +27,12 @@ _IF_SAFE: cython.int = 1
 _ALWAYS: cython.int = 2
 _CLASSES: list[int] = [0] * 64
 _OWN: list[bool] = [False] * 64  # lb's own refusals
+# Failures that multiply no server's load: it was not asked, refused the connection, or took no byte.
+_FREE: list[bool] = [False] * 64
 for _outcome, _row in TABLE.items():
     _CLASSES[_outcome] = {"if-idempotent": _IF_SAFE, "always": _ALWAYS}.get(_row.retry, 0)
     _OWN[_outcome] = _row.side == "lb"
+    _FREE[_outcome] = _row.side == "lb" or _outcome in {Outcome.CONNECT_FAILED, Outcome.SEND_FAILED}
 
 # Digits of a Retry-After in seconds; more are no sensible wish.
 _MOST_DIGITS = 9
@@ -57,9 +60,15 @@ def may_retry(exchange: ExchangeState, outcome: cython.int, reused: cython.bint)
 
 @cython.ccall
 def unasked(outcome: cython.int) -> cython.bint:
-    """Whether the attempt cost no server anything, since lb itself refused it: another one is free, but only
-    at a server that was not tried; to refuse is to be cheap."""
+    """Whether lb itself refused the attempt: another one is made only at a server that was not tried, for to
+    refuse is to be cheap."""
     return _OWN[outcome]
+
+
+@cython.ccall
+def free(outcome: cython.int) -> cython.bint:
+    """Whether the failed attempt cost no server anything, so that another one needs no budget."""
+    return _FREE[outcome]
 
 
 @cython.ccall

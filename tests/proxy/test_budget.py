@@ -111,16 +111,26 @@ def test_a_reload_changes_the_numbers_and_keeps_the_counts():
 
 def test_a_failure_over_budget_goes_to_the_client_and_is_counted():
     house = House(plan(retry=RetryPlan(on=("connect", "503"), budget=0.0, budget_floor=0.0)))
-    refused, failed = house.ask(), house.ask()
+    failed = house.ask()
+    house.opened[0].connect()
+    house.opened[0].answer(b"HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\n")
+    assert (failed.answer, len(house.opened)) == (503, 1)
+    assert failed.said == [("respond", 503, b"ok", True)], "the server's own answer"
+    assert house.cells.get(ROUTE + layout.ROUTE_BUDGET_REFUSED) == 1
+    assert house.cells.get(ROUTE + layout.ROUTE_RETRIES) == 0
+    assert [line.endswith(b":budget") for line in house.lines] == [True]
+    house.clean(failed)
+
+
+def test_a_refused_connection_needs_no_budget():
+    house = House(plan(retry=RetryPlan(on=("connect",), budget=0.0, budget_floor=0.0)))
+    asker = house.ask()
     house.opened[0].refuse()
     house.opened[1].connect()
-    house.opened[1].answer(b"HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\n")
-    assert (refused.answer, failed.answer, len(house.opened)) == (502, 503, 2)
-    assert failed.said == [("respond", 503, b"ok", True)], "the server's own answer"
-    assert house.cells.get(ROUTE + layout.ROUTE_BUDGET_REFUSED) == 2
-    assert house.cells.get(ROUTE + layout.ROUTE_RETRIES) == 0
-    assert [line.endswith(b":budget") for line in house.lines] == [True, True]
-    house.clean(refused, failed)
+    house.opened[1].answer()
+    assert (asker.answer, len(house.opened)) == (200, 2)
+    assert house.cells.get(ROUTE + layout.ROUTE_BUDGET_REFUSED) == 0
+    house.clean(asker)
 
 
 def test_a_stale_connection_costs_nothing():
