@@ -20,6 +20,7 @@ from lb.health.plan import (
     TcpProbe,
     TlsSettings,
 )
+from lb.health.probe import lacking
 from lb.plan import Plan
 
 
@@ -50,6 +51,15 @@ def checks_of(spec: Spec, plan: Plan) -> Iterator[CheckPlan]:
                     jitter=section.jitter,
                     timeout=section.timeout,
                 )
+
+
+def lacking_of(spec: Spec) -> str | None:
+    """Why this lb cannot run a check that the Spec asks for: its servers would all count as down."""
+    for name, service in spec.services.items():
+        missing = lacking(probe_of(service.health_check)) if service.health_check is not None else None
+        if missing is not None:
+            return f"services.{name}.health_check: {missing}"
+    return None
 
 
 def probe_of(section: HealthCheckSpec) -> Probe:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lb.admin.view import Reload
 from lb.config import ConfigError, Problem, Spec, diff
+from lb.control.checking import lacking_of
 from lb.control.events import Events
 from lb.control.listeners import BindError
 from lb.control.loading import Reading, read_valid
@@ -68,6 +69,10 @@ class Reloader:
         self._next: asyncio.Task[Reload] | None = None
 
     def make_plan(self, spec: Spec) -> Plan:
+        """Raises PlanRefusedError where something that the Spec needs is not installed."""
+        missing = lacking_of(spec)
+        if missing is not None:
+            raise PlanRefusedError(missing)
         self._generation += 1
         self.ledger.begin(self._generation)
         return make_plan(spec, self._generation, self.ledger, self.sticky_key)
