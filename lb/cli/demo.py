@@ -37,7 +37,7 @@ def demo(config: Path | None) -> int:
         return guarded(config, life.live) or life.code
     with tempfile.TemporaryDirectory(prefix="lb-demo-") as folder:
         built_in = Path(folder, "demo.yaml")
-        built_in.write_text(BUILT_IN)
+        built_in.write_text(f"{BUILT_IN}state_dir: {folder}/state\n")
         return guarded(built_in, life.live) or life.code
 
 

@@ -90,7 +90,9 @@ class Control(Facts):
         return {"app": {"127.0.0.1:9001": "eligible"}}
 
     def server_status(self, service: str, address: str) -> Mapping[str, object]:
-        return {"status": "up", "reasons": [], "check": None} if address == "127.0.0.1:9001" else {}
+        evidence = [{"at": 10.0, "reason": "latency", "text": "slow", "enforced": False, "until": None}]
+        known = {"status": "up", "reasons": [], "check": None, "evidence": evidence}
+        return known if address == "127.0.0.1:9001" else {}
 
     def override(self, service: str, address: str, override: Override) -> None:
         if (service, address) != ("app", "127.0.0.1:9001"):

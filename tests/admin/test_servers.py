@@ -27,6 +27,8 @@ def test_layers_are_never_mixed(control, ask):
         "until": "1970-01-01T00:00:20.000Z",
     }
     assert (one["in_flight"], one["connections"]["busy"]) == (2, 3)
+    (evidence,) = one["evidence"]
+    assert (evidence["at"], evidence["until"]) == ("1970-01-01T00:00:10.000Z", None)
     assert two["layers"]["override"] is None
     assert (gone["service"], gone["layers"]["file"], "status" in gone) == ("gone", None, False)
     assert gone["layers"]["override"]["until"] is None
