@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 from lb.worker.journal import Journal
 
 KEPT = 1000
+# What somebody may have to get up for.
+GRAVE = {"server_down", "server_ejected", "breaker_opened"}
 
 log = Journal("lb.events")
 
@@ -60,6 +62,7 @@ class Events:
         self.counts[kind, reason, service] += 1
         if not logged:
             named = {name: value for name, value in (("service", service), ("server", server)) if value}
-            log.note(f"{kind}: {text}", reason=reason, **named)
+            tell = log.warning if kind in GRAVE else log.note
+            tell(f"{kind}: {text}", reason=reason, **named)
         for listener in tuple(self.listeners):
             listener(event)
