@@ -1,6 +1,6 @@
 from lb.message cimport Head, RequestHead
 
-cdef bytes _COOKIE
+cdef int COOKIE
 
 cdef int _hex(int c)
 cdef int _escaped(bytes text, Py_ssize_t at, Py_ssize_t end)
