@@ -15,6 +15,7 @@ import sys
 import time
 
 from tests.faults.incident import Incident
+from tests.faults.player import Player
 from tests.scenarios.harness import eventually
 
 MIB = 1024 * 1024
@@ -48,9 +49,8 @@ services:
 GAUGES = r"lb_.*(in_flight|queued|busy|connecting)"
 
 
-def hurt(incident: Incident, rng: random.Random) -> str:
-    """Break one server that is well; the others stay as they are."""
-    server = rng.choice(incident.servers)
+def hurt(server: Player, rng: random.Random) -> str:
+    """Break a server that is well."""
     fault = rng.choice(FAULTS)
     if fault == "kill":
         server.kill()
@@ -86,7 +86,7 @@ def main() -> int:
         turn = kills = 0
         while incident.now() < end:
             began = incident.now()
-            what = [hurt(incident, rng) for _ in range(rng.choice((1, 1, 2)))]
+            what = [hurt(server, rng) for server in rng.sample(incident.servers, rng.choice((1, 1, 2)))]
             incident.goes_on(600)
             heal(incident)
             incident.goes_on(450)
