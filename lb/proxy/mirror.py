@@ -12,7 +12,7 @@ import cython
 from lb.message import ResponseHead
 from lb.outcomes import Outcome
 from lb.proxy.comparison import Answer
-from lb.proxy.rules import MirrorRules
+from lb.proxy.rules import MARK, MirrorRules
 from lb.proxy.sides import ClientSide
 from lb.proxy.state import ExchangeState
 from lb.telemetry import layout
@@ -28,6 +28,8 @@ def choose(exchange: ExchangeState) -> object:
     one that a Mirror stands before."""
     how: MirrorRules = exchange.rules.mirror  # type: ignore[assignment]  # the caller saw it
     if exchange.head.upgrade or exchange.core.rng.random() >= how.share:
+        return None
+    if exchange.head.header(MARK) is not None:  # a copy itself: two that mirror each other would never end
         return None
     if exchange.head.content_length > how.max_body:
         exchange.core.cells.add(how.slot + SKIPPED, 1)

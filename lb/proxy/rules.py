@@ -28,7 +28,7 @@ from lb.upstream.service import Service
 _CLAIMS: int = (1 << FORWARDED) | (1 << X_FORWARDED_FOR) | (1 << X_FORWARDED_PROTO) | (1 << X_FORWARDED_HOST)
 
 # By this field a server sees that a request is a copy.
-_MARK = ("x-mirror", "1")
+MARK: bytes = b"x-mirror"
 # Seconds that a copy may take where the route has no limit: nobody waits for it, but its place is taken.
 _MOST_SECONDS = 60.0
 
@@ -138,9 +138,9 @@ class MirrorRules:
 
 def _marked(edits: HeaderEditsPlan) -> HeaderEditsPlan:
     """With the mark of a copy, and no other one."""
-    name = _MARK[0]
+    name = MARK.decode()
     kept, added = ([pair for pair in pairs if pair[0] != name] for pairs in (edits.set, edits.add))
-    return HeaderEditsPlan((*kept, _MARK), tuple(added), edits.remove)
+    return HeaderEditsPlan((*kept, (name, "1")), tuple(added), edits.remove)
 
 
 @cython.cclass
