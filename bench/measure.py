@@ -6,13 +6,14 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench import machine
 from bench.loads import Load
-from bench.places import PROXY_CORE
+from bench.places import OTHER_CORE, PROXY_CORE
 from bench.proxies import Proxy
 from bench.site import Launch, Site, request_paths, route_prefixes
 from bench.traffic import Generator, Origins, await_answer
@@ -23,10 +24,14 @@ _ERROR_LINES = 5
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long the measured part takes, and requests per second (0: as fast as answers come)."""
+    """How long the measured part takes, requests per second (0: as fast as answers come), and how long the
+    proxy has been up before there is any. `apart`: its first process (lb's control) leaves the core to the
+    others then."""
 
     seconds: float
     rate: float = 0.0
+    settle: float = 0.0
+    apart: bool = False
 
 
 def measure(load: Load, proxy: Proxy, program: str, origins: Origins, pace: Pace) -> dict[str, Any]:
@@ -52,6 +57,9 @@ def measure(load: Load, proxy: Proxy, program: str, origins: Origins, pace: Pace
         running = _start(launch, folder)
         try:
             await_answer(launch.metrics, _START_SECONDS, [running])
+            time.sleep(pace.settle)
+            if pace.apart:
+                os.sched_setaffinity(running.pid, {OTHER_CORE})
             figures = _observe(load, site, running, origins, pace)
         except (RuntimeError, OSError) as error:
             raise RuntimeError(f"{error}\n{_said(folder)}") from error

@@ -20,7 +20,7 @@ from lb.worker.journal import Journal
 # Probes at a time. Servers that hang hold a place for their whole time-out: of 2,000 such with 2 s
 # each, 128 are probed in a second.
 LIMIT = 256
-FIRST = 1000  # first probes a second, when very many checks are new at once
+FIRST = 500  # first probes a second, when very many checks are new at once
 # A check with jitter comes the second time after a share of its interval that is drawn from here to 1: those
 # that began together are spread over it, and the machine is not busy in bursts.
 EARLIEST_SECOND = 0.1
