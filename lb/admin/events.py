@@ -20,6 +20,7 @@ from lb.admin.view import Event
 WAITING = 256  # events that may wait for one client
 KEEP_ALIVE = 15.0  # seconds of silence before a comment is sent
 WRITE_TIMEOUT = 10.0  # seconds for a client to take what was sent
+LONGEST = 18  # digits of a number of an event; Python refuses to read thousands of them
 STREAM = "text/event-stream"
 
 
@@ -27,8 +28,8 @@ async def events(request: web.Request) -> web.StreamResponse:
     """?after=NUMBER: those with a higher number. A stream without it and without Last-Event-ID begins now."""
     streamed = preferred(request.headers.get("Accept", ""), "application/json", STREAM) == STREAM
     given = request.query.get("after", request.headers.get("Last-Event-ID") if streamed else None)
-    if given is not None and not (given.isascii() and given.isdigit()):
-        return failure(400, "bad_request", f"found after={given!r}; expected the number of an event")
+    if given is not None and not (given.isascii() and given.isdigit() and len(given) <= LONGEST):
+        return failure(400, "bad_request", f"found after={given[:40]!r}; expected the number of an event")
     last = request.app[CONTROL].last_events()
     if streamed and request.method == "GET":
         missed = [] if given is None else _after(last, int(given))
