@@ -17,6 +17,7 @@ from lb.admin.answers import answer, failure, preferred
 from lb.admin.keys import CONTROL, STREAMS
 from lb.admin.view import Event
 
+MOST_STREAMS = 100  # at a time
 WAITING = 256  # events that may wait for one client
 KEEP_ALIVE = 15.0  # seconds of silence before a comment is sent
 WRITE_TIMEOUT = 10.0  # seconds for a client to take what was sent
@@ -32,6 +33,8 @@ async def events(request: web.Request) -> web.StreamResponse:
         return failure(400, "bad_request", f"found after={given[:40]!r}; expected the number of an event")
     last = request.app[CONTROL].last_events()
     if streamed and request.method == "GET":
+        if len(request.app[STREAMS]) >= MOST_STREAMS:
+            return failure(503, "too_many_streams", f"{MOST_STREAMS} streams of events are open; end one")
         missed = [] if given is None else _after(last, int(given))
         return await _Stream(request).run(missed)
     return answer({"events": [shapes.event(event) for event in _after(last, int(given or 0))]})

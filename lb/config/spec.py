@@ -17,7 +17,16 @@ from pydantic import BeforeValidator, Field
 from lb.config.addresses import BindAddress
 from lb.config.document import scalar
 from lb.config.environment import Substituted
-from lb.config.fields import MAPPING, TOKEN, HeaderName, HeaderValue, Name
+from lb.config.fields import (
+    MAPPING,
+    SECRET_SCHEMA,
+    TOKEN,
+    HeaderName,
+    HeaderValue,
+    Name,
+    Secret,
+    secret,
+)
 from lb.config.listeners import ListenerItem, ListenerSpec
 from lb.config.problems import nearest, shown, wrong
 from lb.config.routes import Routes, RouteSpec
@@ -147,14 +156,24 @@ class CaseSpec(Section):
     expect: ExpectSpec
 
 
-def _webhook(value: str) -> str:
+def _webhook(value: object) -> str | Secret:
+    if isinstance(value, (dict, Secret)):
+        found = secret(value)
+        _webhook_url(found.value.get_secret_value(), f"a secret in {found.file}")
+        return found
+    text = plain_text(value)
+    return _webhook_url(text, shown(text))
+
+
+def _webhook_url(value: str, seen: str) -> str:
+    """`seen`: what a complaint may show of it."""
     try:
         parts = urlsplit(value)
         good = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         good = False
     if not good or not value.isascii() or not value.isprintable() or " " in value:
-        raise wrong(f"found {shown(value)}; expected a URL such as http://127.0.0.1:9000/events")
+        raise wrong(f"found {seen}; expected a URL such as http://127.0.0.1:9000/events")
     if parts.username is not None:
         raise wrong("found a user name in the URL; it would be shown in logs")
     return value
@@ -163,9 +182,17 @@ def _webhook(value: str) -> str:
 class EventsSpec(Section):
     """Where transitions of servers are told, beside the log, the metrics and the admin API."""
 
-    webhook: Annotated[str, text(_webhook)] | None = Field(
-        default=None, description="URL that gets each event as a POST of JSON; absent: none."
+    webhook: (
+        Annotated[str | Secret, Checked(_webhook, {"anyOf": [{"type": "string"}, SECRET_SCHEMA]})] | None
+    ) = Field(
+        default=None,
+        description="URL that gets each event as a POST of JSON, or {file: PATH} of one that holds a token; "
+        "absent: none.",
     )
+
+    @property
+    def url(self) -> str | None:
+        return self.webhook.value.get_secret_value() if isinstance(self.webhook, Secret) else self.webhook
 
 
 def _directory(value: str) -> str:

@@ -95,12 +95,13 @@ class Control:
         self.reloader = Reloader(
             path, reading, self.supervisor, self._reconcile, self.events, sticky_key(self.state_dir)
         )
-        self.webhook = Webhook(lambda: self.reloader.spec.events.webhook)
+        self.webhook = Webhook(lambda: self.reloader.spec.events.url)
         self.events.listeners.add(self.webhook.tell)
         self.overrides = Overrides(self.state_dir, self.statuses, self.events)
         self.view = View(
-            self.reloader, self.supervisor, self.statuses, self.overrides, self.events, self.webhook
-        )
+            self.reloader, self.supervisor, self.statuses, self.overrides, self.events, self.webhook,
+            lambda: self.checks.waiting if self.checks is not None else 0,
+        )  # fmt: skip
         self.admin: AdminSite | None = None
         self.succession = Succession(
             self.state_dir,

@@ -12,10 +12,11 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import msgspec
 
+from lb.admin.servers import MOST_WEIGHT
 from lb.control.events import Events
 from lb.control.statedir import set_aside, write_whole
 from lb.upstream.status import Mode, Override
@@ -37,15 +38,19 @@ class Receiver(Protocol):
         in the configuration."""
 
 
+_LAST = 253_402_300_799  # the end of the year 9999, unix seconds
+_Time = Annotated[float, msgspec.Meta(ge=0, le=_LAST)]
+
+
 class _Kept(msgspec.Struct):
     service: str
     address: str
     mode: Mode
-    weight: float | None
+    weight: Annotated[float, msgspec.Meta(ge=0, le=MOST_WEIGHT)] | None
     author: str
     reason: str
-    since: float
-    until: float
+    since: _Time
+    until: _Time
 
 
 class _File(msgspec.Struct):
@@ -147,7 +152,7 @@ class Overrides:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            log.error("the overrides cannot be read: none is in force", file=self._path, error=error.strerror)
+            self._set_aside(error)  # what is saved next would take its place
             return {}
         try:
             kept = msgspec.json.decode(data, type=_File).overrides

@@ -149,9 +149,11 @@ class Succession:
             if door.name in ours:
                 continue
             with contextlib.suppress(OSError):
-                if (sock := knock(door)) is not None:
-                    self._before.append(Predecessor(sock))
-                    self._before[-1].relieve()
+                if (sock := knock(door)) is None:
+                    door.unlink(missing_ok=True)
+                    continue
+                self._before.append(Predecessor(sock))
+                self._before[-1].relieve()
 
     def failed(self, reason: str) -> None:
         """This lb cannot serve: those before us go on."""

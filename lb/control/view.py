@@ -37,6 +37,7 @@ class View:
         overrides: Overrides,
         events: Events,
         webhook: Webhook,
+        probes_waiting: Callable[[], int] = lambda: 0,
     ) -> None:
         self.started = time.time()
         self.draining = False
@@ -46,6 +47,7 @@ class View:
         self._overrides = overrides
         self._events = events
         self._webhook = webhook
+        self._probes_waiting = probes_waiting
 
     @property
     def generation(self) -> int:
@@ -154,6 +156,10 @@ class View:
     @property
     def webhook_lost(self) -> int:
         return self._webhook.lost
+
+    @property
+    def probes_waiting(self) -> int:
+        return self._probes_waiting()
 
     def last_events(self) -> Sequence[Event]:
         return tuple(self._events.last)

@@ -54,6 +54,10 @@ class ProcessFacts(Protocol):
     def webhook_lost(self) -> int:
         """How many events the webhook did not take."""
 
+    @property
+    def probes_waiting(self) -> int:
+        """How many probes are due and wait, because too many are under way."""
+
     def server_counts(self) -> Mapping[tuple[str, str], int]:
         """How many servers of a service have a status, by service and the status in one word; every word."""
 

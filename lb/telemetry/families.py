@@ -300,6 +300,9 @@ EVENTS = _counter(
 )
 SERVERS = _gauge("lb_service_servers", ("service", "status"), "Servers of a service by status.")
 WEBHOOK_LOST = _counter("lb_webhook_lost_events", (), "Events that the webhook did not take.")
+PROBES_WAITING = _gauge(
+    "lb_probes_waiting", (), "Probes that are due and wait; above 0 for long: too many servers hang."
+)
 
 FACTS = (
     BUILD,

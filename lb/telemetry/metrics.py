@@ -110,6 +110,7 @@ class _SmallFamilies(Collector):
         yield _metric(f.EVENTS, sorted(facts.event_counts.items()))
         yield _metric(f.SERVERS, facts.server_counts().items())
         yield _metric(f.WEBHOOK_LOST, [((), facts.webhook_lost)])
+        yield _metric(f.PROBES_WAITING, [((), facts.probes_waiting)])
 
     def _processes(self) -> Iterable[Metric]:
         workers = self._facts.workers()

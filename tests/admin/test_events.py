@@ -118,6 +118,21 @@ def test_comments_keep_a_quiet_stream_alive_and_nobody_is_left_behind(control, m
     streaming(control, script)
 
 
+def test_only_so_many_streams_at_a_time(control, monkeypatch):
+    monkeypatch.setattr(module, "MOST_STREAMS", 1)
+
+    async def script(session, server):
+        async with session.get(server.make_url("/api/v1/events"), headers=STREAM) as first:
+            assert await first.content.readline() == b": lb\n"
+            second = await session.get(server.make_url("/api/v1/events"), headers=STREAM)
+            assert second.status == 503
+            assert (await second.json())["error"] == "too_many_streams"
+        async with session.get(server.make_url("/api/v1/events")) as listed:
+            assert listed.status == 200
+
+    streaming(control, script)
+
+
 def test_the_stream_ends_with_the_application(control):
     async def script(session, server):
         response = await session.get(server.make_url("/api/v1/events"), headers=STREAM)

@@ -3,7 +3,7 @@
 
 import pytest
 
-from lb.config import loads
+from lb.config import ConfigError, loads
 from lb.config.resilience import AdaptiveSpec, BreakerSpec, OutlierSpec
 from tests.config.conftest import BASE, problems_of, route, route_problems, service, service_problems
 
@@ -191,6 +191,7 @@ def test_routes_that_cannot_be(text, message):
     ("text", "message"),
     [
         ("state_dir: var/lb", '3:12: state_dir: found "var/lb"; the path of a folder is absolute: /var/lib/lb'),
+        ("events: {webhook: {file: /nonexistent}}", '3:19: events.webhook: cannot read the secret "/nonexistent"'),
         ("events: {webhook: 'ftp://a/'}", "3:19: events.webhook: found \"ftp://a/\"; expected a URL such as"),
         ("events: {webhook: 'http://u:s3cret@a/'}", "3:19: events.webhook: found a user name in the URL"),
         ("events: {webhoook: 'http://a/'}", '3:10: events.webhoook: unknown key "webhoook"; allowed: webhook (did you mean "webhook"?)'),
@@ -200,3 +201,16 @@ def test_the_top_level_that_cannot_be(text, message):
     (problem,) = problems_of(BASE + text)
     assert problem.startswith(message)
     assert "s3cret" not in problem
+
+
+def test_the_url_of_a_webhook_may_be_a_secret(tmp_path):
+    path = tmp_path / "url"
+    path.write_text("https://hooks.example.com/services/s3cret\n")
+    given = f"listeners: [':1']\nevents: {{webhook: {{file: {path}}}}}\n"
+    events = loads(given).events
+    assert events.url == "https://hooks.example.com/services/s3cret"
+    assert "s3cret" not in repr(events) + str(events.model_dump())
+    path.write_text("ftp://s3cret")
+    with pytest.raises(ConfigError) as failed:
+        loads(given)
+    assert "webhook" in str(failed.value) and "s3cret" not in str(failed.value)

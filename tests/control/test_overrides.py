@@ -111,6 +111,10 @@ def test_the_task_hears_of_new_orders(tmp_path):
         b'{"overrides": [{}]}',
         b'{"overrides": [{"service": "a", "address": "b", "mode": "off", "weight": null, "author": "", '
         b'"reason": "", "since": 0, "until": 0}]}',
+        b'{"overrides": [{"service": "a", "address": "b", "mode": "up", "weight": null, "author": "", '
+        b'"reason": "", "since": 0, "until": 1e300}]}',
+        b'{"overrides": [{"service": "a", "address": "b", "mode": "auto", "weight": -1, "author": "", '
+        b'"reason": "", "since": 0, "until": 0}]}',
     ],
 )
 def test_a_broken_file_is_moved_aside(tmp_path, content, caplog):
@@ -124,10 +128,19 @@ def test_a_broken_file_is_moved_aside(tmp_path, content, caplog):
     assert Life(tmp_path).overrides.all == {("app", "a:1"): UP}
 
 
-def test_a_file_that_cannot_be_read_or_written_stops_nothing(tmp_path, caplog, monkeypatch):
+def test_a_file_that_cannot_be_read_is_not_written_over(tmp_path, caplog):
     (tmp_path / FILE).mkdir()
     life = Life(tmp_path)
     assert life.overrides.all == {}
+    life.overrides.set("app", "a:1", UP)
+    assert life.overrides.saved
+    (aside,) = tmp_path.glob(FILE + ".broken-*")
+    assert aside.is_dir() and str(aside) in caplog.text
+
+
+def test_a_file_that_cannot_be_written_stops_nothing(tmp_path, caplog):
+    life = Life(tmp_path)
+    (tmp_path / FILE).mkdir()
     life.overrides.set("app", "a:1", UP)
     assert life.receiver.known == {("app", "a:1"): UP}
     assert not life.overrides.saved

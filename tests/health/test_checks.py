@@ -176,10 +176,10 @@ def test_very_many_new_checks_are_spread(played):
     async def test():
         bench = Bench(takes=0.01)
         bench.checks.reconcile([plan(f"a:{number}") for number in range(2000)])
-        await asyncio.sleep(2.1)
+        await asyncio.sleep(4.1)
         times = [at for at, _ in bench.probes]
         assert len(times) == 2000 and times[0] == 0
-        assert max(times) <= 2
+        assert max(times) <= 4
         assert bench.most < 30
 
     played(test())
@@ -207,7 +207,7 @@ def test_what_stays_keeps_its_rhythm_what_went_is_silent_what_is_new_is_probed_a
         bench.checks.reconcile([plan("a:3"), plan("a:1")])
         await asyncio.sleep(5.5)
         assert bench.times("a:1") == [0, 5]
-        assert bench.times("a:2") == [0.001]
+        assert bench.times("a:2") == [0.002]
         assert bench.times("a:3") == [3, 8]
 
     played(test())

@@ -17,6 +17,7 @@ class Facts:
         self.last_reload_at = 1_700_000_000.5
         self.event_counts = {("override", "drain", "app"): 4}
         self.webhook_lost = 2
+        self.probes_waiting = 3
 
     def server_counts(self) -> dict[tuple[str, str], int]:
         return {("app", "up"): 1, ("app", "down"): 1}
