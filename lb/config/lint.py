@@ -89,7 +89,7 @@ def _unused(spec: Spec) -> Iterator[Finding]:
     for name, service in spec.services.items():
         if name not in used:
             yield "warning", (NAMED, name), f'no route uses the service "{name}"', True
-        if service.servers and all(server.backup for server in service.servers):
+        if service.servers and not service.discover and all(s.backup for s in service.servers):
             yield "warning", (NAMED, name), "all servers are backups: they serve every request", True
     if not spec.routes:
         yield "warning", ("routes",), "there are no routes: every request gets 404", False

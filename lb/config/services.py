@@ -228,7 +228,8 @@ class ServiceSpec(Section):
     @classmethod
     def impossible(cls, given: Mapping[str, Any]) -> Iterator[Finding]:
         servers = given.get("servers")
-        if "servers" not in given and "discover" not in given:
+        misspelt = any(nearest(key, ["servers", "discover"]) for key in given if key not in cls.keys)
+        if "servers" not in given and "discover" not in given and not misspelt:
             yield (), wrong('the key "servers" is missing')
         if not isinstance(servers, (list, tuple)):
             return

@@ -93,14 +93,13 @@ class Control:
         self.supervisor.tripped = partial(tell_trip, self.events)
         self.supervisor.differed = partial(tell_difference, self.events)
         self.checks: Checks | None = None
-        self.discovering = Discovering(
-            self.state_dir, self.statuses, self.events, lambda: self.reloader.refresh()
-        )
+        self.discovering = Discovering(self.state_dir, self.statuses, self.events)
         self.reloader = Reloader(
             path, reading, self.supervisor, self._reconcile, self.events, sticky_key(self.state_dir),
             self.discovering.members,
         )  # fmt: skip
         self.reloader.prepare = self.discovering.prepare
+        self.discovering.refresh = self.reloader.refresh
         self.webhook = Webhook(lambda: self.reloader.spec.events.url)
         self.events.listeners.add(self.webhook.tell)
         self.overrides = Overrides(self.state_dir, self.statuses, self.events)

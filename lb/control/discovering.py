@@ -49,12 +49,12 @@ class Broken:
 class Discovering:
     """One per control process, in its loop. `refresh` asks for a generation with the members of now."""
 
-    def __init__(self, folder: Path, statuses: Statuses, events: Events, refresh: Callable[[], None]) -> None:
+    def __init__(self, folder: Path, statuses: Statuses, events: Events) -> None:
         """`folder`: the state folder."""
         self._path = folder / FILE
         self._statuses = statuses
         self._events = events
-        self._refresh = refresh
+        self.refresh: Callable[[], None] = _nothing
         self._providers = Providers()
         self._following: dict[str, tuple[DiscoverSpec, DiscoverySpec, Following, asyncio.Task[None]]] = {}
         self._kept = read(self._path, self._set_aside)
@@ -117,9 +117,9 @@ class Discovering:
     def tell_states(self) -> None:
         """Have the statuses know what the sources say; after they followed a new plan. Only now is forgotten
         what was said of those that went: a server that drains must not come up before it goes."""
+        there = {one.service: {member.address for member in one.members} for one in self.all()}
         for service in [*self._told]:
-            there = {member.address for member in self.members(service)}
-            for address in self._told.pop(service) - there:
+            for address in self._told.pop(service) - there.get(service, set()):
                 self._statuses.registered(service, address, Registry.NONE, None)
         for one in self.all():
             self._tell_states(one)
@@ -180,7 +180,7 @@ class Discovering:
         elif cause == "released":
             self._emit(one, "removal_released", f"{one.source}: nothing of {one.service} is held any more")
         if _planned(one.members) != self._planned.get(one.service):
-            self._refresh()
+            self.refresh()
         self._tell_states(one)
 
     def _emit(self, one: Following, kind: str, text: str, **facts: Any) -> None:
@@ -214,6 +214,10 @@ class Discovering:
             "the file of what sources said last makes no sense: it is not used",
             file=self._path, moved_to=moved, error=error,
         )  # fmt: skip
+
+
+def _nothing() -> None:
+    """Until there is a Reloader."""
 
 
 def _planned(members: Sequence[Member]) -> tuple[Any, ...]:

@@ -61,7 +61,8 @@ class Agent(NamedTuple):
 
 class Signals(NamedTuple):
     """Everything that is known about one server. `unknown_is_up`: how a server counts before its first
-    result. `registry_why`, `active_why`, `passive_why`: texts for people; `ejected`: the passive checks took it out."""
+    result. `registry_why`, `active_why`, `passive_why`: texts for people; `ejected`: the passive
+    checks took it out."""
 
     override: Override | None = None
     registry: Registry = Registry.NONE
