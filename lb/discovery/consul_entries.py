@@ -93,23 +93,22 @@ def membership(body: bytes, query: ConsulQuery) -> Membership:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         what = query.service or f"the prepared query {query.prepared_query}"
         raise ProviderError(f"Consul's answer on {what} is not what it should be: {error}") from None
-    members: dict[str, Member] = {}
+    same: dict[str, list[Member]] = {}
     unusable: list[Unusable] = []
     for place, raw in enumerate(entries, 1):
         try:
             found = _member(raw, query)
         except EntryError as error:
             unusable.append(Unusable(_named(raw, place), str(error)[:MOST_WORDS]))
-            continue
-        other = members.get(found.address)
-        if other is None:
-            members[found.address] = found
-            continue
-        kept, dropped = sorted((other, found), key=lambda one: (PREFERRED[one.state], one.name))
-        members[found.address] = kept
-        unusable.append(Unusable(dropped.name, f"{kept.name} has the same address, {kept.address}"))
+        else:
+            same.setdefault(found.address, []).append(found)
+    members: list[Member] = []
+    for address in sorted(same):
+        kept, *others = sorted(same[address], key=lambda one: (PREFERRED[one.state], one.name))
+        members.append(kept)
+        unusable += [Unusable(one.name, f"{kept.name} has the same address, {address}") for one in others]
     return Membership(
-        tuple(members[address] for address in sorted(members)),
+        tuple(members),
         tuple(sorted(unusable, key=lambda one: (one.entry, one.reason))),
     )
 
@@ -162,7 +161,7 @@ def _address(host: str, port: int) -> str:
         raise EntryError("neither it nor its machine has an address")
     if not 0 < port <= 65_535:
         raise EntryError(f"the port {port} is not from 1 to 65535")
-    if "://" in host or host.startswith("unix:"):
+    if "://" in host or host.startswith("unix:") or "%" in host:
         raise EntryError(f"the address {shown(host)} is not an IP address or a name")
     bracketed = f"[{host}]" if ":" in host and not host.startswith("[") else host
     try:

@@ -11,7 +11,9 @@ in the environment would win over the configured token, unseen.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import ssl
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
@@ -38,7 +40,7 @@ _NUMBER = re.compile(r"[0-9]{1,20}\Z")
 
 
 class Answer(Struct, frozen=True):
-    """`index`: None where there was none; `age`: seconds since the server that answered heard from a leader."""
+    """`index`: None where there was none; `age`: seconds since the server that answered heard of a leader."""
 
     body: bytes
     index: int | None = None
@@ -98,8 +100,8 @@ class ConsulClient:
         self._watches -= 1
 
     async def ask(self, path: str, query: Mapping[str, str], index: int = 0, stale: bool = False) -> Answer:
-        """`path` as it stands in the URL. `index`: above 0 the answer comes when there is a newer one, or after
-        the connection's wait and its sixteenth. Each agent is tried once, the later ones without index.
+        """`path` as it stands in the URL. `index`: above 0 the answer comes when there is a newer one, or
+        after the connection's wait and its sixteenth. Each agent is tried once, the later ones without index.
         Raises ProviderError."""
         if index:
             return await self._try(path, query, index, stale)
@@ -227,4 +229,6 @@ def _number(address: str, response: aiohttp.ClientResponse, header: str) -> int 
 
 def _cause(error: Exception) -> str:
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    return (cause.strerror if isinstance(cause, OSError) else str(cause)) or type(cause).__name__
+    if isinstance(cause, OSError) and cause.errno and cause.errno > 0 and not isinstance(cause, ssl.SSLError):
+        return os.strerror(cause.errno)  # what asyncio says has no reason in it
+    return str(cause) or type(cause).__name__

@@ -11,8 +11,8 @@ from lb.discovery.contract import Registered
 
 
 class ConsulTls(Struct, frozen=True):
-    """TLS to the agents. Paths of PEM files; "": the system's certificates, no client certificate, the name in
-    the address."""
+    """TLS to the agents. Paths of PEM files; "": the system's certificates, no client certificate, the
+    name in the address."""
 
     ca: str = ""
     cert: str = ""
