@@ -35,6 +35,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "DELETE", "/api/v1/services/{service}/servers/{address}/override", "lift what was ordered of it"
     ),
+    Endpoint("GET", "/api/v1/discovery", "what sources of servers say, how old it is, what is held"),
+    Endpoint("POST", "/api/v1/discovery/{service}/accept", "let go at once of what is held"),
     Endpoint("GET", "/api/v1/events", "the last events, or a stream of them; ?after=NUMBER resumes"),
     Endpoint("GET", "/api/v1/config", "the configuration in force, defaults filled in, secrets masked"),
     Endpoint("POST", "/api/v1/reload", "read the configuration again, all or nothing"),

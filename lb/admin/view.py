@@ -140,6 +140,13 @@ class ControlView(ProcessFacts, Protocol):
     def clear_override(self, service: str, address: str, author: str) -> None:
         """Lift an order. Raises LookupError with a sentence for the user where there is none."""
 
+    def discovery(self) -> Sequence[Mapping[str, Any]]:
+        """What is known of every source of servers, as plain data."""
+
+    def accept_discovery(self, service: str) -> None:
+        """Let go of what the brake holds of a service. Raises LookupError with a sentence for the user where
+        nothing is held."""
+
     def last_events(self) -> Sequence[Event]:
         """The last events, oldest first."""
 

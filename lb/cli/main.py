@@ -17,7 +17,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from lb.cli import servers
+from lb.cli import discovery, servers
 
 METHOD = re.compile(r"[A-Za-z-]+")
 
@@ -35,6 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(servers.app, name="servers")
+app.add_typer(discovery.app, name="discovery")
 
 Config = Annotated[
     Path, typer.Argument(help="The configuration: a file, or a folder of *.yaml.", show_default=True)

@@ -32,9 +32,11 @@ def doubts(spec: Spec) -> Iterator[Doubt]:
 
 def _service(service: ServiceSpec) -> Iterator[Doubt]:
     check, outlier, count = service.health_check, service.outlier, len(service.servers)
+    if service.discover is not None:
+        count = 0  # nobody knows how many
     if check is not None:
         yield from _check(check)
-    if outlier is not None:
+    if outlier is not None and count:
         yield from _outlier(outlier, count)
     if service.slow_start and count == 1:
         yield ("slow_start",), "no effect: there is no other server to take the rest"

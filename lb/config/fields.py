@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr
 from lb.config.problems import nearest, one_of, shown, wrong
 from lb.config.values import Checked, plain_text, text
 
+CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z", re.ASCII)  # package.module:Class
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")  # RFC 9110 5.6.2
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._~-]+)(:[0-9]{1,5})?\Z")  # RFC 9110 7.2
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*\Z")  # RFC 9110 5.5, in UTF-8

@@ -50,7 +50,7 @@ def _algorithms(spec: Spec) -> Iterator[Finding]:
     """A class of the operator's own may be missing, or refuse its options."""
     for name, service in spec.services.items():
         try:
-            make(algorithm_plan(service.algorithm), len(service.servers), Random(0), time.monotonic)
+            make(algorithm_plan(service.algorithm), len(service.servers) or 1, Random(0), time.monotonic)
         except AlgorithmError as error:
             yield "error", (NAMED, name, "algorithm"), str(error), False
 
@@ -89,7 +89,7 @@ def _unused(spec: Spec) -> Iterator[Finding]:
     for name, service in spec.services.items():
         if name not in used:
             yield "warning", (NAMED, name), f'no route uses the service "{name}"', True
-        if all(server.backup for server in service.servers):
+        if service.servers and not service.discover and all(s.backup for s in service.servers):
             yield "warning", (NAMED, name), "all servers are backups: they serve every request", True
     if not spec.routes:
         yield "warning", ("routes",), "there are no routes: every request gets 404", False

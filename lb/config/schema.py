@@ -27,6 +27,7 @@ def json_schema() -> dict[str, Any]:
     for model in sections():
         _as_written(model, schema if model is Spec else found[model.__name__])
     found["ListenerSpec"]["required"].remove("name")  # absent: the first address
+    found["ServiceSpec"]["anyOf"] = [{"required": ["servers"]}, {"required": ["discover"]}]
     schema = _plain(schema)
     return {"$schema": DIALECT, "title": "lb configuration", **schema}
 

@@ -3,14 +3,14 @@ is in lb.config.health and lb.config.resilience."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
 
 from lb.config.addresses import ServerAddress, server_address
-from lb.config.fields import TOKEN
+from lb.config.discovery import DiscoverSpec
+from lb.config.fields import CLASS, TOKEN
 from lb.config.health import HealthCheckSpec
 from lb.config.problems import nearest, one_of, shown, wrong, wrong_key
 from lb.config.resilience import AdaptiveItem, BreakersSpec, OutlierSpec
@@ -33,11 +33,10 @@ HASHING = "consistent_hash"
 METHODS = ("auto", "rendezvous", "maglev", "ketama")
 KEYS = ("client_ip", "host", "path", "uri")
 NAMED_KEYS = ("header", "cookie", "query")
-_CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z", re.ASCII)
 
 
 def _algorithm_name(value: str) -> str:
-    if value in ALGORITHMS or _CLASS.match(value):
+    if value in ALGORITHMS or CLASS.match(value):
         return value
     if ":" in value or "." in value:
         raise wrong(f"found {shown(value)}; a class of your own is written package.module:Class")
@@ -191,7 +190,6 @@ class ServiceSpec(Section):
     """A named set of servers with one algorithm."""
 
     later: ClassVar[Mapping[str, str]] = {
-        "discover": "service discovery",
         "tls": "TLS to servers",
     }
 
@@ -201,7 +199,10 @@ class ServiceSpec(Section):
         default_factory=always(AlgorithmSpec()), description="A name, or a mapping with name and options."
     )
     servers: Annotated[tuple[ServerItem, ...], LIST] = Field(
-        description="Its members: addresses, or mappings with weight, priority and backup."
+        default=(), description="Its members: addresses, or mappings with weight, priority and backup."
+    )
+    discover: DiscoverSpec | None = Field(
+        default=None, description="Where further members come from; `servers` may be absent then."
     )
     connections: ConnectionsSpec = Field(
         default_factory=always(ConnectionsSpec()), description="Connections kept to its servers."
@@ -227,6 +228,9 @@ class ServiceSpec(Section):
     @classmethod
     def impossible(cls, given: Mapping[str, Any]) -> Iterator[Finding]:
         servers = given.get("servers")
+        misspelt = any(nearest(key, ["servers", "discover"]) for key in given if key not in cls.keys)
+        if "servers" not in given and "discover" not in given and not misspelt:
+            yield (), wrong('the key "servers" is missing')
         if not isinstance(servers, (list, tuple)):
             return
         if not servers:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field
 
 from lb.config.addresses import BindAddress
+from lb.config.discovery import DiscoverySpec
 from lb.config.document import scalar
 from lb.config.environment import Substituted
 from lb.config.fields import (
@@ -212,7 +213,6 @@ class Spec(Section):
     """The configuration file of lb."""
 
     later: ClassVar[Mapping[str, str]] = {
-        "discovery": "service discovery",
         "cluster": "coordination between machines",
     }
 
@@ -234,6 +234,9 @@ class Spec(Section):
     ] = Field(default_factory=always(AccessLogSpec()), description="The access log; off: none.")
     events: EventsSpec = Field(
         default_factory=always(EventsSpec()), description="Who is told of transitions."
+    )
+    discovery: DiscoverySpec = Field(
+        default_factory=always(DiscoverySpec()), description="Registries that services discover servers in."
     )
     routes: Routes = Field(
         default=(), description="Which request goes where; or the short form path: service."

@@ -25,6 +25,7 @@ from lb.config import ConfigError, Spec, sources
 from lb.control.admin_site import AdminSite
 from lb.control.checking import checks_of
 from lb.control.differences import tell_difference
+from lb.control.discovering import Discovering
 from lb.control.ejection import Ejections
 from lb.control.events import Events
 from lb.control.filewatch import watch
@@ -92,15 +93,19 @@ class Control:
         self.supervisor.tripped = partial(tell_trip, self.events)
         self.supervisor.differed = partial(tell_difference, self.events)
         self.checks: Checks | None = None
+        self.discovering = Discovering(self.state_dir, self.statuses, self.events)
         self.reloader = Reloader(
-            path, reading, self.supervisor, self._reconcile, self.events, sticky_key(self.state_dir)
-        )
+            path, reading, self.supervisor, self._reconcile, self.events, sticky_key(self.state_dir),
+            self.discovering.members,
+        )  # fmt: skip
+        self.reloader.prepare = self.discovering.prepare
+        self.discovering.refresh = self.reloader.refresh
         self.webhook = Webhook(lambda: self.reloader.spec.events.url)
         self.events.listeners.add(self.webhook.tell)
         self.overrides = Overrides(self.state_dir, self.statuses, self.events)
         self.view = View(
             self.reloader, self.supervisor, self.statuses, self.overrides, self.events, self.webhook,
-            lambda: self.checks.waiting if self.checks is not None else 0,
+            self.discovering, lambda: self.checks.waiting if self.checks is not None else 0,
         )  # fmt: skip
         self.admin: AdminSite | None = None
         self.succession = Succession(
@@ -161,6 +166,7 @@ class Control:
         if self.admin is not None and not self.succession.replacing:
             await self.admin.start(make_app(self.view))
         self._spawn(self.webhook.run())
+        await self.discovering.prepare(self.spec)
         plan = await self.reloader.start()
         if self.admin is not None and self.succession.replacing:
             await self.admin.start(make_app(self.view))
@@ -203,6 +209,7 @@ class Control:
     def _reconcile(self, spec: Spec, plan: Plan) -> None:
         """Let what outlives a configuration follow the one that comes into force now."""
         self.statuses.reconcile(spec, plan)
+        self.discovering.tell_states()
         self.ejections.reconcile(spec, plan)
         if self.checks is None:
             self.checks = Checks(self.statuses.probed)
@@ -281,6 +288,7 @@ class Control:
         await self.succession.close()
         for task in self._tasks:
             task.cancel()
+        await self.discovering.close()
         if self.checks is not None:
             await self.checks.close()
         cut = await self.supervisor.abort()

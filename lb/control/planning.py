@@ -6,6 +6,7 @@ checks (lb.config did them) and state.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from lb.config.routeplan import route_plan
 from lb.config.serviceplan import algorithm_plan, breaker_plan, sticky_plan
 from lb.config.services import ServiceSpec
 from lb.config.spec import Spec
+from lb.discovery.contract import Member
 from lb.plan import (
     AccessLogPlan,
     AdaptivePlan,
@@ -35,9 +37,20 @@ class Slots(Protocol):
     def server(self, service: str, address: str) -> int: ...
 
 
-def make_plan(spec: Spec, generation: int, ledger: Slots, sticky_key: str = "") -> Plan:
-    """The Plan of a Spec. Routes stay in the order of the file. `sticky_key`: 64 hexadecimal digits that sign
-    the cookies of services whose `sticky` names no secret; "" only for a plan that serves nobody."""
+Members = Callable[[str], Sequence[Member]]
+
+
+def nobody(service: str) -> Sequence[Member]:
+    """The members of a service that nobody has discovered."""
+    return ()
+
+
+def make_plan(
+    spec: Spec, generation: int, ledger: Slots, sticky_key: str = "", members: Members = nobody
+) -> Plan:
+    """The Plan of a Spec. Routes stay in the order of the file. `members`: of a service by discovery; where
+    the file has the same server, the file counts. `sticky_key`: 64 hexadecimal digits that sign the cookies
+    of services whose `sticky` names no secret; "" only for a plan that serves nobody."""
     log = spec.access_log
     return Plan(
         generation=generation,
@@ -47,7 +60,8 @@ def make_plan(spec: Spec, generation: int, ledger: Slots, sticky_key: str = "") 
             for route in spec.routes
         ),
         services=tuple(
-            _service(name, service, ledger, sticky_key) for name, service in spec.services.items()
+            _service(name, service, ledger, sticky_key, members(name))
+            for name, service in spec.services.items()
         ),
         access_log=None if log is None else AccessLogPlan(log.path, log.format),
         shutdown_grace=spec.shutdown_grace,
@@ -66,7 +80,10 @@ def _listener(listener: ListenerSpec, ledger: Slots) -> ListenerPlan:
     )
 
 
-def _service(name: str, service: ServiceSpec, ledger: Slots, sticky_key: str) -> ServicePlan:
+def _service(
+    name: str, service: ServiceSpec, ledger: Slots, sticky_key: str, members: Sequence[Member]
+) -> ServicePlan:
+    written = {server.address for server in service.servers}
     breaker, adaptive = service.breaker, service.adaptive_concurrency
     return ServicePlan(
         name=name,
@@ -80,6 +97,16 @@ def _service(name: str, service: ServiceSpec, ledger: Slots, sticky_key: str) ->
                 ledger.server(name, server.address),
             )
             for server in service.servers
+        )
+        + tuple(
+            ServerPlan(
+                member.address,
+                member.weight,
+                priority=member.priority,
+                slot=ledger.server(name, member.address),
+            )
+            for member in members
+            if member.address not in written
         ),
         connections=ConnectionsPlan(**service.connections.model_dump()),
         panic_threshold=service.panic_threshold,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from lb.admin.view import Reload
@@ -18,7 +18,7 @@ from lb.control.checking import lacking_of
 from lb.control.events import Events
 from lb.control.listeners import BindError
 from lb.control.loading import Reading, read_valid
-from lb.control.planning import make_plan
+from lb.control.planning import Members, make_plan, nobody
 from lb.control.supervisor import PlanRefusedError, Supervisor
 from lb.plan import Plan
 from lb.worker.journal import Journal
@@ -37,7 +37,8 @@ def worker_count(spec: Spec) -> int:
 
 
 class Reloader:
-    """Holds the configuration in force. `counts` and `last` are for the admin API."""
+    """Holds the configuration in force. `counts` and `last` are for the admin API. `prepare` is waited for
+    before a valid configuration becomes a plan, and again with the old one where that is refused."""
 
     def __init__(
         self,
@@ -47,10 +48,11 @@ class Reloader:
         reconcile: Callable[[Spec, Plan], None] = lambda spec, plan: None,
         events: Events | None = None,
         sticky_key: str = "",
+        members: Members = nobody,
     ) -> None:
         """`reading`: what `path` held when lb started; in force after `start`. `reconcile` lets what outlives
-        a configuration follow one that all workers have accepted, before they go over to it. `sticky_key`: as
-        in make_plan."""
+        a configuration follow one that all workers have accepted, before they go over to it. `sticky_key` and
+        `members`: as in make_plan."""
         self.path = path
         self.reading = reading
         self.spec = reading.spec
@@ -58,6 +60,7 @@ class Reloader:
         self.reconcile = reconcile
         self.events = events or Events()
         self.sticky_key = sticky_key
+        self.members = members
         self.listeners = supervisor.listeners
         self.ledger = supervisor.ledger
         self.plan: Plan | None = None
@@ -67,6 +70,8 @@ class Reloader:
         self._generation = 0  # the last number given out, to a refused plan too
         self._one_at_a_time = asyncio.Lock()
         self._next: asyncio.Task[Reload] | None = None
+        self._refreshing: asyncio.Task[None] | None = None
+        self.prepare: Callable[[Spec], Awaitable[None]] = _nothing
 
     def make_plan(self, spec: Spec) -> Plan:
         """Raises PlanRefusedError where something that the Spec needs is not installed."""
@@ -75,7 +80,7 @@ class Reloader:
             raise PlanRefusedError(missing)
         self._generation += 1
         self.ledger.begin(self._generation)
-        return make_plan(spec, self._generation, self.ledger, self.sticky_key)
+        return make_plan(spec, self._generation, self.ledger, self.sticky_key, self.members)
 
     async def start(self) -> Plan:
         """The first generation. Raises BindError, PlanRefusedError, WorkerFailedError or OSError."""
@@ -105,6 +110,26 @@ class Reloader:
                 self.last = self._result("failure", trigger, error=f"internal error: {type(error).__name__}")
             return self.last
 
+    def refresh(self) -> None:
+        """Put a generation in force with the members of now, of the configuration as it is. While one is
+        under way, all further wishes become one more."""
+        if self.plan is not None and self._refreshing is None:
+            self._refreshing = asyncio.create_task(self._refresh())
+
+    async def _refresh(self) -> None:
+        async with self._one_at_a_time:
+            self._refreshing = None
+            if self.plan is None or self.supervisor.stopping:
+                return
+            began = time.monotonic()
+            try:
+                plan = await self._apply(self.spec)
+            except (BindError, PlanRefusedError) as error:
+                log.error(f"discovered servers cannot be put in force, the old ones stay: {error}")
+                return
+        took = f"{(time.monotonic() - began) * 1000:.0f}ms"
+        log.note("discovered servers are in force", generation=plan.generation, took=took)
+
     async def _reload(self, trigger: str) -> Reload:
         before = self.spec
         try:
@@ -121,9 +146,11 @@ class Reloader:
             log.note("reload: nothing changed", trigger=trigger, generation=self.generation)
             return self._result("unchanged", trigger)
         began = time.monotonic()
+        await self.prepare(spec)
         try:
             plan = await self._apply(spec)
         except (BindError, PlanRefusedError) as error:
+            await self.prepare(before)
             log.error(f"reload refused, the old configuration stays in force: {error}", trigger=trigger)
             return self._result("failure", trigger, error=str(error))
         took = f"{(time.monotonic() - began) * 1000:.0f}ms"
@@ -193,6 +220,10 @@ class Reloader:
                 "reload", outcome, said, logged=True, trigger=trigger, generation=self.generation, why=why
             )
         return Reload(ok, self.generation, time.time(), trigger, changes, problems, error)
+
+
+async def _nothing(spec: Spec) -> None:
+    """Until somebody has something to prepare."""
 
 
 def warn(reading: Reading) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from lb.config.health import HealthCheckSpec
+from lb.discovery.contract import Member
 from lb.health.plan import Pace, Probe, Result
 from lb.plan import ServerPlan, StatePlan
 from lb.upstream.health import Health
-from lb.upstream.status import Active, Agent, Override, Signals, effective
+from lb.upstream.status import Active, Agent, Override, Registry, Signals, effective
 
 MOST_WHY = 200  # characters of the reasons that go to the workers
 
@@ -36,6 +37,8 @@ class ServerState:
         self.result_at = 0.0  # unix seconds
         self.agent = Agent()
         self.override: Override | None = None
+        self.registry = Registry.NONE
+        self.member: Member | None = None  # as discovery knows it
         self.ejected: str | None = None  # why, while it is
         self.status = effective(Signals())
         self.told = StatePlan(service, plan.address)  # what the workers know, but for `why`
@@ -59,6 +62,8 @@ class ServerState:
     def signals(self) -> Signals:
         return Signals(
             override=self.override,
+            registry=self.registry,
+            registry_why=self.member.why if self.member is not None else "",
             active=self.health.state if self.health is not None else Active.NONE,
             active_why=self._why(),
             unknown_is_up=self.unknown_is_up,
@@ -125,7 +130,7 @@ class ServerState:
                     "backup": self.plan.backup,
                     "priority": self.plan.priority,
                 },
-                "discovery": None,
+                "discovery": _discovered(self.member),
                 "override": _override(self.override),
             },
         }
@@ -137,6 +142,19 @@ class ServerState:
         if self.result is not None:
             found |= {"ok": self.result.ok, "why": self.result.why, "at": self.result_at}
         return found
+
+
+def _discovered(member: Member | None) -> dict[str, Any] | None:
+    if member is None:
+        return None
+    return {
+        "weight": member.weight,
+        "priority": member.priority,
+        "state": member.state.value,
+        "why": member.why,
+        "name": member.name,
+        "zone": member.zone,
+    }
 
 
 def _override(override: Override | None) -> dict[str, Any] | None:

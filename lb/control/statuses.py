@@ -16,9 +16,10 @@ from lb.config.spec import Spec
 from lb.control.checking import probe_of
 from lb.control.events import Events
 from lb.control.server_state import ServerState
+from lb.discovery.contract import Member
 from lb.health.plan import AgentProbe, Pace, Result
 from lb.plan import Plan, StatePlan
-from lb.upstream.status import Active, Agent, Override, effective
+from lb.upstream.status import Active, Agent, Override, Registry, effective
 
 # What an event is called by the word for the status that a server goes over to.
 KINDS = {
@@ -150,6 +151,13 @@ class Statuses:
         if state is not None:
             state.ejected = why
             self._settle(state, PASSIVE, self._clock())
+
+    def registered(self, service: str, address: str, registry: Registry, member: Member | None) -> None:
+        """What a source of servers says of one; NONE and None: nothing any more."""
+        state = self._find(service, address)
+        if state is not None and (state.registry is not registry or state.member != member):
+            state.registry, state.member = registry, member
+            self._settle(state, "registry", self._clock())
 
     def override(self, service: str, address: str, override: Override | None) -> None:
         """An operator's word, or (None) its end. It is kept for a server that there is not: it may come."""

@@ -13,6 +13,7 @@ from typing import Any
 from lb.admin.view import Condition, Question, Reload
 from lb.config import resolved
 from lb.config.problems import nearest
+from lb.control.discovering import Discovering
 from lb.control.events import Event, Events
 from lb.control.overrides import Overrides
 from lb.control.reload import Reloader
@@ -37,6 +38,7 @@ class View:
         overrides: Overrides,
         events: Events,
         webhook: Webhook,
+        discovering: Discovering,
         probes_waiting: Callable[[], int] = lambda: 0,
     ) -> None:
         self.started = time.time()
@@ -47,6 +49,7 @@ class View:
         self._overrides = overrides
         self._events = events
         self._webhook = webhook
+        self._discovering = discovering
         self._probes_waiting = probes_waiting
 
     @property
@@ -156,6 +159,16 @@ class View:
     @property
     def webhook_lost(self) -> int:
         return self._webhook.lost
+
+    def discovery(self) -> Sequence[Mapping[str, Any]]:
+        return self._discovering.shown()
+
+    def accept_discovery(self, service: str) -> None:
+        names = [one["service"] for one in self.discovery()]
+        if service not in names:
+            raise LookupError(f"no service {service} follows a source{nearest(service, names)}")
+        if not self._discovering.accept(service):
+            raise LookupError(f"nothing of {service} is held")
 
     @property
     def probes_waiting(self) -> int:

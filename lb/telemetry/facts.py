@@ -7,7 +7,7 @@ reads or renders them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
 class WorkerFacts(NamedTuple):
@@ -60,6 +60,10 @@ class ProcessFacts(Protocol):
 
     def server_counts(self) -> Mapping[tuple[str, str], int]:
         """How many servers of a service have a status, by service and the status in one word; every word."""
+
+    def discovery(self) -> Sequence[Mapping[str, Any]]:
+        """Of every source of servers: service, members, age (seconds, None where it never answered), held
+        (addresses), unusable (entries), errors, updates."""
 
     def workers(self) -> Sequence[WorkerFacts]:
         """All places for workers in the order of `worker`, dead ones too."""

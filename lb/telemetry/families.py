@@ -300,6 +300,15 @@ EVENTS = _counter(
 )
 SERVERS = _gauge("lb_service_servers", ("service", "status"), "Servers of a service by status.")
 WEBHOOK_LOST = _counter("lb_webhook_lost_events", (), "Events that the webhook did not take.")
+_BY_SERVICE = ("service",)
+DISCOVERY_MEMBERS = _gauge("lb_discovery_members", _BY_SERVICE, "Servers that a source named and that count.")
+DISCOVERY_AGE = _gauge(
+    "lb_discovery_age_seconds", _BY_SERVICE, "Since the source last confirmed them; 0 while it answers."
+)
+DISCOVERY_HELD = _gauge("lb_discovery_held", _BY_SERVICE, "Servers that it took away and that are held.")
+DISCOVERY_UNUSABLE = _gauge("lb_discovery_unusable", _BY_SERVICE, "Entries of it that are set aside.")
+DISCOVERY_ERRORS = _counter("lb_discovery_errors", _BY_SERVICE, "How often it failed.")
+DISCOVERY_UPDATES = _counter("lb_discovery_updates", _BY_SERVICE, "How often its word changed something.")
 PROBES_WAITING = _gauge(
     "lb_probes_waiting", (), "Probes that are due and wait; above 0 for long: too many servers hang."
 )
@@ -314,6 +323,12 @@ FACTS = (
     SERVERS,
     WEBHOOK_LOST,
     PROBES_WAITING,
+    DISCOVERY_MEMBERS,
+    DISCOVERY_AGE,
+    DISCOVERY_HELD,
+    DISCOVERY_UNUSABLE,
+    DISCOVERY_ERRORS,
+    DISCOVERY_UPDATES,
     WORKERS,
     RESTARTS,
     WORKER_RSS,

@@ -111,6 +111,17 @@ class _SmallFamilies(Collector):
         yield _metric(f.SERVERS, facts.server_counts().items())
         yield _metric(f.WEBHOOK_LOST, [((), facts.webhook_lost)])
         yield _metric(f.PROBES_WAITING, [((), facts.probes_waiting)])
+        yield from self._discovery()
+
+    def _discovery(self) -> Iterable[Metric]:
+        sources = self._facts.discovery()
+        answered = [one for one in sources if one["age"] is not None]
+        yield _metric(f.DISCOVERY_MEMBERS, [((one["service"],), one["members"]) for one in sources])
+        yield _metric(f.DISCOVERY_AGE, [((one["service"],), one["age"]) for one in answered])
+        yield _metric(f.DISCOVERY_HELD, [((one["service"],), len(one["held"])) for one in sources])
+        yield _metric(f.DISCOVERY_UNUSABLE, [((one["service"],), len(one["unusable"])) for one in sources])
+        yield _metric(f.DISCOVERY_ERRORS, [((one["service"],), one["errors"]) for one in sources])
+        yield _metric(f.DISCOVERY_UPDATES, [((one["service"],), one["updates"]) for one in sources])
 
     def _processes(self) -> Iterable[Metric]:
         workers = self._facts.workers()

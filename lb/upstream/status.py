@@ -61,10 +61,12 @@ class Agent(NamedTuple):
 
 class Signals(NamedTuple):
     """Everything that is known about one server. `unknown_is_up`: how a server counts before its first
-    result. `active_why`, `passive_why`: texts for people; `ejected`: the passive checks took it out."""
+    result. `registry_why`, `active_why`, `passive_why`: texts for people; `ejected`: the passive
+    checks took it out."""
 
     override: Override | None = None
     registry: Registry = Registry.NONE
+    registry_why: str = ""
     active: Active = Active.NONE
     active_why: str = ""
     unknown_is_up: bool = True
@@ -101,7 +103,7 @@ def effective(signals: Signals) -> Status:
     Below the operator any signal can take a server out and none can bring it back against another: the
     highest one that objects decides. A server drains only while no signal says that it is down: sessions do
     not stay where nobody answers."""
-    said = [*_operator(signals.override), *_registry(signals.registry), *_active(signals)]
+    said = [*_operator(signals.override), *_registry(signals), *_active(signals)]
     said += [*_agent(signals.agent), *_passive(signals)]
     weight = signals.agent.weight
     if signals.override is not None and signals.override.weight is not None:
@@ -137,10 +139,11 @@ def _operator(override: Override | None) -> list[_Said]:
     return [_Said("operator", word, f"operator {override.author}: {override.mode.value}{weight}{why}")]
 
 
-def _registry(registry: Registry) -> list[_Said]:
-    if registry is Registry.NONE:
+def _registry(signals: Signals) -> list[_Said]:
+    if signals.registry is Registry.NONE:
         return []
-    return [_Said("registry", registry.value, f"registry: {registry.value}")]
+    why = f": {signals.registry_why}" if signals.registry_why else ""
+    return [_Said("registry", signals.registry.value, f"registry: {signals.registry.value}{why}")]
 
 
 def _active(signals: Signals) -> list[_Said]:

@@ -104,6 +104,13 @@ class Control(Facts):
             raise LookupError(f"nothing is ordered of {service}/{address}")
         self.lifted.append((service, address, author))
 
+    def accept_discovery(self, service: str) -> None:
+        for one in self.sources:
+            if one["service"] == service and one["held"]:
+                one["held"] = []
+                return
+        raise LookupError(f"nothing of {service} is held")
+
     def last_events(self) -> Sequence[Event]:
         return tuple(self.events.last)
 

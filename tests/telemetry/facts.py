@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from typing import Any
 
 from lb.telemetry.facts import WorkerFacts
 
@@ -18,9 +19,18 @@ class Facts:
         self.event_counts = {("override", "drain", "app"): 4}
         self.webhook_lost = 2
         self.probes_waiting = 3
+        self.sources: list[dict[str, Any]] = [
+            {"service": "app", "members": 2, "age": 1.5, "held": ["a:1"], "unusable": [{}], "errors": 3,
+             "updates": 4},
+            {"service": "mute", "members": 0, "age": None, "held": [], "unusable": [], "errors": 9,
+             "updates": 0},
+        ]  # fmt: skip
 
     def server_counts(self) -> dict[tuple[str, str], int]:
         return {("app", "up"): 1, ("app", "down"): 1}
+
+    def discovery(self) -> list[dict[str, Any]]:
+        return self.sources
 
     def workers(self) -> list[WorkerFacts]:
         return [

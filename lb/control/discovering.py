@@ -1,0 +1,225 @@
+"""Discovering: the members of every service that follows a source, and what their changes set off.
+
+Lives here: one Following a service, kept while what it follows is the same; the last good word on disk;
+events. Must not live here: sources and their rules (lb.discovery), making a plan (lb.control.planning), how a
+state counts (lb.upstream.status).
+
+Members that come, go or change their weight are a new generation; a state (drain, down) goes to the statuses,
+which tell the workers at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lb.config.discovery import DiscoverSpec, DiscoverySpec
+from lb.config.spec import Spec
+from lb.control.events import Events
+from lb.control.providers import Providers, described
+from lb.control.statedir import set_aside, write_whole
+from lb.control.statuses import Statuses
+from lb.discovery.contract import Member, Provider, ProviderError, Registered
+from lb.discovery.following import Following
+from lb.discovery.kept import FILE, KeptWord, encoded, read
+from lb.upstream.status import Registry
+from lb.worker.journal import Journal
+
+FIRST_ANSWERS = 2.0  # seconds that a start waits for the first answers
+SAVE_AFTER = 1.0  # seconds in which further changes join one write of the file
+WORDS = {Registered.UP: Registry.UP, Registered.DRAIN: Registry.DRAIN, Registered.DOWN: Registry.DOWN}
+
+log = Journal("lb.control")
+
+
+class Broken:
+    """Stands for a Provider that cannot be made."""
+
+    def __init__(self, error: ProviderError) -> None:
+        self._error = error
+
+    async def watch(self) -> Any:
+        raise self._error
+        yield  # a generator
+
+
+class Discovering:
+    """One per control process, in its loop. `refresh` asks for a generation with the members of now."""
+
+    def __init__(self, folder: Path, statuses: Statuses, events: Events) -> None:
+        """`folder`: the state folder."""
+        self._path = folder / FILE
+        self._statuses = statuses
+        self._events = events
+        self.refresh: Callable[[], None] = _nothing
+        self._providers = Providers()
+        self._following: dict[str, tuple[DiscoverSpec, DiscoverySpec, Following, asyncio.Task[None]]] = {}
+        self._kept = read(self._path, self._set_aside)
+        self._saving: asyncio.Task[None] | None = None
+        self._planned: dict[str, tuple[Any, ...]] = {}  # by service, what the last plan was told
+        self._told: dict[str, set[str]] = {}  # by service, whom the statuses know from here
+
+    async def prepare(self, spec: Spec) -> None:
+        """Follow what `spec` says, and wait a moment for the first answers: a generation should not begin
+        with yesterday's. Who follows the same as before goes on; new ones begin with the last good word of
+        an earlier life, where it was of the same source."""
+        wanted = {n: s.discover for n, s in spec.services.items() if s.discover is not None}
+        for name, (discover, discovery, _, task) in list(self._following.items()):
+            if wanted.get(name) != discover or spec.discovery != discovery:
+                task.cancel()
+                del self._following[name]
+        for name, discover in wanted.items():
+            if name not in self._following:
+                self._begin(name, discover, spec.discovery)
+        await self._first_answers()
+
+    def _begin(self, name: str, discover: DiscoverSpec, discovery: DiscoverySpec) -> None:
+        provider: Provider
+        try:
+            provider = self._providers.make(discover, discovery)
+        except ProviderError as error:
+            provider = Broken(error)
+        following = Following(name, described(discover), provider, discovery.brake.settings(), self._changed)
+        kept = self._kept.get(name)
+        if kept is not None and kept.source == following.source:
+            following.begin_with(kept.members, max(0.0, time.time() - kept.at))
+        task = asyncio.create_task(following.run())
+        self._following[name] = (discover, discovery, following, task)
+
+    async def _first_answers(self) -> None:
+        firsts = [asyncio.create_task(one.first.wait()) for one in self.all() if not one.heard]
+        if not firsts:
+            return
+        await asyncio.wait(firsts, timeout=FIRST_ANSWERS)
+        for first in firsts:
+            first.cancel()
+        for one in self.all():
+            if not one.heard:
+                log.warning(
+                    "a source of servers has not answered yet: what it said in an earlier life is in force",
+                    service=one.service, source=one.source, members=len(one.members), why=one.error,
+                )  # fmt: skip
+
+    def all(self) -> list[Following]:
+        return [following for _, _, following, _ in self._following.values()]
+
+    def members(self, service: str) -> Sequence[Member]:
+        """Those in force, for a plan; () for a service that follows nothing."""
+        found = self._following.get(service)
+        if found is None:
+            return ()
+        self._planned[service] = _planned(found[2].members)
+        return found[2].members
+
+    def tell_states(self) -> None:
+        """Have the statuses know what the sources say; after they followed a new plan. Only now is forgotten
+        what was said of those that went: a server that drains must not come up before it goes."""
+        there = {one.service: {member.address for member in one.members} for one in self.all()}
+        for service in [*self._told]:
+            for address in self._told.pop(service) - there.get(service, set()):
+                self._statuses.registered(service, address, Registry.NONE, None)
+        for one in self.all():
+            self._tell_states(one)
+
+    def accept(self, service: str) -> bool:
+        """Believe the source of a service: what is held goes. False where nothing is held."""
+        found = self._following.get(service)
+        if found is None or not found[2].brake.held:
+            return False
+        found[2].accept()
+        return True
+
+    async def close(self) -> None:
+        tasks = [task for *_, task in self._following.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._saving is not None:
+            self._saving.cancel()
+            self._write()
+
+    def shown(self) -> list[dict[str, Any]]:
+        """What is known of every source, for people."""
+        now = asyncio.get_running_loop().time()
+        return [
+            {
+                "service": one.service,
+                "source": one.source,
+                "members": len(one.members),
+                "answered": one.heard and not one.error,
+                "age": round(one.age, 1) if one.age >= 0 else None,
+                "error": one.error or None,
+                "updates": one.updates,
+                "errors": one.errors,
+                "held": [member.address for member in one.brake.held],
+                "held_for": round(one.brake.due - now, 1) if one.brake.held else None,
+                "kept_out": {a: round(until - now, 1) for a, until in one.hold_down.out.items()},
+                "unusable": [{"entry": bad.entry, "reason": bad.reason} for bad in one.unusable],
+            }
+            for one in self.all()
+        ]
+
+    # --------------------------------------------------------------------------------------- inside
+
+    def _changed(self, one: Following, cause: str) -> None:
+        self._kept[one.service] = KeptWord(one.source, time.time(), one.members)
+        if self._saving is None or self._saving.done():
+            self._saving = asyncio.create_task(self._save())
+        if cause == "held":
+            addresses = [member.address for member in one.brake.held]
+            self._emit(
+                one, "removal_held",
+                f"{one.source} takes away {len(addresses)} servers of {one.service} at once: they stay for "
+                f"{one.brake.settings.grace:g}s, while checks decide; "
+                f"`lb discovery accept {one.service}` ends that",
+                addresses=addresses,
+            )  # fmt: skip
+        elif cause == "released":
+            self._emit(one, "removal_released", f"{one.source}: nothing of {one.service} is held any more")
+        if _planned(one.members) != self._planned.get(one.service):
+            self.refresh()
+        self._tell_states(one)
+
+    def _emit(self, one: Following, kind: str, text: str, **facts: Any) -> None:
+        self._events.emit("discovery", kind, text, service=one.service, source=one.source, **facts)
+
+    def _tell_states(self, one: Following) -> None:
+        for member in one.members:
+            self._statuses.registered(one.service, member.address, WORDS[member.state], member)
+        self._told.setdefault(one.service, set()).update(member.address for member in one.members)
+
+    async def _save(self) -> None:
+        await asyncio.sleep(SAVE_AFTER)
+        self._write()
+
+    def _write(self) -> None:
+        names = set(self._following)
+        try:
+            write_whole(self._path, encoded({n: w for n, w in self._kept.items() if n in names}))
+        except OSError as error:
+            log.error(
+                "what sources said last cannot be saved: a start while they are away begins without servers",
+                file=self._path, error=error.strerror,
+            )  # fmt: skip
+
+    def _set_aside(self, error: Exception) -> None:
+        try:
+            moved: object = set_aside(self._path)
+        except OSError as problem:
+            moved = f"nowhere ({problem.strerror})"
+        log.error(
+            "the file of what sources said last makes no sense: it is not used",
+            file=self._path, moved_to=moved, error=error,
+        )  # fmt: skip
+
+
+def _nothing() -> None:
+    """Until there is a Reloader."""
+
+
+def _planned(members: Sequence[Member]) -> tuple[Any, ...]:
+    """What of the members is part of a plan."""
+    return tuple((member.address, member.weight, member.priority) for member in members)

@@ -1,0 +1,58 @@
+"""Providers: from what a service's `discover` says to the object that follows it.
+
+Lives here: which class stands for which source. Must not live here: their rules (lb.discovery), running them
+(lb.control.discovering). Sources are imported when they are used: one that needs much costs nobody else.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from lb.config.discovery import DiscoverSpec, DiscoverySpec
+from lb.discovery.contract import Provider, ProviderError
+
+
+class Providers:
+    """Makes Providers; those of one connection to Consul share its client. One per control process."""
+
+    def __init__(self) -> None:
+        self._clients: dict[Any, Any] = {}
+
+    def make(self, discover: DiscoverSpec, discovery: DiscoverySpec) -> Provider:
+        """Raises ProviderError where a class of the operator's own cannot be had."""
+        if discover.file is not None:
+            from lb.discovery.file import FileProvider
+
+            return FileProvider(discover.file)
+        if discover.consul is not None:
+            from lb.discovery.consul import ConsulProvider
+            from lb.discovery.consul_http import ConsulClient
+
+            connection = discovery.consul.connection()
+            client = self._clients.setdefault(connection, ConsulClient(connection))
+            return ConsulProvider(client, discover.consul.query())
+        return _own(discover.provider or "", discover.options)
+
+
+def described(discover: DiscoverSpec) -> str:
+    """The source for people, which also tells one source from another."""
+    if discover.file is not None:
+        return f"file {discover.file}"
+    if discover.consul is not None:
+        query = discover.consul
+        what = query.service or f"prepared query {query.prepared_query}"
+        tags = "".join(f" #{tag}" for tag in query.tags)
+        return f"consul {what}{tags}" + (f" @{query.datacenter}" if query.datacenter else "")
+    return f"provider {discover.provider}"
+
+
+def _own(name: str, options: dict[str, Any]) -> Provider:
+    module, _, attribute = name.partition(":")
+    try:
+        made: Provider = getattr(import_module(module), attribute)(**options)
+    except Exception as error:  # the operator's own code
+        raise ProviderError(f"the Provider {name} cannot be made: {type(error).__name__}: {error}") from None
+    if not hasattr(made, "watch"):
+        raise ProviderError(f"{name} is no Provider: it has no method `watch`")
+    return made
