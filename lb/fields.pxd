@@ -1,5 +1,7 @@
 from lb.message cimport Head, RequestHead
 
+cdef int COOKIE
+
 cdef int _hex(int c)
 cdef int _escaped(bytes text, Py_ssize_t at, Py_ssize_t end)
 cdef bint _is(bytes text, Py_ssize_t at, Py_ssize_t end, bytes name)

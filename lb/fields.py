@@ -12,6 +12,8 @@ import cython
 
 from lb.message import Head, RequestHead
 
+COOKIE: cython.int = 21  # as in lb.http1.fields
+
 
 @cython.cfunc
 def _hex(c: cython.int) -> cython.int:
@@ -116,31 +118,34 @@ def query(head: RequestHead, name: bytes) -> bytes | None:
 @cython.cfunc
 def _cookie_in(text: bytes, at: cython.Py_ssize_t, size: cython.Py_ssize_t, name: bytes) -> bytes | None:
     """The cookie `name` in one Cookie line's value, text[at:size]."""
+    p: cython.p_const_uchar = text
+    wanted: cython.p_const_uchar = name
+    length: cython.Py_ssize_t = len(name)
+    i: cython.Py_ssize_t
     end: cython.Py_ssize_t
-    after: cython.Py_ssize_t
-    equals: cython.Py_ssize_t
     while at < size:
-        after = at
-        equals = -1
-        while after < size and text[after] != 59:  # ";"
-            if equals < 0 and text[after] == 61:
-                equals = after
-            after += 1
-        if equals >= 0:
-            while text[at] == 32 or text[at] == 9:
+        while at < size and (p[at] == 32 or p[at] == 9):
+            at += 1
+        i = 0
+        while i < length and at + i < size and p[at + i] == wanted[i]:
+            i += 1
+        at += i
+        if i == length:
+            while at < size and (p[at] == 32 or p[at] == 9):
                 at += 1
-            end = equals
-            while end > at and (text[end - 1] == 32 or text[end - 1] == 9):
-                end -= 1
-            if end - at == len(name) and text[at:end] == name:
-                at = equals + 1
-                end = after
-                while at < end and (text[at] == 32 or text[at] == 9):
+            if at < size and p[at] == 61:  # "="
+                at += 1
+                end = at
+                while end < size and p[end] != 59:  # ";"
+                    end += 1
+                while at < end and (p[at] == 32 or p[at] == 9):
                     at += 1
-                while end > at and (text[end - 1] == 32 or text[end - 1] == 9):
+                while end > at and (p[end - 1] == 32 or p[end - 1] == 9):
                     end -= 1
-                return text[at:end]
-        at = after + 1
+                return p[at:end]
+        while at < size and p[at] != 59:
+            at += 1
+        at += 1
     return None
 
 
@@ -148,16 +153,12 @@ def _cookie_in(text: bytes, at: cython.Py_ssize_t, size: cython.Py_ssize_t, name
 def cookie(head: Head, name: bytes) -> bytes | None:
     """The value of the first cookie `name` (case matters), as sent: neither quotes nor escapes are
     touched (RFC 6265 5.4); None where there is none. Several Cookie lines count as one, in order."""
-    raw: bytes = head.raw
-    at: cython.Py_ssize_t = head.lines
-    stop: cython.Py_ssize_t = head.end - 2
-    close: cython.Py_ssize_t
+    k: cython.int
     value: bytes | None
-    while at < stop:
-        close = raw.index(b"\r", at)
-        if close - at > 7 and raw[at + 6] == 58 and raw[at : at + 6].lower() == b"cookie":  # ":"
-            value = _cookie_in(raw, at + 7, close, name)
-            if value is not None:
-                return value
-        at = close + 2
+    if head.seen & (1 << COOKIE):
+        for k in range(head.marked):
+            if head.marks[4 * k] == COOKIE:
+                value = _cookie_in(head.raw, head.marks[4 * k + 2], head.marks[4 * k + 3] - 2, name)
+                if value is not None:
+                    return value
     return None

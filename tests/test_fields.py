@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lb.fields import cookie, decoded, query
+from lb.http1.fields import read_fields
 from lb.message import RequestHead
 
 
@@ -20,6 +21,7 @@ def head(raw_query: bytes | None = None, *cookies: bytes) -> RequestHead:
     made.lines = len(made.raw)
     made.raw += b"Host: a\r\n" + b"".join(b"Cookie: %b\r\n" % line for line in cookies) + b"\r\n"
     made.end = len(made.raw)
+    assert read_fields(made.raw, made.lines, made.end, made, 1000) == made.end
     return made
 
 

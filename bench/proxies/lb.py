@@ -47,6 +47,7 @@ def document(site: Site, resilience: bool = True) -> dict[str, Any]:
                 **(RESILIENCE if resilience else {}),
             }
         },
+        **({"state_dir": str(site.folder / "state")} if resilience else {}),
     }
 
 

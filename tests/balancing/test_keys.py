@@ -6,6 +6,7 @@ import pytest
 
 from lb.balancing.contract import AlgorithmError
 from lb.balancing.keys import compile_key
+from lb.http1.fields import read_fields
 from lb.message import Client, RequestHead
 
 
@@ -14,6 +15,7 @@ def request(lines=b""):
     start = b"GET /shop/cart?user=j%C3%B6rg+b&x=1&x=2 HTTP/1.1\r\n"
     head.raw = start + b"Host: Shop.Example.com:8080\r\n" + lines + b"\r\n"
     head.lines, head.end = len(start), len(head.raw)
+    assert read_fields(head.raw, head.lines, head.end, head, 100) == head.end
     head.method, head.target = b"GET", b"/shop/cart?user=j%C3%B6rg+b&x=1&x=2"
     head.path, head.query = b"/shop/cart", b"user=j%C3%B6rg+b&x=1&x=2"
     head.authority, head.host = b"Shop.Example.com:8080", b"shop.example.com"

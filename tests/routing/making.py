@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lb.http1.fields import read_fields
 from lb.http1.request import read_request
 from lb.message import Client, RequestHead
 from lb.plan import MatchPlan, RoutePlan, ValuePlan, WeightedService
@@ -26,7 +27,7 @@ def request(
 def bare(
     host: bytes, path: bytes, query: bytes | None = None, method: bytes = b"GET", lines: bytes = b""
 ) -> RequestHead:
-    """A head with any bytes at all, also those that the codec refuses."""
+    """A head with any path at all, also one that the codec refuses; `lines` are whole field lines."""
     head = RequestHead()
     head.host = head.authority = host
     head.path = path
@@ -35,6 +36,7 @@ def bare(
     head.method = method
     head.raw = lines + b"\r\n"
     head.end = len(head.raw)
+    assert read_fields(head.raw, 0, head.end, head, 1000) == head.end, f"the codec refuses {lines!r}"
     return head
 
 

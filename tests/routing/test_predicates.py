@@ -145,7 +145,7 @@ def test_any_bytes_in_a_query_or_a_cookie(text: bytes, name: bytes) -> None:
     """Whatever comes, the search ends, within the bytes."""
     found = query(bare(b"h", b"/", text), name)
     assert found is None or len(found) <= len(text)
-    line = text.replace(b"\r", b"").replace(b"\n", b"")
+    line = bytes(c for c in text if c == 9 or (c >= 32 and c != 127))  # what the codec lets through
     found = cookie(bare(b"h", b"/", lines=b"Cookie: " + line + b"\r\n"), name)
     assert found is None or found in line
 
