@@ -135,6 +135,20 @@ class RetryPlan(Record, frozen=True):
     hedge: float = 0.0
 
 
+class MirrorPlan(Record, frozen=True):
+    """A share (0..1) of a route's requests goes to a second service too; its answers are compared and
+    dropped. `headers`: names in lower case. `max_body`: bytes of a body up to which it is sent and
+    compared. `slot`: counters of (route, service) for copies."""
+
+    service: str
+    share: float = 1.0
+    status: bool = True
+    headers: tuple[str, ...] = ("content-type",)
+    body: bool = True
+    max_body: int = 64 * 1024
+    slot: int = 0
+
+
 class RoutePlan(Record, frozen=True):
     """A route. Exactly one of services, redirect, respond is present; one service or a split."""
 
@@ -149,6 +163,7 @@ class RoutePlan(Record, frozen=True):
     response_headers: HeaderEditsPlan | None = None
     timeout: TimeoutPlan = TimeoutPlan()
     retry: RetryPlan = RetryPlan()
+    mirror: MirrorPlan | None = None
     slot: int = 0  # counters of the route where no service is involved (redirect, respond)
 
 

@@ -11,8 +11,8 @@ from random import Random
 
 from lb.balancing.keys import compile_key
 from lb.balancing.registry import make
-from lb.plan import Plan, ServerPlan, ServicePlan
-from lb.proxy.rules import ListenerRules, RouteRules
+from lb.plan import Plan, RoutePlan, ServerPlan, ServicePlan
+from lb.proxy.rules import ListenerRules, MirrorRules, RouteRules
 from lb.routing.route import Route
 from lb.routing.table import Table, build_steps
 from lb.telemetry.accesslog import LineFormat, compile_format
@@ -104,10 +104,17 @@ def build(
         route_plan = plan.routes[number]
         try:
             used = [services[s.service] for s in route_plan.services]
+            mirror = _mirror(route_plan, services)
         except KeyError as error:
             raise SnapshotError(f"route {route_plan.name}: there is no service {error.args[0]!r}") from None
-        routes.append(RouteRules(route, route_plan, used))
+        routes.append(RouteRules(route, route_plan, used, mirror))
     return Snapshot(plan, listeners, table, routes, services, members, line)
+
+
+def _mirror(route: RoutePlan, services: dict[str, Service]) -> MirrorRules | None:
+    if route.mirror is None:
+        return None
+    return MirrorRules(route, route.mirror, services[route.mirror.service])
 
 
 def _service(plan: ServicePlan, servers: list[Server], rng: Random, clock: Callable[[], float]) -> Service:

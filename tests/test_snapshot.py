@@ -14,6 +14,7 @@ from lb.plan import (
     HeaderEditsPlan,
     ListenerPlan,
     MatchPlan,
+    MirrorPlan,
     Plan,
     RedirectPlan,
     RoutePlan,
@@ -69,6 +70,22 @@ def test_what_a_snapshot_holds():
     assert [r.label for r in made.routes] == [b"r", b"old"]
     assert made.routes[0].services == [made.services["app"]] and made.routes[1].services == []
     assert run(Plan(2), registry())[0].line is None
+
+
+def test_a_route_with_a_mirror():
+    mirrored = route("m", mirror=MirrorPlan("next", 0.5, headers=("x-a",), max_body=9, slot=300))
+    made, _, _ = run(
+        Plan(1, services=(service("app"), service("next")), routes=(mirrored, route("r"))), registry()
+    )
+    how = made.routes[0].mirror
+    assert (how.service, how.share, how.slot, how.headers, how.max_body) == (
+        made.services["next"], 0.5, 300, (b"x-a",), 9,
+    )  # fmt: skip
+    assert how.rules.services == [how.service] and how.rules.mirror is None
+    assert (how.rules.attempts, how.rules.hedge, how.rules.total, how.rules.label) == (0, 0.0, 60.0, b"m")
+    assert made.routes[0].plain and not how.rules.plain and made.routes[1].mirror is None
+    with pytest.raises(SnapshotError, match="route m: there is no service 'next'"):
+        run(Plan(1, services=(service("app"),), routes=(mirrored,)), registry())
 
 
 def test_nothing_changes_before_it_takes_effect():

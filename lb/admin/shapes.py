@@ -14,11 +14,11 @@ import msgspec
 
 from lb import __version__
 from lb.admin.view import ControlView, Event, Problem, Reload
-from lb.plan import Plan, RoutePlan, ServerPlan, ServicePlan
+from lb.plan import MirrorPlan, Plan, RoutePlan, ServerPlan, ServicePlan
 from lb.telemetry import layout
 from lb.telemetry.cells import Cells
 from lb.telemetry.facts import WorkerFacts
-from lb.telemetry.families import CONNECTION_STATES
+from lb.telemetry.families import CONNECTION_STATES, DIFFERENCES
 
 Data = dict[str, object]
 ServerStatus = Callable[[str, str], Mapping[str, object]]  # service, address: ControlView.server_status
@@ -166,6 +166,8 @@ def _route(route: RoutePlan, cells: Cells) -> Data:
         found["respond"] = {"status": route.respond.status}
     if route.rewrite is not None:
         found["rewrite"] = msgspec.to_builtins(route.rewrite)
+    if route.mirror is not None:
+        found["mirror"] = _mirror(route.mirror, cells)
     if route.services:
         found["services"] = [
             {"service": s.service, "weight": s.weight, **_exchanges(cells, s.slot)} for s in route.services
@@ -173,6 +175,21 @@ def _route(route: RoutePlan, cells: Cells) -> Data:
     else:
         found |= _exchanges(cells, route.slot)
     return found
+
+
+def _mirror(mirror: MirrorPlan, cells: Cells) -> Data:
+    block = cells.totals(mirror.slot, layout.MIRROR_SIZE)
+    return {
+        "service": mirror.service,
+        "share": mirror.share,
+        "compare": {"status": mirror.status, "headers": list(mirror.headers), "body": mirror.body},
+        "max_body": mirror.max_body,
+        "in_flight": block[layout.MIRROR_IN_FLIGHT],
+        "requests": block[layout.MIRROR_REQUESTS],
+        "different": {word: block[at] for word, at in DIFFERENCES},
+        "failed": block[layout.MIRROR_FAILED],
+        "skipped": block[layout.MIRROR_SKIPPED],
+    }
 
 
 def _exchanges(cells: Cells, slot: int) -> Data:

@@ -139,6 +139,9 @@ def _forward(answer: Mapping[str, Any]) -> None:
     for part in answer.get("split", ()):
         mark = ", shown below" if part["service"] == answer["service"] else ""
         say(f"split    {part['share']:.1%} to {part['service']}{mark}")
+    if "mirror" in answer:
+        mirror = answer["mirror"]
+        say(f"mirror   {mirror['share']:.1%} of the requests go to {mirror['service']} too")
     key = f" by {answer['key']}" if answer["key"] else ""
     value = f" = {answer['key_value']!r}" if answer["key_value"] else ""
     say(f"service  {paint(answer['service'], 'bold')}, {answer['algorithm']}{key}{value}")

@@ -86,3 +86,6 @@ def _route(route: RouteSpec) -> Iterator[Doubt]:
             f"{', '.join(unsafe)} may be carried out twice: after {', '.join(done)} a server may "
             "have done it already",
         )
+    services = {route.service, *(share.service for share in route.split)}
+    if route.mirror is not None and route.mirror.service in services:
+        yield ("mirror", "service"), "the route's own service: it gets the requests twice"

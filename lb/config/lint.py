@@ -85,6 +85,7 @@ def _unused(spec: Spec) -> Iterator[Finding]:
     used = {route.service for route in spec.routes} | {
         share.service for route in spec.routes for share in route.split
     }
+    used |= {route.mirror.service for route in spec.routes if route.mirror is not None}
     for name, service in spec.services.items():
         if name not in used:
             yield "warning", (NAMED, name), f'no route uses the service "{name}"', True

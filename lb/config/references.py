@@ -36,6 +36,7 @@ def _references(merged: Merged) -> Iterator[tuple[Loc, str, str]]:
         yield from _names(route, loc, "service", "service")
         for index, share in enumerate(_list(_get(route, "split"))):
             yield from _names(share, (*loc, "split", index), "service", "service")
+        yield from _names(_get(route, "mirror"), (*loc, "mirror"), "service", "service")
         yield from _names(_get(route, "match"), (*loc, "match"), "listener", "listener")
     for loc, case in merged.items("tests"):
         yield from _names(case, loc, "listener", "listener")

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from lb.config.edits import HeaderEditsSpec, RewriteSpec
 from lb.config.fields import Secret
 from lb.config.matches import MatchSpec, ValueSpec
+from lb.config.mirror import MirrorSpec
 from lb.config.routes import RouteSpec
 from lb.plan import (
     HeaderEditsPlan,
     MatchPlan,
+    MirrorPlan,
     RedirectPlan,
     RespondPlan,
     RetryPlan,
@@ -30,8 +32,11 @@ def _no_slot(_service: str) -> int:
     return 0
 
 
-def route_plan(route: RouteSpec, slot: Callable[[str], int] = _no_slot) -> RoutePlan:
-    """The plan of a route. `slot` gives the counters of (this route, a service; "": none)."""
+def route_plan(
+    route: RouteSpec, slot: Callable[[str], int] = _no_slot, mirror_slot: Callable[[str], int] = _no_slot
+) -> RoutePlan:
+    """The plan of a route. `slot` gives the counters of (this route, a service; "": none), `mirror_slot`
+    those of its copies to a service."""
     shares = [(share.service, share.weight) for share in route.split]
     if route.service is not None:
         shares = [(route.service, 1)]
@@ -50,6 +55,7 @@ def route_plan(route: RouteSpec, slot: Callable[[str], int] = _no_slot) -> Route
         response_headers=_edits(route.response_headers),
         timeout=TimeoutPlan(**route.timeout.model_dump()),
         retry=RetryPlan(**route.retry.model_dump()),
+        mirror=None if route.mirror is None else _mirror(route.mirror, mirror_slot),
         slot=0 if shares else slot(""),
     )
 
@@ -72,6 +78,19 @@ def _match(match: MatchSpec) -> MatchPlan:
 def _values(named: dict[str, ValueSpec]) -> tuple[ValuePlan, ...]:
     return tuple(
         ValuePlan(name, value.exact or (), value.regex, value.present) for name, value in named.items()
+    )
+
+
+def _mirror(mirror: MirrorSpec, slot: Callable[[str], int]) -> MirrorPlan:
+    compare = mirror.compare
+    return MirrorPlan(
+        service=mirror.service,
+        share=mirror.share,
+        status=compare.status,
+        headers=compare.headers,
+        body=compare.body,
+        max_body=mirror.max_body,
+        slot=slot(mirror.service),
     )
 
 

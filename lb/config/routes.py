@@ -1,11 +1,11 @@
 """Routes in the configuration: a match and what follows from it. The predicates are in
 lb.config.matches, what is done to requests and responses in lb.config.edits, further tries in
-lb.config.retry."""
+lb.config.retry and lb.config.mirror."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
@@ -19,6 +19,7 @@ from lb.config.fields import (
     fills,
 )
 from lb.config.matches import MatchSpec
+from lb.config.mirror import MirrorSpec
 from lb.config.problems import nearest, one_of, shown, wrong, wrong_key
 from lb.config.retry import RetrySpec
 from lb.config.section import Finding, Section, always
@@ -111,8 +112,6 @@ def _service(value: object) -> object:
 class RouteSpec(Section):
     """Which requests, and what becomes of them."""
 
-    later: ClassVar[Mapping[str, str]] = {"mirror": "mirroring of requests"}
-
     name: Name = Field(description="Its name in logs, metrics and messages.")
     match: MatchSpec = Field(
         default_factory=always(MatchSpec()),
@@ -138,6 +137,7 @@ class RouteSpec(Section):
     )
     timeout: TimeoutSpec = Field(default_factory=always(TimeoutSpec()), description="Limits of time.")
     retry: RetrySpec = Field(default_factory=always(RetrySpec()), description="Further tries.")
+    mirror: MirrorSpec | None = Field(default=None, description="Copy requests to a second service.")
 
     def without_effect(self) -> tuple[str, ...]:
         return () if self.service or self.split else ("timeout", "retry")
@@ -161,7 +161,7 @@ class RouteSpec(Section):
             yield ("split",), wrong("found an empty list; expected [{service: NAME, weight: 1}, …]")
         yield from _split(given.get("split"))
         if actions and actions[0] in {"redirect", "respond"}:
-            for key in ("rewrite", "request_headers", "timeout", "retry"):
+            for key in ("rewrite", "request_headers", "timeout", "retry", "mirror"):
                 if key in given:
                     yield (key,), wrong_key(f'no effect beside "{actions[0]}": no server is asked; remove it')
 

@@ -23,6 +23,7 @@ from lb.admin.app import make_app
 from lb.config import ConfigError, Spec, sources
 from lb.control.admin_site import AdminSite
 from lb.control.checking import checks_of
+from lb.control.differences import tell_difference
 from lb.control.ejection import Ejections
 from lb.control.events import Events
 from lb.control.filewatch import watch
@@ -88,6 +89,7 @@ class Control:
         self.statuses.evidence = self.ejections.evidence
         self.supervisor.suspected = self.ejections.suspect
         self.supervisor.tripped = partial(tell_trip, self.events)
+        self.supervisor.differed = partial(tell_difference, self.events)
         self.checks: Checks | None = None
         self.reloader = Reloader(
             path, reading, self.supervisor, self._reconcile, self.events, sticky_key(self.state_dir)

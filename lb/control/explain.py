@@ -145,6 +145,8 @@ def _action(
         found["split"] = [
             {"service": each.service, "share": round(each.weight / whole, 4)} for each in route.services
         ]
+    if route.mirror is not None:
+        found["mirror"] = {"service": route.mirror.service, "share": route.mirror.share}
     return found
 
 

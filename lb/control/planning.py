@@ -31,6 +31,7 @@ class Slots(Protocol):
 
     def listener(self, name: str) -> int: ...
     def route(self, route: str, service: str) -> int: ...
+    def mirror(self, route: str, service: str) -> int: ...
     def server(self, service: str, address: str) -> int: ...
 
 
@@ -41,7 +42,10 @@ def make_plan(spec: Spec, generation: int, ledger: Slots, sticky_key: str = "") 
     return Plan(
         generation=generation,
         listeners=tuple(_listener(listener, ledger) for listener in spec.listeners),
-        routes=tuple(route_plan(route, partial(ledger.route, route.name)) for route in spec.routes),
+        routes=tuple(
+            route_plan(route, partial(ledger.route, route.name), partial(ledger.mirror, route.name))
+            for route in spec.routes
+        ),
         services=tuple(
             _service(name, service, ledger, sticky_key) for name, service in spec.services.items()
         ),

@@ -20,7 +20,18 @@ from lb.telemetry.facts import WorkerFacts
 from lb.telemetry.ledger import Ledger
 from lb.worker.channel import ChannelClosedError
 from lb.worker.journal import Journal
-from lb.worker.messages import Abort, Discard, Drain, ReopenLog, Serve, States, StopServing, Suspect, Tripped
+from lb.worker.messages import (
+    Abort,
+    Different,
+    Discard,
+    Drain,
+    ReopenLog,
+    Serve,
+    States,
+    StopServing,
+    Suspect,
+    Tripped,
+)
 
 ANSWER_TIMEOUT = 30.0  # seconds for a worker to start, build or publish before it counts as stuck
 DESCRIBE_TIMEOUT = 2.0  # seconds that the admin API waits for a worker
@@ -39,7 +50,8 @@ class PlanRefusedError(Exception):
 
 class Supervisor:
     """Runs one process per worker; `plan` is what all of them have, or are about to get. `states` says what
-    is known of its servers; `suspected` hears of those that fail, `tripped` of circuit breakers."""
+    is known of its servers; `suspected` hears of those that fail, `tripped` of circuit breakers, `differed`
+    of copies that were answered otherwise."""
 
     def __init__(
         self,
@@ -62,6 +74,7 @@ class Supervisor:
         self.states: Callable[[], tuple[StatePlan, ...]] = tuple
         self.suspected: Callable[[Suspect], None] = lambda suspect: None
         self.tripped: Callable[[int, Tripped], None] = lambda worker, tripped: None
+        self.differed: Callable[[int, Different], None] = lambda worker, different: None
         self.stopping = False
         self.running: list[WorkerProcess | None] = [None] * self.count
         self.restarts = [0] * self.count
@@ -86,7 +99,7 @@ class Supervisor:
 
     async def _spawn(self, number: int) -> WorkerProcess:
         worker = await WorkerProcess.start(self.command, self.cells_fd, number, self.count)
-        worker.suspected, worker.tripped = self.suspected, self.tripped
+        worker.suspected, worker.tripped, worker.differed = self.suspected, self.tripped, self.differed
         self.running[number] = worker
         if self.stopping:
             worker.kill()

@@ -24,6 +24,7 @@ from lb.worker.messages import (
     Commit,
     Describe,
     Described,
+    Different,
     Message,
     Prepared,
     Ready,
@@ -52,6 +53,7 @@ class WorkerProcess:
         self.said_bye = False
         self.suspected: Callable[[Suspect], None] = lambda suspect: None
         self.tripped: Callable[[int, Tripped], None] = lambda worker, tripped: None
+        self.differed: Callable[[int, Different], None] = lambda worker, different: None
         self.started = time.time()
         self.started_clock = time.monotonic()
         self._loop = asyncio.get_running_loop()
@@ -148,6 +150,8 @@ class WorkerProcess:
                 self.suspected(message)
             case Tripped():
                 self.tripped(self.number, message)
+            case Different():
+                self.differed(self.number, message)
             case Bye(cut=cut):
                 self.cut = cut
                 self.said_bye = True

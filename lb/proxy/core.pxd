@@ -31,6 +31,7 @@ cdef class Core:
     cdef public object open
     cdef public object later
     cdef public object hedge
+    cdef public object mirror
     cdef public list[object] hedges
     cdef public dict[str, Budget] budgets
     cdef public list[object] spare

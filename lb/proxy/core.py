@@ -69,6 +69,7 @@ class Core:
     open: Callable[[Any, Any], Any]  # (Server, Exchange) → ServerSide, which begins to connect
     later: Callable[[float, Callable[[], Any]], Any]  # (seconds, what) → a timer that can be cancelled
     hedge: Callable[[Any], Any]  # (Exchange): send its request to a second Server too
+    mirror: Callable[[Any], Any]  # (Mirror): send the copy that it stands for
     hedges: list[Any]  # Hedges to be used again
     budgets: dict[str, Budget]  # by the name of the route
     spare: list[Any]  # Exchanges to be used again
@@ -95,7 +96,7 @@ class Core:
         self.suspect = _nobody_asks
         self.tripped = _nobody_counts
         # set by the DataPlane, before it accepts
-        self.open = self.later = self.hedge = None  # type: ignore[assignment]
+        self.open = self.later = self.hedge = self.mirror = None  # type: ignore[assignment]
         self.hedges = []
         self.budgets = {}
         self.spare = []

@@ -3,6 +3,7 @@ from lb.proxy.account cimport close_attempt, close_exchange, enter_route, open_e
 from lb.proxy.attempts cimport Attempts
 from lb.proxy.core cimport Core
 from lb.proxy.heads cimport edited_lines
+from lb.proxy.mirror cimport choose
 from lb.proxy.overload cimport learn_answer, retry_after
 from lb.proxy.retry cimport may_hedge
 from lb.proxy.rules cimport RouteRules

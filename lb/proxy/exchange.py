@@ -23,6 +23,7 @@ from lb.proxy.attempts import Attempts
 from lb.proxy.core import TICK, Core
 from lb.proxy.forwarded import source_of
 from lb.proxy.heads import edited_lines
+from lb.proxy.mirror import choose
 from lb.proxy.overload import learn_answer, retry_after
 from lb.proxy.retry import may_hedge
 from lb.proxy.rules import RouteRules
@@ -108,6 +109,8 @@ class Exchange(Attempts):
         self.key = self.service.key_of(self.head, self.source)
         if self.service.sticky is not None:
             self.token = self.service.sticky.token(self.head)
+        if rules.mirror is not None:
+            choose(self)
         if piece or not last or self.head.chunked:
             self.take_body(piece, last, b"")
             if self.phase == OVER:
@@ -126,6 +129,8 @@ class Exchange(Attempts):
         if self.client.rules.max_body > 0 and self.bytes_in > self.client.rules.max_body:
             self.fail(BODY_TOO_LARGE)
             return None
+        if self.mirror is not None:
+            self.mirror.keep(piece, trailers)
         if self.head.chunked:
             framed = chunk(piece) + last_chunk(trailers) if last else chunk(piece)
         self.request_ended = last

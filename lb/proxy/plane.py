@@ -18,6 +18,7 @@ from typing import Any
 from lb.outcomes import Outcome
 from lb.plan import Plan, StatePlan
 from lb.proxy.client import ClientConnection
+from lb.proxy.copies import Copies
 from lb.proxy.core import TICK, Core
 from lb.proxy.exchange import Exchange
 from lb.proxy.hedge import hedge
@@ -53,6 +54,8 @@ class DataPlane:
         self.core.open = self._open
         self.core.later = loop.call_later
         self.core.hedge = hedge
+        self.copies = Copies(self.core)
+        self.core.mirror = self.copies.send
         self.core.report = lambda error: loop.call_exception_handler(
             {"message": "a bug in the work on an exchange", "exception": error}
         )
@@ -116,6 +119,11 @@ class DataPlane:
         """Have `tell` called with the service, the address ("": the whole service) and whether its breaker is
         open now."""
         self.core.tripped = tell
+
+    def report_differences(self, tell: Callable[[str, str, str, str, str, str], None]) -> None:
+        """Have `tell` called with a sample of the copies that were answered otherwise: route, service of the
+        copy, what differs (status, header or body), how, method and path of the request, its id."""
+        self.copies.tell = tell
 
     def _admit(self) -> None:
         """Let exchanges out of the queues where a new generation made room."""
@@ -235,6 +243,7 @@ class DataPlane:
         self.loop.call_later(TICK, self._tick)
         self.core.tick()
         sweep(self.clients, self.core.now, self._broken)
+        self.copies.check(self.core.now)
         self.ticks += 1
         if self.ticks % _EXPIRE_EVERY == 0:
             self.registry.expire(self.core.now)

@@ -2,6 +2,8 @@ from lb.proxy.budget cimport Budget
 from lb.routing.route cimport Route
 from lb.upstream.service cimport Service
 
+cdef class MirrorRules
+
 cdef class RouteRules:
     cdef public Route route
     cdef public bytes label
@@ -27,6 +29,17 @@ cdef class RouteRules:
     cdef public Py_ssize_t replay
     cdef public double hedge
     cdef public bint plain
+    cdef public MirrorRules mirror
+
+cdef class MirrorRules:
+    cdef public RouteRules rules
+    cdef public Service service
+    cdef public Py_ssize_t slot
+    cdef public double share
+    cdef public bint status
+    cdef public tuple headers
+    cdef public bint body
+    cdef public long long max_body
 
 cdef class ListenerRules:
     cdef public str name

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 
 import cython
+from msgspec.structs import replace
 
 from lb.http1.fields import (
     FORWARDED,
@@ -18,13 +19,18 @@ from lb.http1.fields import (
     X_FORWARDED_PROTO,
 )
 from lb.http1.hopbyhop import HOP_BY_HOP
-from lb.plan import ListenerPlan, RoutePlan
+from lb.plan import HeaderEditsPlan, ListenerPlan, MatchPlan, MirrorPlan, RoutePlan, WeightedService
 from lb.proxy.budget import Budget
 from lb.routing.route import Route
 from lb.upstream.service import Service
 
 # The client's own claims about where a request came from: forwarded only where they are believed.
 _CLAIMS: int = (1 << FORWARDED) | (1 << X_FORWARDED_FOR) | (1 << X_FORWARDED_PROTO) | (1 << X_FORWARDED_HOST)
+
+# By this field a server sees that a request is a copy.
+MARK: bytes = b"x-mirror"
+# Seconds that a copy may take where the route has no limit: nobody waits for it, but its place is taken.
+_MOST_SECONDS = 60.0
 
 
 @cython.cclass
@@ -57,8 +63,11 @@ class RouteRules:
     replay: cython.Py_ssize_t  # bytes of a request body that are kept to be sent again
     hedge: cython.double
     plain: cython.bint  # nothing about the request head is rewritten or edited
+    mirror: MirrorRules | None
 
-    def __init__(self, route: Route, plan: RoutePlan, services: list[Service]) -> None:
+    def __init__(
+        self, route: Route, plan: RoutePlan, services: list[Service], mirror: MirrorRules | None = None
+    ) -> None:
         self.route = route
         self.label = plan.name.encode()
         self.services = services
@@ -83,9 +92,55 @@ class RouteRules:
         self.replay = plan.retry.replay
         self.hedge = plan.retry.hedge
         self.plain = route.rewrite is None and route.request_edits is None
+        self.mirror = mirror
 
     def __repr__(self) -> str:
         return f"<RouteRules {self.label.decode()} → {', '.join(s.name for s in self.services) or 'lb'}>"
+
+
+@cython.cclass
+class MirrorRules:
+    """The copies of a `share` (0..1) of a Route's requests to `service`, and what of the answers is compared.
+    `rules`: how a copy is sent: like the original, but once, and marked. `slot`: counters of the copies."""
+
+    rules: RouteRules
+    service: Service
+    slot: cython.Py_ssize_t
+    share: cython.double
+    status: cython.bint
+    headers: tuple[bytes, ...]  # lower case
+    body: cython.bint
+    max_body: cython.longlong
+
+    def __init__(self, route: RoutePlan, plan: MirrorPlan, service: Service) -> None:
+        copied = replace(
+            route,
+            match=MatchPlan(),
+            services=(WeightedService(plan.service, 1, plan.slot),),
+            request_headers=_marked(route.request_headers or HeaderEditsPlan()),
+            response_headers=None,
+            timeout=replace(route.timeout, total=route.timeout.total or _MOST_SECONDS),
+            retry=replace(route.retry, attempts=0, hedge=0.0),
+            mirror=None,
+        )
+        self.rules = RouteRules(Route(copied, 0), copied, [service])
+        self.service = service
+        self.slot = plan.slot
+        self.share = plan.share
+        self.status = plan.status
+        self.headers = tuple([name.encode() for name in plan.headers])
+        self.body = plan.body
+        self.max_body = plan.max_body
+
+    def __repr__(self) -> str:
+        return f"<MirrorRules {self.share:.0%} of {self.rules.label.decode()} → {self.service.name}>"
+
+
+def _marked(edits: HeaderEditsPlan) -> HeaderEditsPlan:
+    """With the mark of a copy, and no other one."""
+    name = MARK.decode()
+    kept, added = ([pair for pair in pairs if pair[0] != name] for pairs in (edits.set, edits.add))
+    return HeaderEditsPlan((*kept, (name, "1")), tuple(added), edits.remove)
 
 
 @cython.cclass

@@ -38,6 +38,7 @@ cdef class ExchangeState:
     cdef public int retries
     cdef public list[tuple[bytes, int, float, bytes, bytes]] attempts
     cdef public object timer
+    cdef public object mirror
     cdef public object hedge
     cdef public bint hedged
     cdef public Server server

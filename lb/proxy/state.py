@@ -67,6 +67,7 @@ class ExchangeState:
     retries: cython.int
     attempts: list[tuple[bytes, int, float, bytes, bytes]]
     timer: Any  # of BACKOFF
+    mirror: Any  # the Mirror before the client's side, or None
     hedge: Any  # the Hedge beside this attempt, or None
     hedged: cython.bint  # there was one, or there cannot be
     # this attempt's
@@ -131,7 +132,7 @@ class ExchangeState:
         if self.attempts:
             self.attempts = []
         self.retries = self.word = 0
-        self.timer = self.hedge = None
+        self.timer = self.hedge = self.mirror = None
         self.hedged = False
         self.waited = 0.0
         self.first_byte = self.connect_took = self.queue_took = -1.0

@@ -32,6 +32,9 @@ class BlockKind(NamedTuple):
 ROUTE_BLOCKS = BlockKind(
     f.ROUTE, ("route", "service"), layout.ROUTE_SIZE, layout.ROUTE_DURATION_SUM, layout.ROUTE_DURATION
 )
+MIRROR_BLOCKS = BlockKind(
+    f.MIRROR, ("route", "service"), layout.MIRROR_SIZE, layout.ROUTE_DURATION_SUM, layout.ROUTE_DURATION
+)
 SERVER_BLOCKS = BlockKind(
     f.SERVER, ("service", "server"), layout.SERVER_SIZE, layout.SERVER_DURATION_SUM, layout.SERVER_DURATION
 )
@@ -60,7 +63,9 @@ class BlockText:
             elif "code" in family.labels:
                 _by_class(parts, family.name + total, family.at, rows)
             elif "state" in family.labels:
-                _by_state(parts, family.name + total, rows)
+                _by_word(parts, family.name + total, "state", f.CONNECTION_STATES, rows)
+            elif "difference" in family.labels:
+                _by_word(parts, family.name + total, "difference", f.DIFFERENCES, rows)
             else:
                 at = family.at
                 name = family.name + total
@@ -100,9 +105,15 @@ def _by_class(
         ]
 
 
-def _by_state(parts: list[str], name: str, rows: list[tuple[tuple[str, str], str, list[int]]]) -> None:
-    for state, at in f.CONNECTION_STATES:
-        parts += [f'{name}{{{labels},state="{state}"}} {block[at]}\n' for _, labels, block in rows]
+def _by_word(
+    parts: list[str],
+    name: str,
+    label: str,
+    words: tuple[tuple[str, int], ...],
+    rows: list[tuple[tuple[str, str], str, list[int]]],
+) -> None:
+    for word, at in words:
+        parts += [f'{name}{{{labels},{label}="{word}"}} {block[at]}\n' for _, labels, block in rows]
 
 
 def _histogram_text(name: str, labels: str) -> str:

@@ -96,6 +96,41 @@ ROUTE: tuple[Family, ...] = (
     ),
 )
 
+# `service`: the one that gets the copies.
+MIRROR: tuple[Family, ...] = (
+    _counter(
+        "lb_mirror_requests",
+        _BY_ROUTE,
+        "Copies of requests that were sent to the mirror's service.",
+        layout.MIRROR_REQUESTS,
+    ),
+    _gauge(
+        "lb_mirror_requests_in_flight",
+        _BY_ROUTE,
+        "Requests that were chosen to be copied, until the copy is answered.",
+        layout.MIRROR_IN_FLIGHT,
+    ),
+    _counter(
+        "lb_mirror_different",
+        ("route", "service", "difference"),
+        "Copies that were answered otherwise than the request, by what differed first.",
+        layout.MIRROR_DIFFERENT,
+    ),
+    _counter(
+        "lb_mirror_failed",
+        _BY_ROUTE,
+        "Copies without an answer that could be compared (connect, time-out, broken off).",
+        layout.MIRROR_FAILED,
+    ),
+    _counter(
+        "lb_mirror_skipped",
+        _BY_ROUTE,
+        "Requests that were chosen but not copied: the body was too large, the request was not answered in "
+        "full, or too many copies were under way.",
+        layout.MIRROR_SKIPPED,
+    ),
+)
+
 SERVER: tuple[Family, ...] = (
     _counter(
         "lb_server_requests",
@@ -287,8 +322,12 @@ CONNECTION_STATES = (
     ("connecting", layout.SERVER_CONNECTING),
     ("queued", layout.SERVER_QUEUED),
 )
+DIFFERENCES = tuple(
+    (word, layout.MIRROR_DIFFERENT + at) for at, word in enumerate(("status", "header", "body"))
+)
 GROUPS: tuple[tuple[str, tuple[Family, ...]], ...] = (
     ("Routes", ROUTE),
+    ("Mirrors", MIRROR),
     ("Servers", SERVER),
     ("Listeners", LISTENER),
     ("Outcomes", (OUTCOMES,)),

@@ -54,6 +54,15 @@ ROUTE_STICKY = ROUTE_BUDGET_REFUSED + 4  # requests that went where their cookie
 ROUTE_STICKY_LOST = ROUTE_BUDGET_REFUSED + 5  # requests whose cookie names a server that is gone
 ROUTE_SIZE = ROUTE_BUDGET_REFUSED + 6
 
+# Block of the copies of a route's requests to another service. It begins like a route's, for a copy is an
+# exchange too; what is counted of it there is not shown.
+MIRROR_IN_FLIGHT = ROUTE_IN_FLIGHT  # gauge: from the choice of the request to the end of the copy
+MIRROR_REQUESTS = ROUTE_SIZE  # copies sent
+MIRROR_DIFFERENT = ROUTE_SIZE + 1  # + what differs first: 0 status, 1 a header, 2 the body
+MIRROR_FAILED = ROUTE_SIZE + 4  # no answer to compare
+MIRROR_SKIPPED = ROUTE_SIZE + 5  # chosen, but not sent
+MIRROR_SIZE = ROUTE_SIZE + 6
+
 # Block of a server (service, address).
 SERVER_IN_FLIGHT = 0  # gauge
 SERVER_CLASS = 0  # + status // 100, 1..5
@@ -77,6 +86,7 @@ SERVER_SIZE = SERVER_LIMIT + 2
 WORKER_GAUGES = (WORKER_GENERATION, WORKER_BUILD_US, WORKER_STALL_US, WORKER_LAG_US, WORKER_LAG_MAX_US)
 LISTENER_GAUGES = (LISTENER_CONNECTIONS, LISTENER_TUNNELS)
 ROUTE_GAUGES = (ROUTE_IN_FLIGHT,)
+MIRROR_GAUGES = (MIRROR_IN_FLIGHT,)
 SERVER_GAUGES = (
     SERVER_IN_FLIGHT,
     SERVER_IDLE,

@@ -1,8 +1,8 @@
 """Who owns which cells: the control process's register of counter blocks.
 
-Lives here: allotting a block to each listener, route and server by identity, so that a counter survives
-every reload; freeing it when the identity is gone for good; making the shared file. Must not live here:
-the meaning of cells (lb.telemetry.layout) and their rendering (lb.telemetry.metrics).
+Lives here: allotting a block to each listener, route, mirror and server by identity, so that a counter
+survives every reload; freeing it when the identity is gone for good; making the shared file. Must not live
+here: the meaning of cells (lb.telemetry.layout) and their rendering (lb.telemetry.metrics).
 
 When a block may be used again. Control only knows for certain what workers run by what they publish, so
 a block is freed when all of this holds: its identity was absent from two generations in a row; every
@@ -21,6 +21,8 @@ from lb.telemetry.cells import CELL, Cells
 from lb.telemetry.layout import (
     LISTENER_GAUGES,
     LISTENER_SIZE,
+    MIRROR_GAUGES,
+    MIRROR_SIZE,
     REGION,
     ROUTE_GAUGES,
     ROUTE_SIZE,
@@ -47,12 +49,19 @@ class RouteId(NamedTuple):
     service: str
 
 
+class MirrorId(NamedTuple):
+    """`service`: the one that gets the copies."""
+
+    route: str
+    service: str
+
+
 class ServerId(NamedTuple):
     service: str
     address: str
 
 
-Identity = TypeVar("Identity", bound="ListenerId | RouteId | ServerId")
+Identity = TypeVar("Identity", bound="ListenerId | RouteId | MirrorId | ServerId")
 
 
 def create_cells_file(workers: int, size: int = REGION) -> int:
@@ -95,12 +104,13 @@ class Ledger:
     """
 
     def __init__(self, size: int = REGION) -> None:
-        """`size`: cells in a region; at least WORKER_SIZE + LISTENER_SIZE + ROUTE_SIZE + SERVER_SIZE."""
+        """`size`: cells in a region; at least the sum of the sizes of all kinds of blocks."""
         self._size = size
         self._generation = 0
         self._next = WORKER_SIZE
         self._listeners = _Blocks[ListenerId](LISTENER_SIZE, LISTENER_GAUGES, self._fresh(LISTENER_SIZE))
         self._routes = _Blocks[RouteId](ROUTE_SIZE, ROUTE_GAUGES, self._fresh(ROUTE_SIZE))
+        self._mirrors = _Blocks[MirrorId](MIRROR_SIZE, MIRROR_GAUGES, self._fresh(MIRROR_SIZE))
         self._servers = _Blocks[ServerId](SERVER_SIZE, SERVER_GAUGES, self._fresh(SERVER_SIZE))
 
     def begin(self, generation: int) -> None:
@@ -115,6 +125,10 @@ class Ledger:
         """The slot of a route and one of its services ("": none)."""
         return self._slot(self._routes, RouteId(route, service))
 
+    def mirror(self, route: str, service: str) -> int:
+        """The slot of a route and the service that gets copies of its requests."""
+        return self._slot(self._mirrors, MirrorId(route, service))
+
     def server(self, service: str, address: str) -> int:
         """The slot of a server of a service."""
         return self._slot(self._servers, ServerId(service, address))
@@ -126,6 +140,9 @@ class Ledger:
     def routes(self) -> Iterator[tuple[RouteId, int]]:
         return self._all(self._routes, RouteId(OTHER, OTHER))
 
+    def mirrors(self) -> Iterator[tuple[MirrorId, int]]:
+        return self._all(self._mirrors, MirrorId(OTHER, OTHER))
+
     def servers(self) -> Iterator[tuple[ServerId, int]]:
         return self._all(self._servers, ServerId(OTHER, OTHER))
 
@@ -134,7 +151,7 @@ class Ledger:
         successor starts. Its counters stay."""
         for gauge in WORKER_GAUGES:
             cells.wipe(worker, gauge)
-        for blocks in (self._listeners, self._routes, self._servers):
+        for blocks in (self._listeners, self._routes, self._mirrors, self._servers):
             for slot in (blocks.other, *(row.slot for row in blocks.rows.values())):
                 for gauge in blocks.gauges:
                     cells.wipe(worker, slot + gauge)
@@ -149,6 +166,7 @@ class Ledger:
         return (
             self._sweep(self._listeners, cells, oldest)
             + self._sweep(self._routes, cells, oldest)
+            + self._sweep(self._mirrors, cells, oldest)
             + self._sweep(self._servers, cells, oldest)
         )
 

@@ -27,7 +27,7 @@ from lb import __version__
 from lb.outcomes import TABLE
 from lb.telemetry import families as f
 from lb.telemetry import layout
-from lb.telemetry.blocks import ROUTE_BLOCKS, SERVER_BLOCKS, BlockText
+from lb.telemetry.blocks import MIRROR_BLOCKS, ROUTE_BLOCKS, SERVER_BLOCKS, BlockText
 from lb.telemetry.cells import Cells
 from lb.telemetry.facts import ProcessFacts
 from lb.telemetry.families import Family
@@ -46,6 +46,7 @@ class Metrics:
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_SmallFamilies(cells, ledger, facts))
         self._routes = BlockText(ROUTE_BLOCKS)
+        self._mirrors = BlockText(MIRROR_BLOCKS)
         self._servers = BlockText(SERVER_BLOCKS)
         ProcessCollector(registry=self._registry)
 
@@ -54,6 +55,7 @@ class Metrics:
         generate = generate_openmetrics if openmetrics else generate_latest
         parts = [generate(self._registry).removesuffix(b"# EOF\n").decode()]
         self._routes.render(parts, self._cells, self._ledger.routes(), openmetrics)
+        self._mirrors.render(parts, self._cells, self._ledger.mirrors(), openmetrics)
         self._servers.render(parts, self._cells, self._ledger.servers(), openmetrics)
         if openmetrics:
             parts.append("# EOF\n")

@@ -142,6 +142,19 @@ class Tripped(Message, frozen=True):
     open: bool
 
 
+class Different(Message, frozen=True):
+    """A sample: the copy of a request of this route was answered otherwise by the service that mirrors it.
+    `place`: status, header or body; `text` says how, without bodies and secrets; `request`: method and
+    path."""
+
+    route: str
+    service: str
+    place: str
+    text: str
+    request: str
+    request_id: str
+
+
 class Described(Message, frozen=True):
     id: int
     data: dict[str, Any]
@@ -168,7 +181,7 @@ ToWorker = (
     | ReopenLog
     | Describe
 )
-ToControl = Ready | Prepared | Applied | Suspect | Tripped | Described | Bye
+ToControl = Ready | Prepared | Applied | Suspect | Tripped | Different | Described | Bye
 
 
 # --------------------------------------------------------------------------------- plans in pieces

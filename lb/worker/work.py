@@ -31,6 +31,7 @@ from lb.worker.messages import (
     Commit,
     Describe,
     Described,
+    Different,
     Discard,
     Drain,
     Message,
@@ -67,6 +68,7 @@ class Plane(Protocol):
     def set_states(self, states: Sequence[StatePlan], whole: bool) -> None: ...
     def report_suspects(self, tell: Callable[[str, str, int, str], None]) -> None: ...
     def report_trips(self, tell: Callable[[str, str, bool], None]) -> None: ...
+    def report_differences(self, tell: Callable[[str, str, str, str, str, str], None]) -> None: ...
     def serve(self, listener: str, sock: socket.socket) -> None: ...
     def stop_serving(self, listener: str | None = None) -> None: ...
     def drain(self) -> None: ...
@@ -97,6 +99,7 @@ class Worker:
         self.plane = plane_factory(loop, cells, number, self._write_log)
         self.plane.report_suspects(self._suspected)
         self.plane.report_trips(lambda *said: self._tell(Tripped(*said)))
+        self.plane.report_differences(lambda *said: self._tell(Different(*said)))
         self.generation = 0
         self.grace = 30.0  # seconds; the plan's shutdown_grace
         self.file: LogWriter | None = None

@@ -4,10 +4,12 @@ import os
 
 import pytest
 import yaml
+from msgspec.structs import replace
 
 import lb
 from lb.admin.endpoints import ENDPOINTS
 from lb.admin.view import Reload
+from lb.plan import MirrorPlan
 from lb.telemetry import layout
 from tests.admin.conftest import FoundProblem
 
@@ -56,6 +58,32 @@ def test_routes(control, ask):
     assert old["redirect"] == {"to": "https://x/", "status": 308}
     assert old["duration_average"] is None
     assert b"secret-token" not in reply.body
+
+
+def test_a_route_that_is_mirrored(control, ask):
+    slot = control.ledger.mirror("api", "next")
+    mirror = MirrorPlan("next", 0.1, headers=("x-a",), slot=slot)
+    api, *others = control.plan.routes
+    control.plan = replace(control.plan, routes=(replace(api, mirror=mirror), *others))
+    for at, count in (
+        (layout.MIRROR_REQUESTS, 9),
+        (layout.MIRROR_DIFFERENT + 2, 4),
+        (layout.MIRROR_FAILED, 1),
+    ):
+        control.cells.add(slot + at, count)
+    api, old = ask("GET", "/api/v1/routes").json()["routes"]
+    assert api["mirror"] == {
+        "service": "next",
+        "share": 0.1,
+        "compare": {"status": True, "headers": ["x-a"], "body": True},
+        "max_body": 65536,
+        "in_flight": 0,
+        "requests": 9,
+        "different": {"status": 0, "header": 0, "body": 4},
+        "failed": 1,
+        "skipped": 0,
+    }
+    assert "mirror" not in old
 
 
 def test_services(control, ask):

@@ -10,7 +10,7 @@ import pytest
 from tests.cli.conftest import PYTHON, ROOT, config
 
 ROUTES = """
-  - {name: shop, match: {host: shop.example.com}, service: app}
+  - {name: shop, match: {host: shop.example.com}, service: app, mirror: {service: other, share: 2.5%}}
   - {name: beta, match: {host: shop.example.com, header: {x-beta: "1"}}, split: [{service: app, weight: 9}, {service: other, weight: 1}]}
   - {name: old, match: {path_prefix: /old}, redirect: {to: "https://new.example.com${path}", status: 301}}
   - {name: cart, match: {method: POST, path: /cart}, respond: {status: 418}}
@@ -51,6 +51,7 @@ def test_it_says_who_won_and_why_the_others_lost(path):
     assert "✗ cart method wants POST, found GET" in lines
     assert "✗ old path_prefix wants /old, found /cart" in lines
     assert "service app, consistent_hash by header:x-user = '7'" in lines
+    assert "mirror 2.5% of the requests go to other too" in lines
     assert "✗ 127.0.0.1:9003 weight 1, 0 in flight, backup: another server is eligible" in lines
     assert any(line.startswith("pick 127.0.0.1:900") and line.endswith("owner of the key") for line in lines)
     assert "\x1b" not in ended.stdout

@@ -47,6 +47,8 @@ routes:
          ["service app: health_check {tcp: true, interval: 5s, jitter: 10%, timeout: 2s, rise: 2, fall: 3, initial: up} added"]),
         ("{name: rest, service: app}", "{name: rest, service: app, retry: {budget: 5%, hedge: 100ms}}",
          ["route rest: retry.budget 20% → 5%", "route rest: retry.hedge 0 → 100ms"]),
+        ("{name: rest, service: app}", "{name: rest, service: app, mirror: {service: old, share: 1%}}",
+         ["route rest: mirror {service: old, share: 1%, compare: {status: true, headers: [content-type], body: true}, max_body: 64KiB} added"]),
         ("routes:", "tests: [{request: GET http://a/, expect: {route: rest}}]\nroutes:", ["tests: changed (0 → 1)"]),
     ],
 )  # fmt: skip

@@ -158,3 +158,16 @@ def test_what_may_be_carried_out_twice():
     ]
     assert doubts(TWO, "service: s, retry: {on: [connect, 429, 503], methods: [GET, POST]}") == []
     assert doubts(TWO, "service: s, retry: {attempts: 0, on: [502], methods: [POST]}") == []
+
+
+def test_a_mirror_of_itself_and_a_service_that_only_mirrors():
+    assert doubts(TWO, "service: s, mirror: {service: s}") == [
+        "5:45: routes[r].mirror.service: the route's own service: it gets the requests twice"
+    ]
+    assert (
+        findings(
+            "listeners: [':80']\nservices: {s: ['a:1'], t: ['b:1']}\n"
+            "routes: [{name: r, service: s, mirror: {service: t}}]\n"
+        )
+        == []
+    )

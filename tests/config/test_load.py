@@ -122,8 +122,8 @@ WHOLE = {
                                     "routes is path: service; what needs more is written as a list: - name: …)"],
     "routes: {v1: app}": ['3:10: routes[v1]: found "v1"; a path begins with "/"'],
     "routes: [{name: a, servce: app}]": ['3:20: routes[a].servce: unknown key "servce"; allowed: name, match, priority, service, '
-                                         "split, redirect, respond, rewrite, request_headers, response_headers, timeout, retry "
-                                         '(did you mean "service"?)'],
+                                         "split, redirect, respond, rewrite, request_headers, response_headers, timeout, retry, "
+                                         'mirror (did you mean "service"?)'],
     "routes: [{name: a}]": ["3:10: routes[a]: the route does nothing; it needs one of service, split, redirect, respond"],
     "routes: [{service: app}]": ['3:10: routes[0]: the key "name" is missing'],
     "routes: [{name: a, service: app}, {name: a, service: app}]": [

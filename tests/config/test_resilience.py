@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - tables of messages read better unbroken
-"""Outlier detection, breakers, adaptive limits, retries, sticky sessions: values and messages."""
+"""Outlier detection, breakers, adaptive limits, retries, mirrors, sticky sessions: values and messages."""
 
 import pytest
 
@@ -84,6 +84,25 @@ def test_retries():
     assert (found.backoff_max, found.replay, found.hedge) == (1.0, 0, 0.3)
 
 
+def test_mirror():
+    found = route("service: app, mirror: {service: app}").mirror
+    assert (found.service, found.share, found.max_body) == ("app", 1.0, 65536)
+    assert (found.compare.status, found.compare.headers, found.compare.body) == (
+        True,
+        ("content-type",),
+        True,
+    )
+    found = route(
+        "service: app, mirror: {service: app, share: 10%, compare: {headers: [X-A], body: false}, max_body: 0}"
+    ).mirror
+    assert (found.share, found.compare.headers, found.compare.body, found.max_body) == (
+        0.1,
+        ("x-a",),
+        False,
+        0,
+    )
+
+
 def test_the_top_level():
     spec = loads(BASE)
     assert (spec.state_dir, spec.events.webhook, spec.listeners[0].limits.max_age) == (None, None, 0.0)
@@ -156,6 +175,11 @@ def test_a_short_secret_is_refused(tmp_path):
         ("service: app, retry: {replay: 5}", "or 0 for none (did you mean 5B?)"),
         ("service: app, retry: {attempts: 0, hedge: 1s}", 'retry.hedge: no effect beside "attempts: 0"'),
         ("service: app, timeout: {attempt: 5}", "timeout.attempt: found 5 without a unit"),
+        ("service: app, mirror: {service: ap}", 'mirror.service: there is no service "ap"; there are: app (did you mean "app"?)'),
+        ("service: app, mirror: {share: 10%}", 'the key "service" is missing'),
+        ("service: app, mirror: app", "expected a mapping with the keys service, share"),
+        ("service: app, mirror: {service: app, compare: {headers: content-type}}", "expected a list"),
+        ("respond: {}, mirror: {service: app}", 'mirror: no effect beside "respond"'),
     ],
 )  # fmt: skip
 def test_routes_that_cannot_be(text, message):

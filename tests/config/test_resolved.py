@@ -92,6 +92,15 @@ routes = st.fixed_dictionaries(
                 "hedge": st.just(0) | durations,
             },
         ),
+        "mirror": st.fixed_dictionaries(
+            {"service": st.just("app")},
+            optional={
+                "share": percents(),
+                "compare": st.fixed_dictionaries(
+                    {}, optional={"headers": st.sampled_from([[], ["x-a", "on"]]), "body": st.booleans()}
+                ),
+            },
+        ),
     },
 )
 

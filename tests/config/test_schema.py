@@ -76,6 +76,7 @@ def test_valid(text):
         "listeners: [':80']\nservices: {a: {servers: ['a:1'], outlier: {latency: on}}}",
         "listeners: [':80']\nservices: {a: {servers: ['a:1'], panic_threshold: 0.5}}",
         "listeners: [':80']\nservices: {a: {servers: ['a:1'], sticky: {}}}",
+        "listeners: [':80']\nroutes: [{name: a, service: a, mirror: {share: 5%}}]",
     ],
 )  # fmt: skip
 def test_invalid(text):

@@ -9,6 +9,7 @@ from lb.admin.view import Question
 from lb.control.explain import explain
 from lb.plan import (
     ListenerPlan,
+    MirrorPlan,
     Plan,
     RoutePlan,
     ServerPlan,
@@ -115,3 +116,15 @@ def test_where_a_session_goes():
     assert answer["sticky"] == {"cookie": "who", "sent": True, "server": ""}
     assert answer["reason"].startswith("picked anew")
     assert ask(*servers, sticky=sticky)["sticky"] == {"cookie": "who", "sent": False, "server": ""}
+
+
+def test_a_mirror_is_told():
+    assert "mirror" not in ask(server("a", 0))
+    plan = Plan(
+        1,
+        (ListenerPlan("web", ("127.0.0.1:80",)),),
+        (RoutePlan("r", services=(WeightedService("app", 1),), mirror=MirrorPlan("next", 0.1)),),
+        (ServicePlan("app", servers=(server("a", 0),)), ServicePlan("next")),
+    )
+    answer = explain(plan, Question("GET", "http://x/", [], "", ""), Cells(-1, 0, 1, 10_000))
+    assert answer["mirror"] == {"service": "next", "share": 0.1} and answer["pick"] == "a:1"

@@ -15,6 +15,7 @@ from lb.plan import (
     LimitsPlan,
     ListenerPlan,
     MatchPlan,
+    MirrorPlan,
     RedirectPlan,
     RespondPlan,
     RetryPlan,
@@ -43,6 +44,9 @@ class Slots:
 
     def route(self, route, service):
         return self.slot("route", route, service)
+
+    def mirror(self, route, service):
+        return self.slot("mirror", route, service)
 
     def server(self, service, address):
         return self.slot("server", service, address)
@@ -120,6 +124,7 @@ routes:
     timeout: {connect: 1s, attempt: 1500ms, response: 2s, total: 3s, idle: 4s}
     retry: {attempts: 2, on: [reset, timeout, 503], methods: [GET], budget: 30%, budget_floor: 4, backoff: 5ms,
             backoff_max: 6ms, replay: 7KiB, hedge: 8ms}
+    mirror: {service: mine, share: 9%, compare: {status: false, headers: [X-A], body: false}, max_body: 10KiB}
   - {name: prefix, match: {path_prefix: /p}, service: mine, rewrite: {regex: "^/(.*)", to: '/\1'}}
   - {name: regex, match: {path_regex: "^/r"}, redirect: {to: "https://x${uri}", status: 301}}
   - {name: answer, respond: {status: 418, body: short, headers: {X-A: b}}, response_headers: {set: {x-b: c}}}
@@ -150,6 +155,7 @@ routes:
         response_headers=HeaderEditsPlan(remove=("server",)),
         timeout=TimeoutPlan(1.0, 1.5, 2.0, 3.0, 4.0),
         retry=RetryPlan(2, ("reset", "timeout", "503"), ("GET",), 0.3, 4.0, 0.005, 0.006, 7168, 0.008),
+        mirror=MirrorPlan("mine", 0.09, False, ("x-a",), False, 10240, slots["mirror", "api", "mine"]),
     )  # fmt: skip
     assert prefix.rewrite == RewritePlan(regex="^/(.*)", to=r"/\1")
     assert prefix.match == MatchPlan(path_prefix=("/p",))
@@ -190,14 +196,15 @@ def test_a_secret_arrives_as_its_text(tmp_path):
 
 
 def test_the_defaults_of_what_is_switched_on():
-    plan, _ = plan_of(
+    plan, slots = plan_of(
         'listeners: [":80"]\nservices: {app: {servers: ["a:1"], outlier: {}, sticky: lb, breaker: {server: {}}, '
-        "adaptive_concurrency: true}}\nroutes: [{name: r, service: app}]\n"
+        "adaptive_concurrency: true}}\nroutes: [{name: r, service: app, mirror: {service: app}}]\n"
     )
-    (app,) = plan.services
+    (app,), (route,) = plan.services, plan.routes
     assert app.sticky == StickyPlan("lb", KEY)
     assert (app.server_breaker, app.service_breaker) == (BreakerPlan(), None)
     assert (app.adaptive, app.suspect_after) == (AdaptivePlan(), 5)
+    assert route.mirror == MirrorPlan("app", slot=slots["mirror", "r", "app"])
 
 
 def test_the_secret_of_sticky_sessions_becomes_a_key(tmp_path):

@@ -18,6 +18,7 @@ from lb.plan import (
     ServicePlan,
     WeightedService,
 )
+from lb.proxy.copies import Copies
 from lb.proxy.core import Core
 from lb.proxy.exchange import Exchange
 from lb.proxy.hedge import hedge
@@ -37,10 +38,17 @@ UPGRADE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websock
 
 
 def plan(
-    servers=("a:1", "b:1"), connections=None, limits=None, generation=1, algorithm=None, guards=None, **route
+    servers=("a:1", "b:1"),
+    connections=None,
+    limits=None,
+    generation=1,
+    algorithm=None,
+    guards=None,
+    more=(),
+    **route,
 ) -> Plan:
     """One listener, one route, one service "app" with `servers`: addresses or ServerPlans. `guards`: further
-    fields of the ServicePlan."""
+    fields of the ServicePlan; `more`: further ServicePlans."""
     members = tuple(
         ServerPlan(s, slot=SERVERS + 100 * i) if isinstance(s, str) else s for i, s in enumerate(servers)
     )
@@ -57,7 +65,7 @@ def plan(
         generation,
         listeners=(ListenerPlan("web", ("127.0.0.1:0",), limits=limits or LimitsPlan(), slot=LISTENER),),
         routes=(RoutePlan("r", slot=ROUTE, **route),),
-        services=(service,),
+        services=(service, *more),
         access_log=LOG,
     )
 
@@ -99,6 +107,8 @@ class House:
         self.core.open = self._open
         self.core.later = self._later
         self.core.hedge = hedge
+        self.copies = Copies(self.core)
+        self.core.mirror = self.copies.send
         self.core.now = 1000.0
         self.timers: list[Timer] = []
         self.opened: list[Server] = []

@@ -30,11 +30,11 @@ def test_slot_belongs_to_the_identity():
     ledger = Ledger()
     assert ledger.route("a", "s") == ledger.route("a", "s")
     slots = {ledger.route("a", "s"), ledger.route("a", "t"), ledger.route("b", "s"), ledger.listener("a")}
-    slots |= {ledger.server("a", "s"), ledger.server("s", "a")}
-    assert len(slots) == 6
+    slots |= {ledger.server("a", "s"), ledger.server("s", "a"), ledger.mirror("a", "s")}
+    assert len(slots) == 7
 
 
-@given(st.lists(st.tuples(st.sampled_from("lrs"), st.text(max_size=3), st.text(max_size=3)), max_size=60))
+@given(st.lists(st.tuples(st.sampled_from("lrms"), st.text(max_size=3), st.text(max_size=3)), max_size=60))
 def test_blocks_never_overlap(wanted):
     ledger = Ledger()
     blocks = {(0, layout.WORKER_SIZE)}
@@ -43,6 +43,8 @@ def test_blocks_never_overlap(wanted):
             blocks.add((ledger.listener(one), layout.LISTENER_SIZE))
         elif kind == "r":
             blocks.add((ledger.route(one, two), layout.ROUTE_SIZE))
+        elif kind == "m":
+            blocks.add((ledger.mirror(one, two), layout.MIRROR_SIZE))
         else:
             blocks.add((ledger.server(one, two), layout.SERVER_SIZE))
     taken = sorted(blocks)
@@ -138,7 +140,8 @@ def test_dead_worker_leaves_counters_but_no_gauges():
 
 
 def test_full_region_shares_one_block():
-    size = layout.WORKER_SIZE + layout.LISTENER_SIZE + 3 * layout.ROUTE_SIZE + layout.SERVER_SIZE
+    size = layout.WORKER_SIZE + layout.LISTENER_SIZE + layout.MIRROR_SIZE + layout.SERVER_SIZE
+    size += 3 * layout.ROUTE_SIZE
     ledger = Ledger(size)
     own = [ledger.route("a", "s"), ledger.route("b", "s")]
     shared = [ledger.route("c", "s"), ledger.route("d", "s")]

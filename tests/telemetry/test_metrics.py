@@ -129,6 +129,7 @@ def test_names_of_any_kind_survive(cells, ledger, openmetrics):
 def test_every_family_of_the_table_is_there_with_its_type(cells, ledger, openmetrics):
     for slot, size in (
         (ledger.route("r", "s"), layout.ROUTE_SIZE),
+        (ledger.mirror("r", "t"), layout.MIRROR_SIZE),
         (ledger.server("s", "a"), layout.SERVER_SIZE),
         (ledger.listener("l"), layout.LISTENER_SIZE),
     ):

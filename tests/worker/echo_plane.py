@@ -54,6 +54,9 @@ class EchoPlane:
     def report_trips(self, tell: Callable[[str, str, bool], None]) -> None:
         """It has no breakers."""
 
+    def report_differences(self, tell: Callable[[str, str, str, str, str, str], None]) -> None:
+        """It has no mirrors."""
+
     def report_suspects(self, tell: Callable[[str, str, int, str], None]) -> None:
         pass
 
