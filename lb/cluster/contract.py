@@ -8,7 +8,7 @@ its lease and not know. So whatever leaders write goes through `commit`, which c
 own transaction** that the term still holds.
 
 Keys are relative to the cluster's name, of `[a-z0-9/._-]`, without a slash at either end. Versions are the
-engine's own, at least 1, and change with every write of a key; 0 stands for "is not there".
+engine's own, at least 1, and change with every write that changes a key; 0 stands for "is not there".
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 MARGIN = 0.15  # of a lease: what clocks of two machines may differ in speed, and what thread switches take
-MOST_WRITES = 100  # in one commit: Consul takes 128 operations, some of them are ours
+MOST_WRITES = 60  # in one commit: Consul takes 128 operations, and a write can need two
 
 _KEY = re.compile(r"(?!\.{1,2}(/|\Z))[a-z0-9._-]+(/(?!\.{1,2}(/|\Z))[a-z0-9._-]+)*\Z")
 
