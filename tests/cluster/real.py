@@ -17,7 +17,9 @@ from pathlib import Path
 
 import pytest
 
-JARS = "zookeeper zookeeper-jute slf4j-api slf4j-nop netty-all metrics-core snappy-java jackson-core commons-cli"
+JARS = (
+    "zookeeper zookeeper-jute slf4j-api slf4j-nop netty-all metrics-core snappy-java jackson-core commons-cli"
+)
 START = 30.0  # seconds
 
 
@@ -64,16 +66,20 @@ class Server:
 
     def _etcd(self) -> list[str]:
         ours, others = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.others[0]}"
-        return [_program("etcd"), "--data-dir", str(self.folder / "data"), "--listen-client-urls", ours,
-                "--advertise-client-urls", ours, "--listen-peer-urls", others,
-                "--initial-advertise-peer-urls", others, "--initial-cluster", f"default={others}"]  # fmt: skip
+        return [
+            _program("etcd"), "--data-dir", str(self.folder / "data"), "--listen-client-urls", ours,
+            "--advertise-client-urls", ours, "--listen-peer-urls", others,
+            "--initial-advertise-peer-urls", others, "--initial-cluster", f"default={others}",
+        ]  # fmt: skip
 
     def _consul(self) -> list[str]:
         dns, lan, wan, server = (str(port) for port in self.others[:4])
-        return [_program("consul"), "agent", "-server", "-bootstrap-expect=1", "-data-dir", str(self.folder / "d"),
-                "-bind=127.0.0.1", "-client=127.0.0.1", "-http-port", str(self.port), "-dns-port", dns,
-                "-serf-lan-port", lan, "-serf-wan-port", wan, "-server-port", server, "-grpc-port=-1",
-                "-hcl", "performance { raft_multiplier = 1 }"]  # fmt: skip
+        return [
+            _program("consul"), "agent", "-server", "-bootstrap-expect=1", "-data-dir",
+            str(self.folder / "data"), "-bind=127.0.0.1", "-client=127.0.0.1", "-http-port", str(self.port), "-dns-port", dns,
+            "-serf-lan-port", lan, "-serf-wan-port", wan, "-server-port", server, "-grpc-port=-1",
+            "-hcl", "performance { raft_multiplier = 1 }",
+        ]  # fmt: skip
 
     def _zookeeper(self) -> list[str]:
         folder = _found("usr/share/java/zookeeper.jar").parent
@@ -82,9 +88,12 @@ class Server:
             f"tickTime=500\ndataDir={self.folder}/data\nclientPort={self.port}\n"
             "clientPortAddress=127.0.0.1\nadmin.enableServer=false\nmaxClientCnxns=0\n"
         )
-        return [_program("java"), "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-                "-Dzookeeper.jmx.log4j.disable=true", "-cp", ":".join(str(folder / f"{jar}.jar") for jar in JARS.split()),
-                "org.apache.zookeeper.server.ZooKeeperServerMain", str(configuration)]  # fmt: skip
+        return [
+            _program("java"), "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+            "-Dzookeeper.jmx.log4j.disable=true", "-cp",
+            ":".join(f"{folder}/{jar}.jar" for jar in JARS.split()),
+            "org.apache.zookeeper.server.ZooKeeperServerMain", str(configuration),
+        ]  # fmt: skip
 
 
 def running(kind: str) -> Iterator[Server]:

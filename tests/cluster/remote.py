@@ -8,16 +8,23 @@ import time
 import pytest
 
 from lb.cluster.contract import EngineError, Write
-from tests.cluster.suite import LONG, SLACK, TIMEOUT, EngineSuite, awaited, until
+from tests.cluster.ground import LONG, SLACK, TIMEOUT, awaited, until
+from tests.cluster.suite import EngineSuite
 from tests.cluster.wire import Wire
 
 
 def all_calls(engine, term):
     return [
-        engine.acquire("lb-1", LONG), engine.renew(term), engine.release(term), engine.holder(), engine.get("a"),
-        engine.list("a"), engine.put(Write("a", b"1")), engine.commit(term, [Write("a", b"1")]),
+        engine.acquire("lb-1", LONG),
+        engine.renew(term),
+        engine.release(term),
+        engine.holder(),
+        engine.get("a"),
+        engine.list("a"),
+        engine.put(Write("a", b"1")),
+        engine.commit(term, [Write("a", b"1")]),
         engine.changed("a", 0.1),
-    ]  # fmt: skip
+    ]
 
 
 async def all_fail_in_time(engine, term):

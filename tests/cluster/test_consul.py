@@ -5,9 +5,9 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
+from tests.cluster.ground import LONG
 from tests.cluster.real import running
 from tests.cluster.remote import RemoteSuite
-from tests.cluster.suite import LONG
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,10 @@ async def ask(port, path, body):
 
 
 async def delete(cluster, key, end=""):
-    body = {"key": base64.b64encode(key.encode()).decode(), "range_end": base64.b64encode(end.encode()).decode()}
+    body = {
+        "key": base64.b64encode(key.encode()).decode(),
+        "range_end": base64.b64encode(end.encode()).decode(),
+    }
     await ask(cluster.real.port, "/v3/kv/deleterange", body)
 
 

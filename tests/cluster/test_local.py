@@ -7,7 +7,8 @@ import os
 import pytest
 
 from lb.cluster.contract import EngineError, Write
-from tests.cluster.suite import LONG, EngineSuite, awaited
+from tests.cluster.ground import LONG, awaited
+from tests.cluster.suite import EngineSuite
 
 
 class TestLocal(EngineSuite):
@@ -32,7 +33,12 @@ class TestLocal(EngineSuite):
         good = document.read_bytes()
         for bad in (b"", b"{", b"[]", b'{"entries": {"a": "x"}}', good[:-2]):
             document.write_bytes(bad)
-            for call in (engine.get("a"), engine.holder(), engine.put(Write("a", b"2")), engine.acquire("n", 5)):
+            for call in (
+                engine.get("a"),
+                engine.holder(),
+                engine.put(Write("a", b"2")),
+                engine.acquire("n", 5),
+            ):
                 with pytest.raises(EngineError, match=r"state\.json makes no sense"):
                     await call
             assert document.read_bytes() == bad

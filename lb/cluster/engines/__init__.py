@@ -23,7 +23,7 @@ class MissingExtraError(Exception):
 
 def connect(spec: ClusterSpec, state_dir: Path) -> Engine:
     """The engine of `spec`; nothing is sent before it is used. `state_dir`: where the local engine keeps its
-    folder if none is configured. Raises MissingExtraError, and OSError for files of TLS that make no sense."""
+    folder if none is configured. Raises MissingExtraError, and OSError for unusable files of TLS."""
     try:
         return ENGINES[spec.engine](spec, state_dir)
     except ImportError as error:
@@ -78,9 +78,7 @@ def _redis(spec: ClusterSpec, _state_dir: Path) -> Engine:
     from lb.cluster.engines.redis import RedisEngine, client
 
     section = spec.redis
-    connection = client(
-        section.url, section.user, _text(section.password), section.tls, timeout(spec)
-    )
+    connection = client(section.url, section.user, _text(section.password), section.tls, timeout(spec))
     return RedisEngine(connection, section.url, spec.name, timeout(spec))
 
 

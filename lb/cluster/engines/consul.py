@@ -1,7 +1,7 @@
 """The Consul engine: a session holds the lock, a transaction checks session and epoch.
 
-Lives here: lock, epochs and store on Consul's sessions and key-value store. Must not live here: which agent is
-asked (lb.cluster.engines.http); the catalogue (lb.discovery).
+Lives here: lock, epochs and store on Consul's sessions and key-value store. Must not live here: which agent
+is asked (lb.cluster.engines.http); the catalogue (lb.discovery).
 
     lb/NAME/lead/lock     locked by the holder's session; its value names the holder
     lb/NAME/lead/epoch    the last epoch, written in the transaction that takes the lock
@@ -30,8 +30,14 @@ LEAST_TTL = 10.0  # seconds; Consul takes no shorter session
 JITTER = 16 / 17  # Consul waits up to a sixteenth longer than it is asked to
 
 # Why an operation was refused, of a transaction that was understood. Others ("Permission denied") are errors.
-_REFUSALS = ("lock is already held", "lock isn't held", "failed session check", "failed to check session",
-             "invalid session", "failed index check", "failed to check index", "index is stale", "exist")  # fmt: skip
+_REFUSALS = (
+    *("lock is already held", "lock isn't held", "failed session check", "failed to check session"),
+    *("invalid session", "failed index check", "failed to check index", "index is stale", "exist"),
+)
+
+Operation = dict[str, Any]
+Results = list[Any]
+Operations = list[Operation]
 
 
 class ConsulEngine:
@@ -69,9 +75,7 @@ class ConsulEngine:
         )
         if isinstance(results, int):
             return None
-        return Term(
-            number, contract.deadline(before, ttl), f"{self._session} {self._index_of(results[1])}"
-        )
+        return Term(number, contract.deadline(before, ttl), f"{self._session} {self._index_of(results[1])}")
 
     async def renew(self, term: Term) -> Term:
         session, index = _proof(term)
@@ -169,7 +173,7 @@ class ConsulEngine:
                 raise self._over(term)
             raise self._raced(steps[results - 2][1])
 
-    def _operations(self, write: Write) -> list[dict[str, Any]]:
+    def _operations(self, write: Write) -> Operations:
         key = self._keys + write.key
         if write.value is not None:
             if write.version is None:
@@ -207,11 +211,14 @@ class ConsulEngine:
     def _index(self, answer: Answer) -> int:
         if answer.status != 404:
             self._good(answer)
-        return max(1, _number(answer.headers.get("X-Consul-Index", "").encode()))
+        index = answer.headers.get("X-Consul-Index", "")
+        if not (index.isascii() and index.isdigit()):
+            raise self._nonsense(answer)
+        return max(1, int(index))  # with 0 the next question would not wait
 
     # what is sent and what comes
 
-    async def _transaction(self, *operations: dict[str, Any]) -> list[Any] | int:
+    async def _transaction(self, *operations: dict[str, Any]) -> Results | int:
         """The results, or the position of the first operation that was refused: nothing happened then."""
         answer = await self._http.ask("PUT", "/v1/txn", operations)
         if answer.status not in (200, 409):
@@ -246,7 +253,9 @@ class ConsulEngine:
         try:
             return int(result["ModifyIndex"])
         except (KeyError, TypeError, ValueError):
-            raise EngineError(f"{self._http.where}: a transaction without the index of what it wrote") from None
+            raise EngineError(
+                f"{self._http.where}: a transaction without the index of what it wrote"
+            ) from None
 
     def _good(self, answer: Answer) -> Answer:
         if answer.status != 200:

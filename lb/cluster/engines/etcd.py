@@ -25,6 +25,8 @@ from lb.cluster import contract
 from lb.cluster.contract import Conflict, Deposed, EngineError, Entry, Holder, Term, Write
 from lb.cluster.engines.etcdgateway import Gateway, Pair, compare, delete, fetch, store
 
+Compares = list[dict[str, Any]]
+
 
 class EtcdEngine:
     """See lb.cluster.contract.Engine."""
@@ -132,7 +134,7 @@ class EtcdEngine:
             keys = ", ".join(write.key for write in writes if write.version is not None)
             raise Conflict(f"{self._gateway.where}: not the version that was expected: {keys}")
 
-    def _expected(self, writes: Sequence[Write]) -> list[dict[str, Any]]:
+    def _expected(self, writes: Sequence[Write]) -> Compares:
         return [compare(self._keys + one.key, one.version) for one in writes if one.version is not None]
 
     def _change(self, write: Write) -> dict[str, Any]:

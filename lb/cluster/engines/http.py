@@ -120,7 +120,9 @@ class Http:
             return Answer(response.status, response.headers, bytes(body))
 
     @asynccontextmanager
-    async def lines(self, path: str, body: Any, headers: Mapping[str, str]) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def lines(
+        self, path: str, body: Any, headers: Mapping[str, str]
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
         """The lines of an answer that goes on. Raises EngineError, and TimeoutError is the caller's."""
         try:
             async with self._session().post(

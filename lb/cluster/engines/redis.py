@@ -39,6 +39,7 @@ from lb.config.cluster import EngineTlsSpec
 POLL = 1.0  # seconds between two looks at the counter, should a message have got lost
 
 T = TypeVar("T")
+Arguments = list[str | int | bytes]
 
 
 def client(
@@ -94,7 +95,7 @@ class RedisEngine:
     async def acquire(self, node: str, ttl: float, above: int = 0) -> Term | None:
         self._ttl = ttl
         before = time.monotonic()
-        arguments = [self._token, node, int(ttl * 1000), above]
+        arguments: Arguments = [self._token, node, int(ttl * 1000), above]
 
         async def steps() -> Any:
             epoch = await self._acquire(keys=[self._lock, self._epoch], args=arguments)
@@ -111,9 +112,7 @@ class RedisEngine:
 
     async def renew(self, term: Term) -> Term:
         before = time.monotonic()
-        held = await self._bounded(
-            self._renew(keys=[self._lock], args=[term.proof, int(self._ttl * 1000)])
-        )
+        held = await self._bounded(self._renew(keys=[self._lock], args=[term.proof, int(self._ttl * 1000)]))
         if self._number(held) != 1:
             raise self._over(term)
         return term._replace(deadline=contract.deadline(before, self._ttl))
@@ -126,7 +125,8 @@ class RedisEngine:
         held = await self._bounded(self._redis.get(self._lock))
         if held is None:
             return None
-        words = bytes(held).decode("utf-8", "replace").split(" ", 2)
+        text = held.decode("utf-8", "replace") if isinstance(held, bytes) else held
+        words = text.split(" ", 2)
         if len(words) != 3 or not words[1].isdigit():
             return Holder("", 0)  # written by somebody who is no lb
         return Holder(words[2], int(words[1]))
@@ -171,7 +171,7 @@ class RedisEngine:
     async def _written(self, term: Term | None, writes: Sequence[Write]) -> int:
         contract.check(writes, self.value_limit)
         before = time.monotonic()
-        arguments: list[Any] = [term.proof if term else "", term.epoch if term else 0, self._channel]
+        arguments: Arguments = [term.proof if term else "", term.epoch if term else 0, self._channel]
         for write in writes:
             expected = "" if write.version is None else str(write.version)
             arguments += [write.key, "del" if write.value is None else "set", expected, write.value or b""]

@@ -58,13 +58,20 @@ class ZookeeperEngine:
 
     async def acquire(self, node: str, ttl: float, above: int = 0) -> Term | None:
         session = self._session_for(ttl)
-        breaks = self._breaks
         try:
-            _, epoch = await self._synced(session, self._epoch)
-        except NoNodeError:
-            await session.make(self._epoch, b"0")
+            return await self._taken(session, node, ttl, above)
+        except NoNodeError:  # the first time of all, or somebody deleted the folder
             await session.make(f"{self._place}/terms")
+            await session.make(self._epoch, b"0")
+        try:
+            return await self._taken(session, node, ttl, above)
+        except NoNodeError:
+            return None
+
+    async def _taken(self, session: Session, node: str, ttl: float, above: int) -> Term | None:
+        breaks = self._breaks
         value, epoch = await self._synced(session, self._epoch)
+        old = await session.ask("get_children", f"{self._place}/terms")
         give_up: list[tuple[Any, ...]] = []
         with contextlib.suppress(NoNodeError):
             _, lock = await session.ask("get", self._lock)
@@ -72,7 +79,6 @@ class ZookeeperEngine:
                 return None
             give_up.append(("delete", self._lock, lock.version))
         # whatever terms there are, are over
-        old = await session.ask("get_children", f"{self._place}/terms")
         give_up += [("delete", f"{self._place}/terms/{name}") for name in old]
         number = max(int(value) if value.isdigit() else 0, above) + 1
         token = f"{number}-{secrets.token_hex(8)}"

@@ -1,7 +1,7 @@
 """What the ZooKeeper engine stores: keys, their versions, and waiting for changes.
 
-Lives here: turning writes into transactions. Must not live here: the lock (lb.cluster.engines.zookeeper), which
-gives what a transaction has to check.
+Lives here: turning writes into transactions. Must not live here: the lock (zookeeper.py), which gives
+what a transaction has to check.
 
     /lb/NAME/keys/KEY    a value; KEY with "+" for "/"
     /lb/NAME/keys        written with every change, so that one watch sees them all
@@ -27,6 +27,7 @@ from lb.cluster.engines.zookeepersession import Access, Session
 LEASE = 10.0  # seconds; nothing depends on this session
 
 Operation = tuple[Any, ...]
+Operations = list[Operation]
 
 
 class Store:
@@ -68,7 +69,9 @@ class Store:
         except NoNodeError:
             return {}
         found = await asyncio.gather(*(self._entry(session, f"{self._keys}/{name}") for name in names))
-        return {name.replace("+", "/"): one for name, one in zip(names, found, strict=True) if one is not None}
+        return {
+            name.replace("+", "/"): one for name, one in zip(names, found, strict=True) if one is not None
+        }
 
     async def _entry(self, session: Session, path: str) -> Entry | None:
         try:
@@ -78,8 +81,8 @@ class Store:
         return Entry(value, stat.mzxid)
 
     async def write(self, writes: Sequence[Write], checks: Sequence[Operation]) -> int | None:
-        """All of `writes` or none, if `checks` hold: the number of the transaction, or None where they do not.
-        Raises Conflict."""
+        """All of `writes` or none, if `checks` hold: the number of the transaction; None where they do not
+        hold. Raises Conflict."""
         session = self.session()
         end = time.monotonic() + self._timeout
         while time.monotonic() < end:
@@ -102,12 +105,13 @@ class Store:
             # somebody was faster: look again, whether that is a conflict
         raise EngineError(f"{self._access.where}: others write all the time, no turn in {self._timeout:g} s")
 
-    async def _operations(self, session: Session, writes: Sequence[Write]) -> list[Operation]:
+    async def _operations(self, session: Session, writes: Sequence[Write]) -> Operations:
         """What the transaction does; the last one writes `keys`."""
         _, deleted = await session.ask("get", self._deleted)
+        await session.ask("get", self._keys)  # raises where it is not there
         paths = [self._path(write.key) for write in writes]
         stats = await asyncio.gather(*(session.ask("exists", path) for path in paths))
-        operations: list[Operation] = []
+        operations: Operations = []
         deletes = False
         for write, path, stat in zip(writes, paths, stats, strict=True):
             version = stat.mzxid if stat else 0
@@ -117,7 +121,9 @@ class Store:
                 )
             own = stat.version if stat and write.version is not None else -1
             if write.value is not None:
-                operations.append(("set_data", path, write.value, own) if stat else ("create", path, write.value))
+                operations.append(
+                    ("set_data", path, write.value, own) if stat else ("create", path, write.value)
+                )
             elif stat:
                 operations.append(("delete", path, own))
                 deletes = True
