@@ -138,6 +138,17 @@ class LockSuite(Ground):
         await other.commit(new, [Write("a", b"1")])
 
     @awaited
+    async def test_a_lock_that_was_deleted_and_taken_under_the_same_name(self, cluster):
+        one, other = cluster.engine(), cluster.engine()
+        term = await one.acquire("lb-1", LONG)
+        await self.drop_lock(cluster)
+        new = await other.acquire("lb-1", LONG)
+        assert new is not None and new.epoch > term.epoch
+        with pytest.raises(Deposed):
+            await one.release(term)
+        assert await other.holder() == ("lb-1", new.epoch)
+
+    @awaited
     async def test_many_who_ask_at_once(self, cluster):
         engines = [cluster.engine() for _ in range(4)]
         terms = await asyncio.gather(*(engine.acquire("lb", LONG) for engine in engines))

@@ -76,7 +76,8 @@ class Server:
         dns, lan, wan, server = (str(port) for port in self.others[:4])
         return [
             _program("consul"), "agent", "-server", "-bootstrap-expect=1", "-data-dir",
-            str(self.folder / "data"), "-bind=127.0.0.1", "-client=127.0.0.1", "-http-port", str(self.port), "-dns-port", dns,
+            str(self.folder / "data"), "-bind=127.0.0.1", "-client=127.0.0.1",
+            "-http-port", str(self.port), "-dns-port", dns,
             "-serf-lan-port", lan, "-serf-wan-port", wan, "-server-port", server, "-grpc-port=-1",
             "-hcl", "performance { raft_multiplier = 1 }",
         ]  # fmt: skip
