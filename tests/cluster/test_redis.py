@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+
 import pytest
 
 redis = pytest.importorskip("redis")
 
-from tests.cluster.ground import Cluster  # noqa: E402
+from lb.cluster.contract import EngineError, Write  # noqa: E402
+from tests.cluster.ground import LONG, SLACK, TIMEOUT, Cluster, awaited, until  # noqa: E402
 from tests.cluster.naive import NaiveEngine  # noqa: E402
-from tests.cluster.real import running  # noqa: E402
+from tests.cluster.real import Server, running  # noqa: E402
 from tests.cluster.remote import RemoteSuite  # noqa: E402
 
 
@@ -41,7 +46,36 @@ class RedisSuite(RemoteSuite):
 
 
 class TestRedis(RedisSuite):
-    pass
+    @awaited
+    async def test_what_no_replica_confirms_is_an_error(self, cluster):
+        engine = cluster.engine()
+        term = await engine.acquire("lb-1", LONG)
+        replica = Server("redis")
+        try:
+            port = cluster.real.port
+            with redis.Redis(port=replica.port) as connection:
+                connection.execute_command("REPLICAOF", "127.0.0.1", port)
+                await until(lambda: linked(connection), 10)
+                await engine.commit(term, [Write("a", b"1")])
+                values = f"{{lb/{cluster.name}}}:values"
+                assert connection.hget(values, "a") == b"1", "commit did not wait"
+                os.kill(replica.process.pid, signal.SIGSTOP)
+                begun = time.monotonic()
+                with pytest.raises(EngineError, match="none of 1 replicas confirmed"):
+                    await engine.commit(term, [Write("a", b"2")])
+                with pytest.raises(EngineError, match="none of 1 replicas confirmed"):
+                    await engine.acquire("lb-1", LONG)
+                assert time.monotonic() - begun < 2 * TIMEOUT + SLACK
+                os.kill(replica.process.pid, signal.SIGCONT)
+                term = await until(lambda: engine.acquire("lb-1", LONG), 5)
+                await engine.commit(term, [Write("a", b"3")])
+                assert connection.hget(values, "a") == b"3"
+        finally:
+            replica.close()
+
+
+async def linked(connection):
+    return connection.info("replication").get("master_link_status") == "up"
 
 
 class NaiveSuite(RedisSuite):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +27,11 @@ from lb.cluster.contract import EngineError
 from lb.config.cluster import EngineTlsSpec
 
 POLL = 0.02  # seconds between two looks whether there is a connection
+
+# kazoo tells every request at its lowest level, the one with the password among them. What matters to an
+# operator is in the errors.
+_SILENT = logging.Logger("lb.cluster.zookeeper", logging.CRITICAL)
+_SILENT.addHandler(logging.NullHandler())
 
 
 class Access(NamedTuple):
@@ -60,6 +66,7 @@ class Session:
         self._client = KazooClient(
             hosts=",".join(access.servers),
             timeout=lease,
+            logger=_SILENT,
             connection_retry=KazooRetry(max_tries=-1, delay=0.05, backoff=2, max_delay=1.0),
             auth_data=[("digest", f"{access.user}:{access.password}")] if access.user else None,
             default_acl=CREATOR_ALL_ACL if access.user else None,
