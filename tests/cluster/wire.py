@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 
 
 class Wire:
     """Forwards 127.0.0.1:`port` to 127.0.0.1:`server`."""
 
-    def __init__(self, server: int) -> None:
+    def __init__(self, server: int, tls: ssl.SSLContext | None = None) -> None:
         self.server = server
+        self.tls = tls  # spoken with the engine, not with the server
         self.port = 0
         self.deaf = False  # requests arrive, answers do not
         self.deaf_after = b""  # become deaf as soon as a request has this in it
@@ -19,7 +21,7 @@ class Wire:
         self._ends: set[asyncio.StreamWriter] = set()
 
     async def start(self) -> Wire:
-        self._listening = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        self._listening = await asyncio.start_server(self._accept, "127.0.0.1", self.port, ssl=self.tls)
         self.port = self._listening.sockets[0].getsockname()[1]
         return self
 

@@ -84,6 +84,7 @@ class ZookeeperEngine:
         token = f"{number}-{secrets.token_hex(8)}"
         says = json.dumps({"node": node, "epoch": number}).encode()
         before = time.monotonic()
+        self._lapse_at(before + ttl)  # before it is sent: its answer may get lost
         results = await session.transaction(
             ("set_data", self._epoch, str(number).encode(), epoch.version),
             *give_up,
@@ -93,7 +94,6 @@ class ZookeeperEngine:
         if isinstance(results, int):
             return None
         self._ttl = min(ttl, session.lease)
-        self._lapse_at(before + ttl)
         proof = f"{token} {results[0].version} {breaks}"
         return Term(number, contract.deadline(before, self._ttl), proof)
 
