@@ -7,6 +7,8 @@ import base64
 import aiohttp
 import pytest
 
+from lb.cluster.contract import Write
+from tests.cluster.ground import awaited
 from tests.cluster.real import running
 from tests.cluster.remote import RemoteSuite
 
@@ -49,3 +51,14 @@ class TestEtcd(RemoteSuite):
 
     async def drop_lock(self, cluster):
         await delete(cluster, f"lb/{cluster.name}/lock")
+
+    @awaited
+    async def test_a_change_in_a_past_that_was_compacted_is_not_lost(self, cluster):
+        one, other = cluster.engine(), cluster.engine()
+        await other.changed("a", 0.1)
+        await one.put(Write("a/b", b"1"))
+        last = await one.put(Write("b", b"1"))
+        await ask(cluster.real.port, "/v3/kv/compaction", {"revision": str(last), "physical": True})
+        assert await other.changed("a", 5)
+        await one.put(Write("a/b", None))
+        assert await other.changed("a", 5)

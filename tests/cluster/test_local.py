@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
 from lb.cluster.contract import EngineError, Write
 from tests.cluster.ground import LONG, awaited
 from tests.cluster.suite import EngineSuite
+from tests.conftest import ROOT
+
+# Adds one to a number, again and again, with compare and swap.
+ADD = """
+import asyncio, sys
+from pathlib import Path
+from lb.cluster.contract import Conflict, Write
+from lb.cluster.engines.local import LocalEngine
+
+async def main():
+    engine, done = LocalEngine(Path(sys.argv[1]), 20.0), 0
+    while done < int((sys.argv[2:] or ["30"])[0]):
+        entry = await engine.get("n")
+        try:
+            await engine.put(Write("n", str(int(entry.value) + 1).encode(), entry.version))
+            done += 1
+        except Conflict:
+            pass
+
+asyncio.run(main())
+"""
 
 
 class TestLocal(EngineSuite):
@@ -75,6 +98,21 @@ class TestLocal(EngineSuite):
         other = cluster.engine()
         assert await other.holder() is None
         assert (await other.acquire("lb-2", LONG)).epoch > term.epoch
+
+    @awaited
+    async def test_processes_lose_no_write(self, cluster):
+        engine = cluster.engine()
+        await engine.put(Write("n", b"0"))
+        place = str(cluster.folder / cluster.name)
+        processes = [subprocess.Popen([sys.executable, "-c", ADD, place], cwd=ROOT) for _ in range(3)]
+        killed = subprocess.Popen([sys.executable, "-c", ADD, place, "1000000"], cwd=ROOT)
+        for process in processes:
+            assert process.wait(60) == 0
+        killed.kill()  # wherever it is
+        killed.wait()
+        assert int((await engine.get("n")).value) >= 3 * 30
+        term = await engine.acquire("lb-1", LONG)
+        await engine.commit(term, [Write("n", None), Write("m", b"1")])
 
     @awaited
     async def test_nobody_else_may_read_it(self, cluster):

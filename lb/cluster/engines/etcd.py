@@ -155,7 +155,7 @@ class EtcdEngine:
         left = end - time.monotonic()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, left)):
-                self._seen[prefix] = await self._gateway.next_change(place, seen + 1)
+                self._seen[prefix] = await self._gateway.next_change(place, seen + 1) or now
                 return True
         # a member that is cut off from the others shows no change: ask what only a majority can answer
         await self._gateway.revision()

@@ -131,7 +131,7 @@ class Gateway:
 
     async def next_change(self, prefix: str, revision: int) -> int:
         """Waits for a change of a key that begins with `prefix`, at `revision` or later; the revision up to
-        which all is seen. Has no time-out of its own."""
+        which all is seen, 0 where that past was compacted. Has no time-out of its own."""
         wanted = {"key": _coded(prefix), "range_end": _coded(_after(prefix)), "start_revision": str(revision)}
         if self._user and not self._token:
             await self._log_in()
@@ -140,10 +140,15 @@ class Gateway:
                 try:
                     said = self._http.parsed(line)
                     result = said["result"]
-                    if result.get("events") or result.get("canceled"):  # canceled: the past was compacted
+                    if result.get("events"):
                         return max(revision, int(result["header"]["revision"]))
+                    if int(result.get("compact_revision", 0)):
+                        return 0
+                    if result.get("canceled"):
+                        self._token = ""  # it may be that: the next call finds out
+                        reason = str(result.get("cancel_reason", "no reason given"))
+                        raise EngineError(f"{self.where}: a watch was refused: {reason}")
                 except (KeyError, TypeError, ValueError, AttributeError):
-                    self._token = ""  # it may be that: the next call finds out
                     raise self._nonsense("a watch") from None
         raise EngineError(f"{self.where}: the watch ended")
 
