@@ -62,8 +62,10 @@ class Http:
         self._tls = tls
         self._headers = headers
         self._open: aiohttp.ClientSession | None = None
+        self._closed = False
 
     async def close(self) -> None:
+        self._closed = True
         if self._open is not None:
             await self._open.close()
 
@@ -78,7 +80,7 @@ class Http:
     ) -> Answer:  # fmt: skip
         """The answer, whatever its status. `wait`: seconds that the server may take on purpose. `safe`:
         nothing changes, so that another server may be asked after a failure. Raises EngineError."""
-        if self._open is not None and self._open.closed:
+        if self._closed:
             raise EngineError(f"{self.where}: closed")
         data = None if body is None else json.dumps(body).encode()
         failures = []
@@ -98,12 +100,16 @@ class Http:
                     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                         failures.append(f"{self.where}: {str(error) or 'no answer in time'}")
                         if not safe and not isinstance(error, aiohttp.ConnectionTimeoutError):
+                            self._next()
                             break
-                    self._first = (self._first + 1) % len(self._urls)
+                    self._next()
         except TimeoutError:
             failures.append(f"{self.where}: no answer in {wait + self._timeout:g} s")
-        self._first = (self._first + 1) % len(self._urls)
+            self._next()
         raise EngineError("; ".join(failures))
+
+    def _next(self) -> None:
+        self._first = (self._first + 1) % len(self._urls)
 
     async def _send(
         self, method: str, path: str, data: bytes | None, headers: Mapping[str, str], connect: float
@@ -134,7 +140,7 @@ class Http:
                 yield aiter(response.content)
         except (aiohttp.ClientError, ValueError) as error:
             where = self.where
-            self._first = (self._first + 1) % len(self._urls)
+            self._next()
             raise EngineError(f"{where}: {error or 'the connection ended'}") from None
 
     def _session(self) -> aiohttp.ClientSession:
