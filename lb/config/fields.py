@@ -4,6 +4,7 @@ texts with ${fields} of the request, and names of our own things.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -136,32 +137,42 @@ def fills(allowed: tuple[str, ...], check: Callable[[str], str] | None = None) -
 
 
 class Secret(BaseModel):
-    """Text read from a file, such as {file: /run/secrets/token}; the end of the line is dropped. The
-    text itself is in no output: not in repr, dumps, `lb check --resolved` and diffs."""
+    """Text read from a file, such as {file: /run/secrets/token}, the end of the line dropped, or from the
+    environment: {env: TOKEN}. The text itself is in no output: not in repr, dumps, `lb check --resolved` and
+    diffs."""
 
     model_config = ConfigDict(frozen=True)
 
-    file: str
+    file: str = ""
+    env: str = ""
     value: SecretStr = SecretStr("")
 
 
 SECRET_SCHEMA = {
     "type": "object",
-    "description": "Text read from a file when the configuration is loaded; shown nowhere.",
+    "description": "Text read from a file, or from the environment, when the configuration is loaded; shown "
+    "nowhere.",
     "properties": {
-        "file": {"type": "string", "description": "An absolute path.", "examples": ["/run/secrets/token"]}
+        "file": {"type": "string", "description": "An absolute path.", "examples": ["/run/secrets/token"]},
+        "env": {"type": "string", "description": "A variable of the environment.", "examples": ["TOKEN"]},
     },
-    "required": ["file"],
+    "minProperties": 1,
+    "maxProperties": 1,
     "additionalProperties": False,
 }
 
 
 def secret(value: object) -> Secret:
-    """Reads {file: PATH}; raises where there is no such file."""
+    """Reads {file: PATH} or {env: NAME}; raises where there is no such file or variable."""
     if isinstance(value, Secret):
         return value
+    if isinstance(value, dict) and set(value) == {"env"}:
+        name = plain_text(value["env"])
+        if name not in os.environ:
+            raise wrong(f"the environment variable {shown(name)} is not set")
+        return Secret(env=name, value=SecretStr(os.environ[name]))
     if not isinstance(value, dict) or set(value) != {"file"}:
-        raise wrong("found a mapping; expected text, or {file: /run/secrets/NAME}")
+        raise wrong("found a mapping; expected text, {file: /run/secrets/NAME} or {env: NAME}")
     name = plain_text(value["file"])
     if not name.startswith("/"):
         raise wrong(f"found {shown(name)}; the path of a secret is absolute")
@@ -194,14 +205,13 @@ def _edit_value(value: object) -> str | Secret:
     if not isinstance(value, (dict, Secret)):
         return _edit_text(plain_text(value))
     found = secret(value)
+    place = shown(found.file or found.env)
     if "${" in found.value.get_secret_value():
-        raise wrong(
-            f'the secret {shown(found.file)} contains "${{", which stands for fields of the request here'
-        )
+        raise wrong(f'the secret {place} contains "${{", which stands for fields of the request here')
     try:
         header_value(found.value.get_secret_value())
     except ValueError:
-        raise wrong(f"the secret {shown(found.file)} has line breaks or control characters") from None
+        raise wrong(f"the secret {place} has line breaks or control characters") from None
     return found
 
 

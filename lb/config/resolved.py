@@ -74,7 +74,7 @@ _KEPT = ("listeners", "routes", "services")  # what stands below them has names 
 
 def _written(value: Any) -> Any:
     if isinstance(value, Secret):
-        return {"file": value.file}
+        return {"file": value.file} if value.file else {"env": value.env}
     if isinstance(value, BaseModel):
         return plain(value)
     if isinstance(value, dict):

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field
 
 from lb.config.addresses import BindAddress
+from lb.config.cluster import ClusterSpec
 from lb.config.discovery import DiscoverySpec
 from lb.config.document import scalar
 from lb.config.environment import Substituted
@@ -212,10 +213,6 @@ def _services(value: object) -> object:
 class Spec(Section):
     """The configuration file of lb."""
 
-    later: ClassVar[Mapping[str, str]] = {
-        "cluster": "coordination between machines",
-    }
-
     workers: Workers = Field(default="auto", description="Worker processes: auto (one per core) or a number.")
     shutdown_grace: Annotated[float, duration(zero="none")] = Field(
         default=30.0, description="How long a drain waits for exchanges; 0: not at all."
@@ -243,6 +240,9 @@ class Spec(Section):
     )
     services: Annotated[dict[Name, ServiceItem], BeforeValidator(_services)] = Field(
         default={}, description="Named sets of servers."
+    )
+    cluster: ClusterSpec | None = Field(
+        default=None, description="Coordination with the lbs of other machines; absent: none."
     )
     tests: Annotated[tuple[CaseSpec, ...], LIST] = Field(
         default=(), description="Requests and where they must go; run by `lb check`."

@@ -28,8 +28,8 @@ def _secret(value: object) -> Secret:
     found = secret(value)
     if len(found.value.get_secret_value().encode()) < LEAST_SECRET:
         raise wrong(
-            f"the secret {shown(found.file)} has fewer than {LEAST_SECRET} bytes; "
-            f"make one: openssl rand -hex 32 > {found.file}"
+            f"the secret {shown(found.file or found.env)} has fewer than {LEAST_SECRET} bytes; "
+            f"make one: openssl rand -hex 32{f' > {found.file}' if found.file else ''}"
         )
     return found
 

@@ -70,7 +70,7 @@ def test_valid(text):
         "listeners: [':80']\nroutes: [{service: a}]", "listeners: [':80']\nroutes: [{name: a, retry: {on: [200]}}]",
         "listeners: [':80']\nroutes: [{name: a, redirect: {to: /, status: 200}}]",
         "listeners: [':80']\nroutes: [{name: a, match: {path: a}}]", "listeners: [':80']\nroutes: [{name: a, service: null}]",
-        "listeners: [':80']\ncluster: {}",
+        "listeners: [':80']\ncluster: {engine: paxos}",
         "listeners: [':80']\nservices: {a: {servers: ['a:1'], health_check: {http: /, expect: {status: 99}}}}",
         "listeners: [':80']\nservices: {a: {servers: ['a:1'], health_check: {tcp: false}}}",
         "listeners: [':80']\nservices: {a: {servers: ['a:1'], outlier: {latency: on}}}",

@@ -139,9 +139,11 @@ def declared(*groups):
 
 def test_what_is_imported_is_declared():
     project = PYPROJECT["project"]
-    run, dev = project["dependencies"], project["optional-dependencies"]["dev"]
-    assert third_party("lb") <= declared(run)
+    run, extras = project["dependencies"], dict(project["optional-dependencies"])
+    dev = extras.pop("dev")
+    assert third_party("lb") <= declared(run, *extras.values())
     assert third_party("tests") <= declared(run, dev)
+    assert {line for extra in extras.values() for line in extra} <= set(dev), "what is optional is tested too"
 
 
 def test_the_script_and_the_typing_marker_are_there():

@@ -1,0 +1,44 @@
+"""The Consul engine keeps the contract."""
+
+from __future__ import annotations
+
+import aiohttp
+import pytest
+
+from tests.cluster.ground import LONG
+from tests.cluster.real import running
+from tests.cluster.remote import RemoteSuite
+
+
+@pytest.fixture(scope="module")
+def consul_server():
+    yield from running("consul")
+
+
+async def ask(port, method, path, body=None):
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, f"http://127.0.0.1:{port}/v1/{path}", json=body) as answer,
+    ):
+        assert answer.status == 200, await answer.text()
+        return await answer.json()
+
+
+class TestConsul(RemoteSuite):
+    ENGINE = "consul"
+    LAPSE = 25.0  # Consul lets a session live up to twice its TTL, of 10 s at least
+    NEW_LEASE_LAPSES = 2 * LONG + 5
+    TAKES_LOCK = b'"Verb": "lock"'
+
+    def section(self, port):
+        return {"address": f"http://127.0.0.1:{port}"}
+
+    @pytest.fixture
+    def real(self, consul_server):
+        return consul_server
+
+    async def forget(self, cluster):
+        await ask(cluster.real.port, "DELETE", f"kv/lb/{cluster.name}/?recurse")
+
+    async def drop_lock(self, cluster):
+        await ask(cluster.real.port, "DELETE", f"kv/lb/{cluster.name}/lead/lock")
