@@ -21,6 +21,9 @@ from lb.worker.journal import Journal
 # each, 128 are probed in a second.
 LIMIT = 256
 FIRST = 1000  # first probes a second, when very many checks are new at once
+# A check with jitter comes the second time after a share of its interval that is drawn from here to 1: those
+# that began together are spread over it, and the machine is not busy in bursts.
+EARLIEST_SECOND = 0.1
 SILENCE = 10.0  # seconds between two complaints of one kind
 
 Run: TypeAlias = Callable[[CheckPlan, AgentState], Awaitable[Outcome]]
@@ -32,13 +35,14 @@ class Check:
     """One check and its rhythm. At most one of `timer` and `task` is there; neither while it waits for a
     place."""
 
-    __slots__ = ("agent", "gone", "pace", "plan", "started", "task", "timer")
+    __slots__ = ("agent", "gone", "pace", "plan", "spread", "started", "task", "timer")
 
     def __init__(self, plan: CheckPlan) -> None:
         self.plan = plan
         self.agent = AgentState()
         self.pace: Pace = "steady"
         self.started = 0.0
+        self.spread = False
         self.timer: asyncio.TimerHandle | None = None
         self.task: asyncio.Task[None] | None = None
         self.gone = False
@@ -123,6 +127,9 @@ class Checks:
     def _next(self, check: Check) -> None:
         """From start to start, so that a slow answer does not make probes rarer."""
         swing = 1 + check.plan.jitter * self._random.uniform(-1, 1)
+        if not check.spread and check.plan.jitter > 0:
+            check.spread = True
+            swing = self._random.uniform(EARLIEST_SECOND, 1)
         self._at(check, check.started + check.interval() * swing)
 
     def _due(self, check: Check) -> None:

@@ -107,6 +107,21 @@ def test_the_first_probe_is_at_once_and_then_one_an_interval(played):
     played(test())
 
 
+def test_checks_that_began_together_do_not_stay_together(played):
+    async def test():
+        bench = Bench()
+        bench.checks.reconcile([plan(f"a:{n}", jitter=0.1) for n in range(1, 2001)])
+        await asyncio.sleep(30)
+        await bench.checks.close()
+        later = [at for at, _ in bench.probes if at >= 10]
+        busiest = max(sum(start <= at < start + 0.5 for at in later) for start in range(10, 29))
+        assert busiest < 300, "200 come in half a second when they are spread evenly"
+        longest = max(b - a for n in range(1, 2001) for a, b in pairwise(bench.times(f"a:{n}")))
+        assert longest <= 5.5
+
+    played(test())
+
+
 def test_the_interval_follows_the_pace(played):
     async def test():
         bench = Bench()
