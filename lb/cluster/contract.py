@@ -13,8 +13,14 @@ engine's own, at least 1, and change with every write of a key; 0 stands for "is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
+
+MARGIN = 0.15  # of a lease: what clocks of two machines may differ in speed, and what thread switches take
+MOST_WRITES = 100  # in one commit: Consul takes 128 operations, some of them are ours
+
+_KEY = re.compile(r"(?!\.{1,2}(/|\Z))[a-z0-9._-]+(/(?!\.{1,2}(/|\Z))[a-z0-9._-]+)*\Z")
 
 
 class Term(NamedTuple):
@@ -61,6 +67,26 @@ class Conflict(EngineError):  # noqa: N818
     """A key does not have the version that was expected: somebody else was faster. Nothing was written."""
 
 
+def deadline(before: float, ttl: float) -> float:
+    """The deadline of a term of `ttl` seconds whose request was sent at `before` (time.monotonic())."""
+    return before + ttl * (1 - MARGIN)
+
+
+def check(writes: Sequence[Write], limit: int) -> None:
+    """Raises ValueError for what no caller may ask: a key that is none, one key twice, more than MOST_WRITES,
+    values of more than `limit` bytes together."""
+    for write in writes:
+        if not _KEY.match(write.key):
+            raise ValueError(f"not a key: {write.key!r}")
+    if len({write.key for write in writes}) != len(writes):
+        raise ValueError("one key is written twice in one commit")
+    if len(writes) > MOST_WRITES:
+        raise ValueError(f"{len(writes)} writes in one commit; at most {MOST_WRITES}")
+    size = sum(len(write.value or b"") for write in writes)
+    if size > limit:
+        raise ValueError(f"{size} bytes in one write; at most {limit}: store them in pieces")
+
+
 class Engine(Protocol):
     """One connection to a store on behalf of one cluster. Used by one event loop; never blocks it. Every
     call ends within the time-out that the engine was made with, or raises EngineError. Cancelling a call
@@ -69,17 +95,20 @@ class Engine(Protocol):
     name: str
     """local, consul, etcd, zookeeper or redis."""
     value_limit: int
-    """Bytes that one value may have; larger ones are stored in pieces."""
+    """Bytes that one value, and all the values of one commit together, may have; what is larger is stored in
+    pieces, by `put`."""
 
     async def close(self) -> None:
         """Let go of connections; a term that is held is left to lapse (`release` gives it back)."""
 
     # the lock
 
-    async def acquire(self, node: str, ttl: float) -> Term | None:
-        """Try once to hold the lock for `ttl` seconds; None where somebody else holds it, or the engine does
-        not give it yet (Consul's lock-delay). A call after one whose answer got lost finds what that one got,
-        or gets it anew."""
+    async def acquire(self, node: str, ttl: float, above: int = 0) -> Term | None:
+        """Try once to hold the lock for `ttl` seconds; None where somebody else holds it. The holder is this
+        engine object, not the name: two with one `node` are two. A call after one whose answer got lost, or
+        while this object holds the lock, ends that term and gets a new one. The epoch is above the store's
+        last one and above `above`: the highest that this node remembers, so that a store which lost its
+        memory does not begin anew with epochs that everybody refuses."""
         ...
 
     async def renew(self, term: Term) -> Term:
@@ -109,7 +138,8 @@ class Engine(Protocol):
 
     async def commit(self, term: Term, writes: Sequence[Write]) -> None:
         """Write all or nothing, in one transaction that checks that `term` holds and every version given.
-        Raises Deposed or Conflict, after which nothing was written; Deposed where both are true."""
+        Raises Deposed or Conflict, after which nothing was written; Deposed where both are true; ValueError
+        (here and in `put`) for what `check` refuses."""
         ...
 
     async def changed(self, prefix: str, wait: float) -> bool:

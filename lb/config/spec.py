@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field
 
 from lb.config.addresses import BindAddress
+from lb.config.cluster import ClusterSpec
 from lb.config.document import scalar
 from lb.config.environment import Substituted
 from lb.config.fields import MAPPING, TOKEN, HeaderName, HeaderValue, Name
@@ -186,7 +187,6 @@ class Spec(Section):
 
     later: ClassVar[Mapping[str, str]] = {
         "discovery": "service discovery",
-        "cluster": "coordination between machines",
     }
 
     workers: Workers = Field(default="auto", description="Worker processes: auto (one per core) or a number.")
@@ -213,6 +213,9 @@ class Spec(Section):
     )
     services: Annotated[dict[Name, ServiceItem], BeforeValidator(_services)] = Field(
         default={}, description="Named sets of servers."
+    )
+    cluster: ClusterSpec | None = Field(
+        default=None, description="Coordination with the lbs of other machines; absent: none."
     )
     tests: Annotated[tuple[CaseSpec, ...], LIST] = Field(
         default=(), description="Requests and where they must go; run by `lb check`."
