@@ -89,7 +89,7 @@ class Follower:
         except EngineError as error:
             self.reached = self.reached._replace(error=str(error))
         else:
-            self.reached = Reached(self._now())
+            self.reached = Reached(self._now(), "")
 
     async def _wait(self, seconds: float) -> None:
         before = self._now()

@@ -61,6 +61,10 @@ class Memory:
         self._write(self.path, data)
         self._save(self.seen, mark)
 
+    def forget(self) -> None:
+        """Nothing shared is in force; what was seen stays so."""
+        self.applied = Mark()
+
     def kept(self) -> Kept | None:
         """What ran last; None where nothing shared did. After a crash between the two files of `keep` it is
         the newer document, under the mark that was remembered before it was applied."""

@@ -13,6 +13,7 @@ from typing import Any
 from lb.admin.view import Condition, Question, Reload
 from lb.config import resolved
 from lb.config.problems import nearest
+from lb.control.clusterview import ClusterView
 from lb.control.events import Event, Events
 from lb.control.overrides import Overrides
 from lb.control.reload import Reloader
@@ -21,7 +22,7 @@ from lb.control.supervisor import Supervisor
 from lb.control.webhook import Webhook
 from lb.plan import Plan
 from lb.telemetry.cells import Cells
-from lb.telemetry.facts import WorkerFacts
+from lb.telemetry.facts import ClusterFacts, WorkerFacts
 from lb.telemetry.ledger import Ledger
 from lb.upstream.status import Override
 
@@ -37,6 +38,7 @@ class View:
         overrides: Overrides,
         events: Events,
         webhook: Webhook,
+        cluster: ClusterView | None = None,
     ) -> None:
         self.started = time.time()
         self.draining = False
@@ -46,6 +48,7 @@ class View:
         self._overrides = overrides
         self._events = events
         self._webhook = webhook
+        self._cluster = cluster
 
     @property
     def generation(self) -> int:
@@ -78,6 +81,13 @@ class View:
     @property
     def last_reload_at(self) -> float:
         return self.last_reload.at if self.last_reload is not None else 0.0
+
+    @property
+    def cluster(self) -> ClusterView | None:
+        return self._cluster
+
+    def cluster_facts(self) -> ClusterFacts | None:
+        return self._cluster.facts() if self._cluster is not None else None
 
     def workers(self) -> Sequence[WorkerFacts]:
         return self._supervisor.facts()

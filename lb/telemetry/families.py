@@ -300,6 +300,35 @@ EVENTS = _counter(
 )
 SERVERS = _gauge("lb_service_servers", ("service", "status"), "Servers of a service by status.")
 WEBHOOK_LOST = _counter("lb_webhook_lost_events", (), "Events that the webhook did not take.")
+CLUSTER_LEADER = _gauge("lb_cluster_leader", (), "1: this lb leads its cluster.")
+CLUSTER_EPOCH = _gauge("lb_cluster_epoch", (), "The term of leadership held, or published last.")
+CLUSTER_REVISION = _gauge("lb_cluster_revision", (), "The shared revision in force here; 0: the own file.")
+CLUSTER_TRANSITIONS = _counter(
+    "lb_cluster_transitions",
+    ("reason",),
+    "Changes of leadership here: elected, deposed, expired, resigned, ended.",
+)
+CLUSTER_RENEWAL = _gauge("lb_cluster_renewal_seconds", (), "How long the last renewal of the term took.")
+CLUSTER_LATENESS = _gauge(
+    "lb_cluster_renewal_lateness_seconds", (), "How late the last renewal of the term began."
+)
+CLUSTER_REACHABLE = _gauge("lb_cluster_engine_reachable", (), "1: the cluster's engine answered last.")
+CLUSTER_AGE = _gauge("lb_cluster_engine_age_seconds", (), "Time since the cluster's engine answered.")
+CLUSTER_TROUBLE = _gauge(
+    "lb_cluster_differs", (), "1: what the cluster published is not in force here (/api/v1/cluster says why)."
+)
+CLUSTER_REASONS = ("elected", "deposed", "expired", "resigned", "ended")
+CLUSTER = (
+    CLUSTER_LEADER,
+    CLUSTER_EPOCH,
+    CLUSTER_REVISION,
+    CLUSTER_TRANSITIONS,
+    CLUSTER_RENEWAL,
+    CLUSTER_LATENESS,
+    CLUSTER_REACHABLE,
+    CLUSTER_AGE,
+    CLUSTER_TROUBLE,
+)
 
 FACTS = (
     BUILD,
@@ -315,6 +344,7 @@ FACTS = (
     WORKER_RSS,
     WORKER_CPU,
     WORKER_FDS,
+    *CLUSTER,
 )
 CONNECTION_STATES = (
     ("idle", layout.SERVER_IDLE),

@@ -17,6 +17,10 @@ class Facts:
         self.last_reload_at = 1_700_000_000.5
         self.event_counts = {("override", "drain", "app"): 4}
         self.webhook_lost = 2
+        self.cluster_said = None
+
+    def cluster_facts(self):
+        return self.cluster_said
 
     def server_counts(self) -> dict[tuple[str, str], int]:
         return {("app", "up"): 1, ("app", "down"): 1}
