@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from lb.admin import api, discovery, events, page, probes, servers
+from lb.admin import api, cluster, discovery, events, page, probes, servers
 from lb.admin.answers import failure
 from lb.admin.endpoints import ENDPOINTS, as_lines
 from lb.admin.guard import refusal
@@ -37,6 +37,13 @@ _SERVE: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {
     "GET /api/v1/discovery": discovery.discovery,
     "POST /api/v1/discovery/{service}/accept": discovery.accept,
     "GET /api/v1/events": events.events,
+    "GET /api/v1/cluster": cluster.status,
+    "GET /api/v1/cluster/history": cluster.history,
+    "GET /api/v1/cluster/revisions/{number}": cluster.document,
+    "GET /api/v1/cluster/diff/{one}/{other}": cluster.diff,
+    "POST /api/v1/cluster/push": cluster.push,
+    "POST /api/v1/cluster/rollback/{number}": cluster.rollback,
+    "POST /api/v1/cluster/resign": cluster.resign,
     "GET /api/v1/config": api.config,
     "POST /api/v1/reload": api.reload,
     "POST /api/v1/explain": api.explain,

@@ -38,6 +38,15 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/api/v1/discovery", "what sources of servers say, how old it is, what is held"),
     Endpoint("POST", "/api/v1/discovery/{service}/accept", "let go at once of what is held"),
     Endpoint("GET", "/api/v1/events", "the last events, or a stream of them; ?after=NUMBER resumes"),
+    Endpoint("GET", "/api/v1/cluster", "the cluster: leader, engine, revision, what every node runs"),
+    Endpoint("GET", "/api/v1/cluster/history", "the revisions that are kept, the newest first"),
+    Endpoint("GET", "/api/v1/cluster/revisions/{number}", "the shared document of a revision"),
+    Endpoint("GET", "/api/v1/cluster/diff/{one}/{other}", "from one revision to another, as a unified diff"),
+    Endpoint(
+        "POST", "/api/v1/cluster/push", "publish the body; If-Match: the revision that it takes the place of"
+    ),
+    Endpoint("POST", "/api/v1/cluster/rollback/{number}", "publish the document of a revision again"),
+    Endpoint("POST", "/api/v1/cluster/resign", "have the leader give leadership to another node"),
     Endpoint("GET", "/api/v1/config", "the configuration in force, defaults filled in, secrets masked"),
     Endpoint("POST", "/api/v1/reload", "read the configuration again, all or nothing"),
     Endpoint("POST", "/api/v1/explain", "what would happen to a request, and why"),

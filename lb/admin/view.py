@@ -89,6 +89,49 @@ class Event(Protocol):
     def facts(self) -> Mapping[str, Any]: ...
 
 
+class Unavailable(Exception):  # noqa: N818  (how it is)
+    """The cluster's engine cannot be asked now; the text says why."""
+
+
+class ClusterAnswer(NamedTuple):
+    """What became of an order to the cluster. `error`: a word, "" where it was done; `revision`: the one in
+    force where it is known, else 0; `problems`: of a document that is not valid."""
+
+    error: str
+    message: str = ""
+    revision: int = 0
+    problems: Sequence[Mapping[str, object]] = ()
+
+
+class ClusterView(Protocol):
+    """This node's cluster. What only the store knows is asked of it; where that cannot be, `status` and
+    `history` give what was read last, with its `age` in seconds (None: never), and all others raise
+    Unavailable."""
+
+    async def status(self) -> Mapping[str, object]:
+        """Role, leader, engine, the revision published and the one that runs, what every node runs."""
+
+    async def history(self) -> Mapping[str, object]:
+        """`revisions`, the newest first, and `age`. Raises Unavailable where nothing was read yet."""
+
+    async def document(self, number: int) -> tuple[Mapping[str, object], str]:
+        """A revision and its document. Raises LookupError with a sentence for the user."""
+
+    async def diff(self, one: int, other: int) -> str:
+        """From one document to the other, as a unified diff. Raises LookupError likewise."""
+
+    async def push(
+        self, text: bytes, base: int | None, file: str, author: str, message: str
+    ) -> ClusterAnswer:
+        """Have the leader publish `text`, if `base` is in force (None: whatever is)."""
+
+    async def rollback(self, number: int, base: int | None, author: str, message: str) -> ClusterAnswer:
+        """Have the leader publish the document of revision `number` again."""
+
+    async def resign(self, author: str) -> ClusterAnswer:
+        """Have the leader give leadership to another node."""
+
+
 class ControlView(ProcessFacts, Protocol):
     """The control process as the admin application sees it. All calls come from control's own event
     loop; nothing here may block it."""
@@ -108,6 +151,10 @@ class ControlView(ProcessFacts, Protocol):
     @property
     def last_reload(self) -> Reload | None:
         """The last load or reload, whatever its result; None before the first."""
+
+    @property
+    def cluster(self) -> ClusterView | None:
+        """None where this lb is in no cluster."""
 
     def conditions(self) -> Sequence[Condition]:
         """Everything that must hold for this lb to get traffic (configuration loaded, workers running,

@@ -5,7 +5,7 @@ when it runs, so that help and version are quick.
 
 Exit codes, the same for all commands: 0 done; 1 the configuration has problems; 2 wrong usage; 3 an
 address cannot be listened on; 4 lb cannot run (workers do not start, stale build, admin API unreachable);
-5 a drain is not done in time.
+5 a drain is not done in time, a revision not in force everywhere; 6 somebody else published meanwhile.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from lb.cli import discovery, servers
+from lb.cli import cluster, discovery, servers
 
 METHOD = re.compile(r"[A-Za-z-]+")
 
@@ -36,6 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(servers.app, name="servers")
 app.add_typer(discovery.app, name="discovery")
+app.add_typer(cluster.app, name="cluster")
 
 Config = Annotated[
     Path, typer.Argument(help="The configuration: a file, or a folder of *.yaml.", show_default=True)

@@ -7,12 +7,14 @@ from lb.config.load import Loaded, load, loads, read, sources
 from lb.config.problems import ConfigError, Problem
 from lb.config.resolved import resolved
 from lb.config.schema import json_schema
+from lb.config.sharing import SharedText
 from lb.config.spec import Spec
 
 __all__ = [
     "ConfigError",
     "Loaded",
     "Problem",
+    "SharedText",
     "Spec",
     "diff",
     "json_schema",

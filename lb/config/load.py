@@ -21,6 +21,7 @@ from lb.config.problems import ConfigError, Problem, nearest
 from lb.config.references import check
 from lb.config.section import about_key, words
 from lb.config.services import ServiceItem
+from lb.config.sharing import SharedText, own_part, shared_part
 from lb.config.spec import CaseSpec, RouteSpec, Spec
 
 MAX_BYTES = 64 * 2**20  # of one file
@@ -60,9 +61,13 @@ def loads(text: str, file: str = "lb.yaml", environment: Environment | None = No
     return _loaded([parse(text, file, _variables(environment))]).spec
 
 
-def read(path: Path, environment: Environment | None = None) -> Loaded:
-    """As `load`, with the places of everything, for lint."""
-    return _loaded([_document(file, _variables(environment)) for file in sources(Path(path))])
+def read(path: Path, environment: Environment | None = None, shared: SharedText | None = None) -> Loaded:
+    """As `load`, with the places of everything, for lint. With `shared` only what a node has for itself is
+    of `path`."""
+    documents = [_document(file, _variables(environment)) for file in sources(Path(path))]
+    if shared is not None:
+        documents = [*map(own_part, documents), shared_part(shared, _variables(environment))]
+    return _loaded(documents)
 
 
 def _variables(environment: Environment | None) -> Environment:

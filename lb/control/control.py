@@ -24,6 +24,8 @@ from lb.admin.app import make_app
 from lb.config import ConfigError, Spec, sources
 from lb.control.admin_site import AdminSite
 from lb.control.checking import checks_of
+from lb.control.clustering import Clustering, memory_of, recalled
+from lb.control.clusterview import ClusterView
 from lb.control.differences import tell_difference
 from lb.control.discovering import Discovering
 from lb.control.ejection import Ejections
@@ -73,6 +75,8 @@ class Control:
         workers = worker_count(reading.spec)
         self.state_dir = state_dir(reading.spec, path)
         self.path = path
+        memory = memory_of(reading.spec, self.state_dir)
+        reading, shared = recalled(path, reading, memory)
         self.spec = reading.spec
         self._seen = reading.seen
         self.cells_fd = create_cells_file(workers)
@@ -100,12 +104,19 @@ class Control:
         )  # fmt: skip
         self.reloader.prepare = self.discovering.prepare
         self.discovering.refresh = self.reloader.refresh
+        self.reloader.shared = shared
+        self.clustering: Clustering | None = None
+        if self.spec.cluster is not None and memory is not None:
+            self.clustering = Clustering(
+                self.spec.cluster, self.state_dir, memory, self.reloader, self.events
+            )
         self.webhook = Webhook(lambda: self.reloader.spec.events.url)
         self.events.listeners.add(self.webhook.tell)
         self.overrides = Overrides(self.state_dir, self.statuses, self.events)
         self.view = View(
             self.reloader, self.supervisor, self.statuses, self.overrides, self.events, self.webhook,
             self.discovering, lambda: self.checks.waiting if self.checks is not None else 0,
+            ClusterView(self.clustering) if self.clustering is not None else None,
         )  # fmt: skip
         self.admin: AdminSite | None = None
         self.succession = Succession(
@@ -158,6 +169,8 @@ class Control:
             config=self.path, workers=self.supervisor.count, build=build.status().kind, pid=os.getpid(),
         )  # fmt: skip
         self._raise_file_limit()
+        if self.clustering is not None:
+            self.clustering.prepare()
         await self.succession.begin()
         self.statuses.begin_with(self.succession.down)
         if self.spec.admin is not None:
@@ -177,6 +190,8 @@ class Control:
             log.note("admin API", address=self.admin.shown)
         self._spawn(self._tick())
         self._spawn(self.overrides.run())
+        if self.clustering is not None:
+            await self.clustering.start()
         self._spawn(watch(self._files, lambda: self._reload("file"), self._seen))
         log.note(
             "ready", generation=plan.generation, routes=len(plan.routes), services=len(plan.services),
@@ -276,6 +291,8 @@ class Control:
         await self._stop_serving(grace)
 
     async def _stop_serving(self, grace: float) -> None:
+        if self.clustering is not None:
+            await self.clustering.stop()
         self.supervisor.tell_drain()
         self.listeners.close()
         cut = await self.supervisor.drained(grace)
@@ -286,6 +303,8 @@ class Control:
         self.view.draining = True
         await self.webhook.finish()
         await self.succession.close()
+        if self.clustering is not None:
+            await self.clustering.stop()
         for task in self._tasks:
             task.cancel()
         await self.discovering.close()

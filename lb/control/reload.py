@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from lb.admin.view import Reload
-from lb.config import ConfigError, Problem, Spec, diff
+from lb.config import ConfigError, Problem, SharedText, Spec, diff
 from lb.control.checking import lacking_of
 from lb.control.events import Events
 from lb.control.listeners import BindError
@@ -56,6 +56,7 @@ class Reloader:
         self.path = path
         self.reading = reading
         self.spec = reading.spec
+        self.shared: SharedText | None = None  # what the cluster shares, once that is in force
         self.supervisor = supervisor
         self.reconcile = reconcile
         self.events = events or Events()
@@ -103,12 +104,7 @@ class Reloader:
     async def _when_free(self, trigger: str) -> Reload:
         async with self._one_at_a_time:
             self._next = None
-            try:
-                self.last = await self._reload(trigger)
-            except Exception as error:
-                log.bug("a reload failed: this is a bug in lb; the old configuration stays in force", error)
-                self.last = self._result("failure", trigger, error=f"internal error: {type(error).__name__}")
-            return self.last
+            return await self._guarded(trigger, self.shared)
 
     def refresh(self) -> None:
         """Put a generation in force with the members of now, of the configuration as it is. While one is
@@ -130,11 +126,27 @@ class Reloader:
         took = f"{(time.monotonic() - began) * 1000:.0f}ms"
         log.note("discovered servers are in force", generation=plan.generation, took=took)
 
-    async def _reload(self, trigger: str) -> Reload:
+    async def adopt(self, shared: SharedText) -> Reload:
+        """Put what the cluster shares in force, all or nothing, with what is this node's own of the files."""
+        async with self._one_at_a_time:
+            result = await self._guarded("cluster", shared)
+            if result.ok:
+                self.shared = shared
+            return result
+
+    async def _guarded(self, trigger: str, shared: SharedText | None) -> Reload:
+        try:
+            self.last = await self._reload(trigger, shared)
+        except Exception as error:
+            log.bug("a reload failed: this is a bug in lb; the old configuration stays in force", error)
+            self.last = self._result("failure", trigger, error=f"internal error: {type(error).__name__}")
+        return self.last
+
+    async def _reload(self, trigger: str, shared: SharedText | None) -> Reload:
         before = self.spec
         try:
             # In a thread: thousands of routes take seconds, and workers are watched in this one.
-            reading = await asyncio.to_thread(read_valid, self.path)
+            reading = await asyncio.to_thread(read_valid, self.path, shared)
             spec = reading.spec
             changes = await asyncio.to_thread(diff, before, spec)
         except ConfigError as error:
@@ -188,6 +200,8 @@ class Reloader:
             found.append(f"workers: {wanted} are configured, {now} are running; restart lb to change that")
         if self._started_with.state_dir != spec.state_dir:
             found.append("state_dir: another one is configured than is in use; restart lb to change that")
+        if self._started_with.cluster != spec.cluster:
+            found.append("cluster: another one is configured than is in use; restart lb to change that")
         admin_now, admin_wanted = _admin(self._started_with), _admin(spec)
         if admin_now != admin_wanted:
             found.append(

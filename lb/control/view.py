@@ -13,6 +13,7 @@ from typing import Any
 from lb.admin.view import Condition, Question, Reload
 from lb.config import resolved
 from lb.config.problems import nearest
+from lb.control.clusterview import ClusterView
 from lb.control.discovering import Discovering
 from lb.control.events import Event, Events
 from lb.control.overrides import Overrides
@@ -22,7 +23,7 @@ from lb.control.supervisor import Supervisor
 from lb.control.webhook import Webhook
 from lb.plan import Plan
 from lb.telemetry.cells import Cells
-from lb.telemetry.facts import WorkerFacts
+from lb.telemetry.facts import ClusterFacts, WorkerFacts
 from lb.telemetry.ledger import Ledger
 from lb.upstream.status import Override
 
@@ -40,6 +41,7 @@ class View:
         webhook: Webhook,
         discovering: Discovering,
         probes_waiting: Callable[[], int] = lambda: 0,
+        cluster: ClusterView | None = None,
     ) -> None:
         self.started = time.time()
         self.draining = False
@@ -51,6 +53,7 @@ class View:
         self._webhook = webhook
         self._discovering = discovering
         self._probes_waiting = probes_waiting
+        self._cluster = cluster
 
     @property
     def generation(self) -> int:
@@ -83,6 +86,13 @@ class View:
     @property
     def last_reload_at(self) -> float:
         return self.last_reload.at if self.last_reload is not None else 0.0
+
+    @property
+    def cluster(self) -> ClusterView | None:
+        return self._cluster
+
+    def cluster_facts(self) -> ClusterFacts | None:
+        return self._cluster.facts() if self._cluster is not None else None
 
     def workers(self) -> Sequence[WorkerFacts]:
         return self._supervisor.facts()

@@ -23,6 +23,22 @@ class WorkerFacts(NamedTuple):
     restarts: int = 0
 
 
+class ClusterFacts(NamedTuple):
+    """`epoch`: of the term held here, or the highest that was published to us. `transitions`: how often
+    leadership changed here, by reason. `renewal`, `lateness`: seconds, of the last renewal; `age`: seconds
+    since the engine answered; `trouble`: what is published is not what runs here."""
+
+    leading: bool
+    epoch: int
+    revision: int
+    transitions: Mapping[str, int]
+    renewal: float
+    lateness: float
+    reachable: bool
+    age: float
+    trouble: bool
+
+
 class ProcessFacts(Protocol):
     """Facts about the running control process; every attribute is cheap to read."""
 
@@ -57,6 +73,9 @@ class ProcessFacts(Protocol):
     @property
     def probes_waiting(self) -> int:
         """How many probes are due and wait, because too many are under way."""
+
+    def cluster_facts(self) -> ClusterFacts | None:
+        """None where this lb is in no cluster."""
 
     def server_counts(self) -> Mapping[tuple[str, str], int]:
         """How many servers of a service have a status, by service and the status in one word; every word."""

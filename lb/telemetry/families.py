@@ -312,6 +312,35 @@ DISCOVERY_UPDATES = _counter("lb_discovery_updates", _BY_SERVICE, "How often its
 PROBES_WAITING = _gauge(
     "lb_probes_waiting", (), "Probes that are due and wait; above 0 for long: too many servers hang."
 )
+CLUSTER_LEADER = _gauge("lb_cluster_leader", (), "1: this lb leads its cluster.")
+CLUSTER_EPOCH = _gauge("lb_cluster_epoch", (), "The term of leadership held, or published last.")
+CLUSTER_REVISION = _gauge("lb_cluster_revision", (), "The shared revision in force here; 0: the own file.")
+CLUSTER_TRANSITIONS = _counter(
+    "lb_cluster_transitions",
+    ("reason",),
+    "Changes of leadership here: elected, deposed, expired, resigned, ended.",
+)
+CLUSTER_RENEWAL = _gauge("lb_cluster_renewal_seconds", (), "How long the last renewal of the term took.")
+CLUSTER_LATENESS = _gauge(
+    "lb_cluster_renewal_lateness_seconds", (), "How late the last renewal of the term began."
+)
+CLUSTER_REACHABLE = _gauge("lb_cluster_engine_reachable", (), "1: the cluster's engine answered last.")
+CLUSTER_AGE = _gauge("lb_cluster_engine_age_seconds", (), "Time since the cluster's engine answered.")
+CLUSTER_TROUBLE = _gauge(
+    "lb_cluster_differs", (), "1: what the cluster published is not in force here (/api/v1/cluster says why)."
+)
+CLUSTER_REASONS = ("elected", "deposed", "expired", "resigned", "ended")
+CLUSTER = (
+    CLUSTER_LEADER,
+    CLUSTER_EPOCH,
+    CLUSTER_REVISION,
+    CLUSTER_TRANSITIONS,
+    CLUSTER_RENEWAL,
+    CLUSTER_LATENESS,
+    CLUSTER_REACHABLE,
+    CLUSTER_AGE,
+    CLUSTER_TROUBLE,
+)
 
 FACTS = (
     BUILD,
@@ -334,6 +363,7 @@ FACTS = (
     WORKER_RSS,
     WORKER_CPU,
     WORKER_FDS,
+    *CLUSTER,
 )
 CONNECTION_STATES = (
     ("idle", layout.SERVER_IDLE),

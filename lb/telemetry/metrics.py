@@ -76,6 +76,7 @@ class _SmallFamilies(Collector):
         yield from self._workers()
         yield from self._config()
         yield from self._processes()
+        yield from self._cluster()
 
     def _listeners(self) -> Iterable[Metric]:
         blocks = [
@@ -122,6 +123,20 @@ class _SmallFamilies(Collector):
         yield _metric(f.DISCOVERY_UNUSABLE, [((one["service"],), len(one["unusable"])) for one in sources])
         yield _metric(f.DISCOVERY_ERRORS, [((one["service"],), one["errors"]) for one in sources])
         yield _metric(f.DISCOVERY_UPDATES, [((one["service"],), one["updates"]) for one in sources])
+
+    def _cluster(self) -> Iterable[Metric]:
+        facts = self._facts.cluster_facts()
+        if facts is None:
+            return
+        values = (
+            facts.leading, facts.epoch, facts.revision, None, facts.renewal, facts.lateness, facts.reachable,
+            facts.age, facts.trouble,
+        )  # fmt: skip
+        for family, value in zip(f.CLUSTER, values, strict=True):
+            if value is not None:
+                yield _metric(family, [((), float(value))])
+        counts = {reason: facts.transitions.get(reason, 0) for reason in f.CLUSTER_REASONS}
+        yield _metric(f.CLUSTER_TRANSITIONS, [((reason,), count) for reason, count in counts.items()])
 
     def _processes(self) -> Iterable[Metric]:
         workers = self._facts.workers()

@@ -25,6 +25,10 @@ class Facts:
             {"service": "mute", "members": 0, "age": None, "held": [], "unusable": [], "errors": 9,
              "updates": 0},
         ]  # fmt: skip
+        self.cluster_said = None
+
+    def cluster_facts(self):
+        return self.cluster_said
 
     def server_counts(self) -> dict[tuple[str, str], int]:
         return {("app", "up"): 1, ("app", "down"): 1}

@@ -1,0 +1,187 @@
+"""The leader's desk: wishes that nodes lay into the store, published one after the other.
+
+Lives here: what is published, under which conditions, in which transaction; what is thrown away. Must not
+live here: whether a document is valid (`check`, from lb.control), laying wishes there (lb.cluster.wishing).
+
+A wish is taken off in the transaction that publishes it and answers it. So it is done once or not at all, by
+whichever leader; an outcome that got lost is found out by looking whether the wish is still there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from lb.cluster.contract import Conflict, EngineError, Entry, Term, Write
+from lb.cluster.memory import Memory
+from lb.cluster.records import HEAD, Answer, CorruptError, Revision, Wish, decode, encode
+from lb.cluster.shared import Head, Shared
+
+HISTORY = 20  # revisions that are kept
+LATE = 60.0  # seconds after which nobody waits for a wish any more
+LITTER = 600.0  # seconds after which an answer that nobody fetched is thrown away
+MOST_PIECES = 90  # of a wish: a commit has an end
+POLL = 2.0  # seconds between two looks where nothing is heard
+
+Problems = list[dict[str, str | int]]
+
+
+class Leader(Protocol):
+    """Of lb.cluster.electing.Electing."""
+
+    @property
+    def term(self) -> Term | None: ...
+    async def commit(self, epoch: int, writes: Sequence[Write]) -> None: ...
+    def resign(self) -> None: ...
+
+
+class _Refused(Exception):  # noqa: N818  (an answer, not a failure)
+    def __init__(self, error: str, message: str, problems: Problems | None = None) -> None:
+        super().__init__(message)
+        self.error, self.problems = error, problems or []
+
+
+class Desk:
+    """One per node, in control's loop; idle where its node does not lead."""
+
+    def __init__(
+        self,
+        shared: Shared,
+        leader: Leader,
+        memory: Memory,
+        check: Callable[[str, str], Awaitable[Problems]],
+        *,
+        history: int = HISTORY,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """`check`: the name of a document and its text → all that is wrong with it. `wall`: unix seconds."""
+        self._shared = shared
+        self._leader = leader
+        self._memory = memory
+        self._check = check
+        self._history = history
+        self._wall = wall
+
+    async def run(self) -> None:
+        """Until cancelled. Nothing that the engine does ends it."""
+        while True:
+            try:
+                await self.step()
+                await self._shared.engine.changed("wishes", POLL)
+            except EngineError:
+                await asyncio.sleep(1.0)  # who leads, and what cannot be asked, is told elsewhere
+
+    async def step(self) -> None:
+        """Do every wish that is there, where this node leads. Raises EngineError; what is not done is there
+        still."""
+        term = self._leader.term
+        if term is None:
+            return
+        wishes = await self._shared.engine.list("wishes")
+        for key, entry in wishes.items():
+            await self._serve(term.epoch, key.removeprefix("wishes/"), entry)
+        if wishes:
+            await self._tidy(term.epoch)
+
+    async def _serve(self, epoch: int, name: str, entry: Entry) -> None:
+        resigns, pieces = False, 0
+        try:
+            wish = decode(f"wishes/{name}", entry.value, Wish)
+            pieces = min(wish.pieces, MOST_PIECES)
+            if self._wall() - wish.at > LATE:
+                raise _Refused("late", f"asked more than {LATE:g}s ago by the leader's clock; ask again")
+            if wish.kind == "resign":
+                resigns, answer, writes = True, Answer(at=self._wall()), list[Write]()
+            else:
+                answer, writes = await self._publication(epoch, name, wish)
+        except CorruptError as error:
+            answer, writes = Answer(at=self._wall(), error="corrupt", message=str(error)), []
+        except _Refused as error:
+            answer = Answer(
+                at=self._wall(), error=error.error, message=str(error), problems=error.problems[:100]
+            )
+            writes = []
+        done = [Write(f"wishes/{name}", None, entry.version), Write(f"answers/{name}", encode(answer), 0)]
+        done += [Write(f"wished/{name}/{at}", None) for at in range(pieces)]
+        try:
+            await self._leader.commit(epoch, [*writes, *done])
+        except Conflict:
+            return  # withdrawn, or somebody else's by now: the next look tells
+        if resigns:
+            self._leader.resign()
+
+    async def _publication(self, epoch: int, name: str, wish: Wish) -> tuple[Answer, list[Write]]:
+        """Raises _Refused and CorruptError."""
+        head = await self._shared.head()
+        now = head.revision
+        # Where the store lost its memory, what nodes remember counts: they refuse anything below.
+        latest = max(now.revision if now is not None else 0, self._memory.seen.revision)
+        if wish.base is not None and wish.base != latest:
+            raise _Refused("conflict", _overtaken(wish.base, latest, now))
+        if wish.kind == "push":
+            data = await self._shared.fetch(f"wished/{name}", wish.pieces, wish.size, wish.digest)
+            digest = wish.digest
+        elif wish.kind == "rollback":
+            old = await self._shared.revision(wish.revision)
+            data, digest = await self._shared.document(old), old.digest
+        else:
+            raise _Refused("corrupt", f"nobody here knows what {wish.kind!r} is; run one version of lb")
+        if now is not None and now.digest == digest and now.revision == latest:
+            return Answer(at=self._wall(), revision=latest, message="it is in force already"), []
+        await self._must_be_valid(wish.file or f"revision {wish.revision}", data)
+        pieces = await self._shared.save(f"pieces/{digest}", data)
+        revision = Revision(
+            revision=latest + 1, epoch=epoch, digest=digest, size=len(data), pieces=pieces,
+            author=wish.author, message=wish.message, at=self._wall(), previous=latest,
+            restores=wish.revision if wish.kind == "rollback" else 0,
+        )  # fmt: skip
+        return Answer(at=revision.at, revision=revision.revision), _writes(revision, head)
+
+    async def _must_be_valid(self, file: str, data: bytes) -> None:
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise _Refused("invalid_configuration", f"{file} is not UTF-8 text") from None
+        problems = await self._check(file, text)
+        if problems:
+            count = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
+            raise _Refused("invalid_configuration", f"{file} has {count}; nothing is published", problems)
+
+    async def _tidy(self, epoch: int) -> None:
+        """Throw away what no kept revision and no wish needs. As the leader: nobody else saves pieces now."""
+        engine = self._shared.engine
+        revisions = await self._shared.history()
+        head = (await self._shared.head()).revision
+        kept = {one.digest for one in revisions[: self._history]} | ({head.digest} if head else set())
+        old = [f"revisions/{one.revision}" for one in revisions[self._history :]]
+        gone = {one.digest: one.pieces for one in revisions[self._history :] if one.digest not in kept}
+        old += [f"pieces/{digest}/{at}" for digest, pieces in gone.items() for at in range(pieces)]
+        limit = self._wall() - LITTER
+        for key, entry in (await engine.list("answers")).items():
+            if _since(key, entry) < limit:
+                old.append(key)
+        for at in range(0, len(old), 50):
+            await self._leader.commit(epoch, [Write(key, None) for key in old[at : at + 50]])
+
+
+def _writes(revision: Revision, head: Head) -> list[Write]:
+    value = encode(revision)
+    return [Write(HEAD, value, head.version), Write(f"revisions/{revision.revision}", value, 0)]
+
+
+def _overtaken(base: int, latest: int, now: Revision | None) -> str:
+    who = ""
+    if now is not None and now.revision == latest:
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now.at))
+        said = f": {now.message}" if now.message else ""
+        who = f", by {now.author or 'somebody'} at {when}{said}"
+    return f"revision {latest} is in force{who}; this one is based on revision {base}"
+
+
+def _since(key: str, entry: Entry) -> float:
+    try:
+        return decode(key, entry.value, Answer).at
+    except CorruptError:
+        return 0.0

@@ -1,0 +1,168 @@
+"""Following: what every node does with what the leader published.
+
+Lives here: what is accepted, in which order it is remembered and applied, and the report of it. Must not live
+here: putting a document in force (`apply`, from lb.control), publishing (lb.cluster.desk).
+
+Nothing that the store says makes a node go backwards, and nothing that is missing or broken there takes away
+what runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+import msgspec
+
+from lb.cluster.contract import EngineError, Write
+from lb.cluster.memory import Mark, Memory
+from lb.cluster.records import CorruptError, Report, Revision, encode
+from lb.cluster.shared import Shared
+
+POLL = 5.0  # seconds between two looks where nothing is heard
+AGAIN = 30.0  # seconds until a revision that this node refused is tried again
+REPORT = 20.0  # seconds between two reports that say the same
+
+
+class Applied(NamedTuple):
+    """What became of a document: the generation in force, and why it is not the new one ("": it is)."""
+
+    generation: int
+    error: str = ""
+
+
+class Reached(NamedTuple):
+    """`at`: time.monotonic() of the engine's last answer, 0.0 before the first; `error`: why there is none
+    now, "" where there is."""
+
+    at: float = 0.0
+    error: str = "not asked yet"
+
+
+class Follower:
+    """One per node, in control's loop."""
+
+    def __init__(
+        self,
+        shared: Shared,
+        node: str,
+        memory: Memory,
+        apply: Callable[[Revision, str], Awaitable[Applied]],
+        generation: Callable[[], int],
+        *,
+        told: Callable[[str, str], None] = lambda reason, text: None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`apply`: all or nothing; does not raise. `generation`: the one in force. `told` hears what an
+        operator may want to know: reason (taken, refused, distrusted) and a sentence."""
+        self.running = memory.applied
+        self.head: Revision | None = None
+        self.reached = Reached()
+        self.trouble = ""  # why what the store says is not what runs; "" where it is
+        self._shared = shared
+        self._node = node
+        self._memory = memory
+        self._apply = apply
+        self._generation = generation
+        self._told = told
+        self._now = now
+        self._refused = Mark()
+        self._again = 0.0
+        self._reported: Report | None = None
+
+    async def run(self) -> None:
+        """Until cancelled. Nothing that the engine does ends it."""
+        wait = 0.0
+        while True:
+            if wait:
+                await self._wait(wait)
+            await self.step()
+            wait = POLL
+
+    async def step(self) -> None:
+        """Look once, take over what is new, report."""
+        try:
+            await self._look()
+            await self._report()
+        except EngineError as error:
+            self.reached = self.reached._replace(error=str(error))
+        else:
+            self.reached = Reached(self._now(), "")
+
+    async def _wait(self, seconds: float) -> None:
+        before = self._now()
+        try:
+            await self._shared.engine.changed("current", seconds)
+        except EngineError as error:
+            self.reached = self.reached._replace(error=str(error))
+            await asyncio.sleep(max(0.0, min(1.0, seconds - (self._now() - before))))
+
+    async def _look(self) -> None:
+        head, _, corrupt = await self._shared.head()
+        if corrupt:
+            return self._distrust(corrupt)
+        self.head = head
+        seen = self._memory.seen
+        if head is None:
+            if seen.revision:
+                return self._distrust(f"the store has no revision; revision {seen.revision} was seen")
+            self.trouble = ""
+            return None
+        mark = Mark(head.revision, head.epoch, head.digest)
+        if mark != seen and not (mark.revision > seen.revision and mark.epoch >= seen.epoch):
+            return self._distrust(
+                f"the store says revision {mark.revision} of epoch {mark.epoch}; "
+                f"revision {seen.revision} of epoch {seen.epoch} was seen before"
+            )
+        if mark == self.running:
+            self.trouble = ""
+        elif mark != self._refused or self._now() >= self._again:
+            await self._take(head, mark)
+        return None
+
+    async def _take(self, head: Revision, mark: Mark) -> None:
+        try:
+            data = await self._shared.document(head)
+            text = data.decode()
+        except (CorruptError, UnicodeDecodeError) as error:
+            return self._distrust(f"revision {head.revision}: {error}")
+        try:
+            # On disk first: after a crash this node must not take an older one.
+            await asyncio.to_thread(self._memory.remember, mark)
+        except OSError as error:
+            return self._distrust(f"revision {head.revision} cannot be remembered: {error}")
+        applied = await self._apply(head, text)
+        if applied.error:
+            self._refused, self._again = mark, self._now() + AGAIN
+            self._say("refused", f"revision {head.revision} is not put in force here: {applied.error}")
+            return None
+        self.running, self._refused, self.trouble = mark, Mark(), ""
+        try:
+            await asyncio.to_thread(self._memory.keep, mark, data)
+        except OSError as error:
+            self._distrust(f"revision {head.revision} runs, and cannot be saved: {error}")
+        by = f" by {head.author}" if head.author else ""
+        self._told("taken", f"revision {head.revision}{by} is in force")
+        return None
+
+    def _distrust(self, text: str) -> None:
+        self._say("distrusted", f"{text}; revision {self.running.revision} goes on")
+
+    def _say(self, reason: str, text: str) -> None:
+        if text != self.trouble:
+            self._told(reason, text)
+        self.trouble = text
+
+    async def _report(self) -> None:
+        last = self._reported
+        report = Report(
+            node=self._node, revision=self.running.revision, epoch=self.running.epoch,
+            generation=self._generation(), at=time.time(), refused=self._refused.revision, error=self.trouble,
+        )  # fmt: skip
+        if last is not None and report.at - last.at < REPORT:
+            if msgspec.structs.replace(report, at=last.at) == last:
+                return
+        await self._shared.engine.put(Write(f"nodes/{self._node}", encode(report)))
+        self._reported = report

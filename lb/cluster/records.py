@@ -1,0 +1,97 @@
+"""What is written to the store: its keys, its records, and how they are read.
+
+Lives here: the shape of each record. Must not live here: who writes it when (lb.cluster.desk,
+lb.cluster.following).
+
+    current/head      the revision in force (a Revision)
+    revisions/N       what revision N was (a Revision)
+    pieces/DIGEST/I   the documents, by their sha256, in pieces that fit the engine
+    wishes/ID         what somebody asks of the leader (a Wish); its document is in wished/ID/I
+    answers/ID        what the leader said to it (an Answer)
+    nodes/NAME        what this node runs (a Report)
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+HEAD = "current/head"
+
+
+class CorruptError(Exception):
+    """An entry of the store is not there, not whole or makes no sense; the text names it."""
+
+
+class Revision(msgspec.Struct, frozen=True, kw_only=True):
+    """One publication. `digest`: sha256 of the document, in hexadecimal; `size`: its bytes; `at`: unix
+    seconds; `previous`: the revision that it took the place of; `restores`: the one whose document it has
+    again, 0 for none."""
+
+    revision: int
+    epoch: int
+    digest: str
+    size: int
+    pieces: int
+    author: str
+    message: str
+    at: float
+    previous: int
+    restores: int = 0
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """`kind`: push, rollback or resign. `base`: the revision that it is meant to take the place of; None:
+    whichever there is. `revision`: of a rollback. `file`: what the author calls the document. `at`: unix
+    seconds."""
+
+    kind: str
+    author: str
+    at: float
+    message: str = ""
+    base: int | None = None
+    revision: int = 0
+    file: str = ""
+    digest: str = ""
+    size: int = 0
+    pieces: int = 0
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """`error`: a word, "" where it was done. `revision`: what is in force now. `problems`: of a document
+    that is not valid, with the keys file, line, column, path, message."""
+
+    at: float
+    revision: int = 0
+    error: str = ""
+    message: str = ""
+    problems: list[dict[str, str | int]] = []
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node runs: `revision` 0 is its own file. `refused`: the revision that it could not put in force,
+    0 for none, and why as `error`. `at`: unix seconds."""
+
+    node: str
+    revision: int
+    epoch: int
+    generation: int
+    at: float
+    refused: int = 0
+    error: str = ""
+
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+
+def encode(record: msgspec.Struct) -> bytes:
+    return msgspec.json.encode(record)
+
+
+def decode(key: str, value: bytes, kind: type[R]) -> R:
+    """Raises CorruptError."""
+    try:
+        return msgspec.json.decode(value, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CorruptError(f"the entry {key} makes no sense: {error}") from None

@@ -1,0 +1,160 @@
+"""This node in its cluster: the elector, the follower and the desk, from start to end.
+
+Lives here: their making, their life, how a published document is put in force. Must not live here: what they
+do (lb.cluster), what of it is shown (lb.control.clusterview).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from lb.cluster.contract import Engine
+from lb.cluster.desk import Desk
+from lb.cluster.electing import Electing
+from lb.cluster.elector import Elector
+from lb.cluster.engines import MissingExtraError, connect
+from lb.cluster.following import Applied, Follower
+from lb.cluster.memory import Memory
+from lb.cluster.records import Revision
+from lb.cluster.shared import Shared
+from lb.config import ConfigError, SharedText, Spec
+from lb.config.cluster import ClusterSpec, this_host
+from lb.control.events import Events
+from lb.control.loading import Reading, problems_of, read_valid
+from lb.control.reload import Reloader
+from lb.control.statedir import set_aside, write_whole
+from lb.control.supervisor import PlanRefusedError
+from lb.worker.journal import Journal
+
+FOLDER = "cluster"  # below state_dir
+SHOWN_PROBLEMS = 3  # of a revision that is refused, in the report
+
+log = Journal("lb.cluster")
+
+
+def memory_of(spec: Spec, state_dir: Path) -> Memory | None:
+    """What this node remembers of its cluster; None where it has none. Raises OSError."""
+    if spec.cluster is None:
+        return None
+    folder = state_dir / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        return Memory(folder, write_whole)
+    except ValueError as error:
+        moved = set_aside(folder / "seen.json")
+        log.error(f"{error}; this node begins anew and takes what the store says", moved_to=moved)
+        return Memory(folder, write_whole)
+
+
+def recalled(path: Path, reading: Reading, memory: Memory | None) -> tuple[Reading, SharedText | None]:
+    """What to start with: the revision that ran last here, or else the node's own file."""
+    if memory is None:
+        return reading, None
+    try:
+        kept = memory.kept()
+        if kept is None:
+            return reading, None
+        shared = SharedText(f"revision {kept.mark.revision}", kept.text)
+        memory.applied = kept.mark
+        return read_valid(path, shared), shared
+    except ConfigError as error:
+        why = "; ".join(str(problem) for problem in error.problems[:SHOWN_PROBLEMS])
+    except (OSError, ValueError) as error:
+        why = str(error)
+    log.error(
+        "the shared configuration that ran last here cannot be used: this node's own file serves until the "
+        f"cluster is heard: {why}"
+    )
+    memory.forget()
+    return reading, None
+
+
+class Clustering:
+    """One per control process with a section `cluster`. All but the elector is in control's loop."""
+
+    def __init__(
+        self, spec: ClusterSpec, state_dir: Path, memory: Memory, reloader: Reloader, events: Events
+    ) -> None:
+        self.spec = spec
+        self.node = spec.node or this_host()
+        self.memory = memory
+        self.reloader = reloader
+        self.electing = Electing(self._elector)
+        self.shared: Shared
+        self.follower: Follower
+        self._desk: Desk
+        self._state_dir = state_dir
+        self._events = events
+        self._engine: Engine | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._loop: asyncio.AbstractEventLoop
+
+    def prepare(self) -> None:
+        """Make the parts; nothing is asked yet. In the loop. Raises PlanRefusedError where the engine needs
+        what is not installed."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            self._engine = connect(self.spec, self._state_dir)
+        except MissingExtraError as error:
+            raise PlanRefusedError(str(error)) from None
+        self.shared = Shared(self._engine)
+        self.follower = Follower(
+            self.shared, self.node, self.memory, self._apply, lambda: self.reloader.generation,
+            told=self._followed,
+        )  # fmt: skip
+        self._desk = Desk(self.shared, self.electing, self.memory, self._check)
+
+    async def start(self) -> None:
+        """From now on it leads and follows. Whether the engine answers is found out later, and told."""
+        await self.electing.start()
+        self._tasks = [asyncio.create_task(one) for one in (self.follower.run(), self._desk.run())]
+        for task in self._tasks:
+            task.add_done_callback(_ended)
+
+    async def stop(self) -> None:
+        """Give the lock back and let go of the engine. Also where it was not started."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+            await self.electing.stop()
+        if self._engine is not None:
+            await self._engine.close()
+            self._engine = None
+
+    def _elector(self) -> Elector:
+        """In the elector's thread, with an engine of its own."""
+        engine = connect(self.spec, self._state_dir)
+        return Elector(
+            engine, self.node, self.spec.ttl, above=lambda: self.memory.seen.epoch, told=self._led_elsewhere
+        )
+
+    def _led_elsewhere(self, reason: str, epoch: int, text: str) -> None:
+        self._loop.call_soon_threadsafe(self._led, reason, epoch, text)
+
+    def _led(self, reason: str, epoch: int, text: str) -> None:
+        self._events.emit("cluster_leader", reason, text, epoch=epoch)
+
+    def _followed(self, reason: str, text: str) -> None:
+        self._events.emit("cluster_revision", reason, text)
+
+    async def _apply(self, revision: Revision, text: str) -> Applied:
+        result = await self.reloader.adopt(SharedText(f"revision {revision.revision}", text))
+        if result.ok:
+            return Applied(result.generation)
+        why = "; ".join(str(problem) for problem in list(result.problems)[:SHOWN_PROBLEMS]) or result.error
+        return Applied(result.generation, why)
+
+    async def _check(self, file: str, text: str) -> list[dict[str, str | int]]:
+        found = await asyncio.to_thread(problems_of, self.reloader.path, SharedText(file, text))
+        return [
+            {"file": p.file, "line": p.line, "column": p.column, "path": p.path, "message": p.message}
+            for p in found
+        ]
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.bug("an error in the cluster's part of control; the configuration in force stays", error)
