@@ -26,6 +26,7 @@ run: install ## three demo servers and lb in front of them
 test: test-compiled test-interpreted ## every test on the compiled build, then the pure-Python ones interpreted
 
 test-compiled: install-dev ## the whole suite on the build that is installed
+	@$(BIN)/python -m tests.cluster.packages >/dev/null || true # the suite names what is missing
 	$(BIN)/python -m pytest $(ARGS)
 
 # The sources without their extensions in a tree of their own: Python takes the package from there.

@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from lb.cluster.contract import Conflict, EngineError, Entry, Term, Write
+from lb.cluster.contract import MOST_WRITES, Conflict, EngineError, Entry, Term, Write
 from lb.cluster.memory import Memory
 from lb.cluster.records import HEAD, Answer, CorruptError, Revision, Wish, decode, encode
 from lb.cluster.shared import Head, Shared
@@ -22,7 +22,7 @@ from lb.cluster.shared import Head, Shared
 HISTORY = 20  # revisions that are kept
 LATE = 60.0  # seconds after which nobody waits for a wish any more
 LITTER = 600.0  # seconds after which an answer that nobody fetched is thrown away
-MOST_PIECES = 90  # of a wish: a commit has an end
+MOST_PIECES = 1000  # of a wish that makes no sense
 POLL = 2.0  # seconds between two looks where nothing is heard
 
 Problems = list[dict[str, str | int]]
@@ -104,11 +104,11 @@ class Desk:
             )
             writes = []
         done = [Write(f"wishes/{name}", None, entry.version), Write(f"answers/{name}", encode(answer), 0)]
-        done += [Write(f"wished/{name}/{at}", None) for at in range(pieces)]
         try:
             await self._leader.commit(epoch, [*writes, *done])
         except Conflict:
             return  # withdrawn, or somebody else's by now: the next look tells
+        await self._remove(epoch, [f"wished/{name}/{at}" for at in range(pieces)])
         if resigns:
             self._leader.resign()
 
@@ -162,8 +162,11 @@ class Desk:
         for key, entry in (await engine.list("answers")).items():
             if _since(key, entry) < limit:
                 old.append(key)
-        for at in range(0, len(old), 50):
-            await self._leader.commit(epoch, [Write(key, None) for key in old[at : at + 50]])
+        await self._remove(epoch, old)
+
+    async def _remove(self, epoch: int, keys: Sequence[str]) -> None:
+        for at in range(0, len(keys), MOST_WRITES):
+            await self._leader.commit(epoch, [Write(key, None) for key in keys[at : at + MOST_WRITES]])
 
 
 def _writes(revision: Revision, head: Head) -> list[Write]:

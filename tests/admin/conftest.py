@@ -13,7 +13,7 @@ from aiohttp import ClientResponse, ClientSession
 from aiohttp.test_utils import TestServer
 
 from lb.admin.app import make_app
-from lb.admin.view import Condition, Question, Reload
+from lb.admin.view import ClusterAnswer, Condition, Question, Reload, Unavailable
 from lb.control.events import Event, Events
 from lb.plan import (
     AlgorithmPlan,
@@ -39,6 +39,47 @@ class FoundProblem(NamedTuple):
     column: int
     path: str
     message: str
+
+
+class Cluster:
+    """One revision is published. `away`: the engine does not answer; `said`: what comes of an order."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.said = ClusterAnswer("", "", 2, [])
+        self.orders: list[tuple[Any, ...]] = []
+
+    async def status(self) -> Mapping[str, object]:
+        return {"role": "leader", "published": {"revision": 1}}
+
+    async def history(self) -> Mapping[str, object]:
+        if self.away:
+            raise Unavailable("consul: no answer")
+        return {"revisions": [{"revision": 1}], "age": 0.0}
+
+    async def document(self, number: int) -> tuple[Mapping[str, object], str]:
+        if number != 1:
+            raise LookupError(f"there is no revision {number} (any more)")
+        return {"revision": 1}, "routes: {}\n"
+
+    async def diff(self, one: int, other: int) -> str:
+        await self.document(one)
+        await self.document(other)
+        return "--- a\n"
+
+    async def push(
+        self, text: bytes, base: int | None, file: str, author: str, message: str
+    ) -> ClusterAnswer:
+        self.orders.append(("push", text, base, file, author, message))
+        return self.said
+
+    async def rollback(self, number: int, base: int | None, author: str, message: str) -> ClusterAnswer:
+        self.orders.append(("rollback", number, base, author, message))
+        return self.said
+
+    async def resign(self, author: str) -> ClusterAnswer:
+        self.orders.append(("resign", author))
+        return self.said
 
 
 class Control(Facts):
@@ -79,6 +120,7 @@ class Control(Facts):
         self.overrides_saved = True
         self.lifted: list[tuple[str, str, str]] = []
         self.events = Events()
+        self.cluster: Cluster | None = Cluster()
 
     def conditions(self) -> Sequence[Condition]:
         return self.all_conditions

@@ -1,7 +1,8 @@
 """One real server of an engine, for the suite: started on ports of its own, killed, started again.
 
-The programs are looked for on the path, and below the folder LB_TEST_ENGINES (unpacked packages of Debian).
-Where there are none the tests are skipped by name; with CI=true they fail.
+The programs are looked for on the path, and below the folder LB_TEST_ENGINES (unpacked packages of Debian;
+absent: what tests.cluster.packages fetched). Where there are none the tests are skipped by name; with CI=true
+they fail.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.cluster.packages import cache
 
 JARS = (
     "zookeeper zookeeper-jute slf4j-api slf4j-nop netty-all metrics-core snappy-java jackson-core commons-cli"
@@ -35,7 +38,7 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        root = os.environ.get("LB_TEST_ENGINES", "/nonexistent")
+        root = _unpacked()
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
                 self.command, stdout=log, stderr=log, cwd=self.folder,
@@ -109,11 +112,15 @@ def running(kind: str) -> Iterator[Server]:
     server.close()
 
 
+def _unpacked() -> Path:
+    return Path(os.environ.get("LB_TEST_ENGINES") or cache())
+
+
 def _found(path: str) -> Path:
-    for root in (os.environ.get("LB_TEST_ENGINES", "/nonexistent"), "/"):
+    for root in (_unpacked(), Path("/")):
         if (found := Path(root, path)).exists():
             return found
-    raise FileNotFoundError(f"there is no {path} (set LB_TEST_ENGINES)")
+    raise FileNotFoundError(f"there is no {path} (python -m tests.cluster.packages)")
 
 
 def _program(name: str) -> str:

@@ -89,7 +89,7 @@ def test_all_problems_of_a_file_are_in_the_result(reloader):
 
 
 def test_a_bug_in_a_reload_is_a_failed_reload(reloader, monkeypatch):
-    monkeypatch.setattr("lb.control.reload.read_valid", lambda path: 1 / 0)
+    monkeypatch.setattr("lb.control.reload.read_valid", lambda path, shared: 1 / 0)
     result = reloader.lb.run(reloader.reload("api"))
     assert (result.ok, result.error) == (False, "internal error: ZeroDivisionError")
     assert reloader.counts["failure"] == 1

@@ -6,7 +6,7 @@ import os
 import time
 from typing import Any
 
-from lb.telemetry.facts import WorkerFacts
+from lb.telemetry.facts import ClusterFacts, WorkerFacts
 
 
 class Facts:
@@ -25,7 +25,10 @@ class Facts:
             {"service": "mute", "members": 0, "age": None, "held": [], "unusable": [], "errors": 9,
              "updates": 0},
         ]  # fmt: skip
-        self.cluster_said = None
+        self.cluster_said: ClusterFacts | None = ClusterFacts(
+            leading=True, epoch=3, revision=8, transitions={"elected": 1}, renewal=0.01, lateness=0.0,
+            reachable=True, age=0.5, trouble=False,
+        )  # fmt: skip
 
     def cluster_facts(self):
         return self.cluster_said
