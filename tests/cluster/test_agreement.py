@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from pathlib import Path
 from random import Random
 
 import msgspec
@@ -18,7 +19,6 @@ from lb.cluster.memory import Memory
 from lb.cluster.records import HEAD, CorruptError, Revision, Wish
 from lb.cluster.shared import Shared
 from lb.cluster.wishing import UnheardError, ask
-from lb.control.statedir import write_whole
 from tests.cluster.checker import Published, violations
 from tests.cluster.memory import MemoryEngine, MemoryStore
 from tests.cluster.virtual import run
@@ -32,12 +32,13 @@ async def no_problems(file, text):
 
 
 class LawlessEngine(MemoryEngine):
-    """Checks before the write and not in it: what the contract forbids."""
+    """Checks before the write and not in it, what the contract forbids; its holder is paused in between."""
 
     async def commit(self, term, writes):
         lead = self.store.lead()
         if lead is None or lead[2] != term.epoch:
             raise Deposed("over")
+        await asyncio.sleep(self.random.choice([0, 2 * TTL]))
 
         def steps():
             self.store.write([write._replace(version=None) for write in writes])
@@ -58,7 +59,7 @@ class Member:
     def start(self):
         now = asyncio.get_running_loop().time
         self.engines = [self.kind(self.store, Random(self.random.random())) for _ in range(2)]
-        memory = Memory(self.folder, write_whole)
+        memory = Memory(self.folder, Path.write_bytes)
         self.elector = Elector(
             self.engines[0], self.name, TTL, above=lambda: memory.seen.epoch, now=now,
             random=Random(self.random.random()),
