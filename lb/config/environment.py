@@ -55,4 +55,4 @@ def substitute(text: str, environment: Environment) -> str:
 
 def escaped(text: str) -> str:
     """`text` written so that `substitute` gives it back."""
-    return re.sub(r"\$\{(?=[A-Z_])", "$${", text)
+    return _REFERENCE.sub(lambda found: "$" + found[0], text)

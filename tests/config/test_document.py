@@ -2,7 +2,7 @@
 """YAML with places: what is read, what is refused, and that no file can hurt."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lb.config.document import MAX_DEPTH, parse, scalar
@@ -120,6 +120,8 @@ def test_environment_problems(text, message):
 
 
 @given(st.text(alphabet="$${}AB:-_a ", max_size=12))
+@example("${A${A")
+@example("$${A}${A")
 def test_escaped_text_is_given_back(text):
     assert substitute(escaped(text), {}) == text
 
