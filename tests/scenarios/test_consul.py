@@ -4,6 +4,7 @@ cannot say any more is not."""
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections import Counter
@@ -102,10 +103,10 @@ def failed(load):
     return load.failed
 
 
-def changed(load, letters, because):
+def changed(load, letters, because, within=5):
     """How long it took until these alone answer."""
     began = time.monotonic()
-    while time.monotonic() - began < 5:
+    while time.monotonic() - began < within:
         failed(load)
         until = time.monotonic() + 0.05
         while time.monotonic() < until or sum(load.counts.values()) < 10:
@@ -239,3 +240,82 @@ def test_a_token_that_loses_its_rights_or_is_gone_costs_nothing(guarded, tmp_pat
         )
         changed(load, "abc", "a new token")
         assert not failed(load)
+
+
+# ------------------------------------------------------------------------------------ three servers
+
+
+class Voter(Server):
+    """One of three servers. `first`: the one to find the others by; None: it is the first."""
+
+    def __init__(self, number, first=None):
+        self.number, self.first = number, first
+        super().__init__("consul")
+
+    def _consul(self):
+        single = [word for word in super()._consul() if word not in self.without]
+        found = (self.first or self).others[1]
+        return [*single, *self.more, "-node", f"lb-test-{self.number}", "-retry-join", f"127.0.0.1:{found}",
+                "-retry-interval", "500ms"]  # fmt: skip
+
+    without = ("-bootstrap-expect=1",)
+    more = ("-bootstrap-expect=3",)
+
+
+class ClientAgent(Voter):
+    """An agent that is no server: what lb asks on every machine."""
+
+    without = ("-bootstrap-expect=1", "-server")
+    more = ()
+
+
+@pytest.fixture
+def trio():
+    """Three servers and the agent."""
+    servers = []
+    try:
+        for number in range(3):
+            servers.append(Voter(number, servers[0] if servers else None))
+        servers.append(ClientAgent(3, servers[0]))
+        eventually(Agent(servers[3]).leads, 30, "the three elect nobody")
+        yield servers[:3], Agent(servers[3])
+    except FileNotFoundError as missing:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"consul: {missing}")
+    finally:
+        for server in servers:
+            server.close()
+
+
+def test_an_agent_whose_servers_die_costs_nothing(trio):
+    servers, agent = trio
+    origins = {
+        name: Origin(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n" + name.encode()))
+        for name in "abc"
+    }
+    s = Scenario(CONFIG % agent.server.port, **origins)
+    for letter in "ab":
+        agent.register(s, letter)
+    with s, Load(s) as load:
+        changed(load, "ab", "start", within=20)
+        leader = int(agent.ask("GET", "status/leader").rsplit(":", 1)[1])
+        first = next(server for server in servers if server.others[3] == leader)
+        first.stop()
+        began = time.monotonic()
+        eventually(lambda: agent.leads() and agent.ask("GET", "status/leader") != f"127.0.0.1:{leader}", 30)
+        print(f"another leader: {time.monotonic() - began:.2f}s")
+        agent.register(s, "c")
+        changed(load, "abc", "registered under the new leader", within=20)
+        for server in servers:
+            server.stop()
+        eventually(lambda: not source(s)["answered"], 30, "it is not told that nobody answers")
+        assert "500" in source(s)["error"] or "No known" in source(s)["error"], source(s)
+        eventually(lambda: sum(load.counts.values()) > 200)
+        assert set(load.counts) == {"a", "b", "c"}
+        for server in servers:
+            server.start()
+        eventually(agent.leads, 40, "the three elect nobody again")
+        agent.ask("PUT", "agent/service/deregister/c")
+        changed(load, "ab", "deregistered after all came back", within=60)
+        assert source(s)["answered"] and not failed(load)
