@@ -1,8 +1,8 @@
 """Discovery in the configuration: where registries are and how far they are believed (`discovery`), and what
 a service follows (`services.NAME.discover`).
 
-Lives here: what all sources share. Must not live here: Consul's own sections (lb.config.discovery_consul),
-making Providers (lb.control.providers).
+Lives here: what all sources share. Must not live here: the sections of Consul (lb.config.discovery_consul)
+and of DNS (lb.config.discovery_dns), making Providers (lb.control.providers).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from lb.config.discovery_consul import ConsulDiscoverSpec, ConsulSpec
+from lb.config.discovery_dns import DnsDiscoverSpec
 from lb.config.fields import CLASS
 from lb.config.problems import shown, wrong, wrong_key
 from lb.config.section import Finding, Section, always
@@ -43,7 +44,7 @@ class DiscoverySpec(Section):
     brake: BrakeSpec = Field(default_factory=always(BrakeSpec()), description="What is not believed at once.")
 
 
-SOURCES = ("consul", "file", "provider")
+SOURCES = ("consul", "dns", "file", "provider")
 
 
 def _absolute(value: str) -> str:
@@ -68,6 +69,7 @@ class DiscoverSpec(Section):
     """Where a service's servers come from, beside or instead of `servers`: exactly one source."""
 
     consul: ConsulDiscoverSpec | None = Field(default=None, description="A service of Consul.")
+    dns: DnsDiscoverSpec | None = Field(default=None, description="A name of DNS.")
     file: Annotated[str, text(_absolute)] | None = Field(
         default=None,
         description="A file with a list of addresses, or of mappings with address, weight, priority, zone, "
@@ -84,7 +86,7 @@ class DiscoverSpec(Section):
     def impossible(cls, given: Mapping[str, Any]) -> Iterator[Finding]:
         named = [key for key in SOURCES if key in given]
         if not named:
-            yield (), wrong("no source is named; write one of consul, file, provider")
+            yield (), wrong("no source is named; write one of consul, dns, file, provider")
         for key in named[1:]:
             yield (key,), wrong_key(f'cannot stand beside "{named[0]}": a service has one source')
         if "options" in given and "provider" not in given:

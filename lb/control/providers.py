@@ -25,6 +25,10 @@ class Providers:
             from lb.discovery.file import FileProvider
 
             return FileProvider(discover.file)
+        if discover.dns is not None:
+            from lb.discovery.dns import DnsProvider
+
+            return DnsProvider(discover.dns.query())
         if discover.consul is not None:
             from lb.discovery.consul import ConsulProvider
             from lb.discovery.consul_http import ConsulClient
@@ -39,6 +43,8 @@ def described(discover: DiscoverSpec) -> str:
     """The source for people, which also tells one source from another."""
     if discover.file is not None:
         return f"file {discover.file}"
+    if discover.dns is not None:
+        return f"dns {discover.dns.name} ({discover.dns.records})"
     if discover.consul is not None:
         query = discover.consul
         what = query.service or f"prepared query {query.prepared_query}"

@@ -180,7 +180,6 @@ def test_without_the_engine_traffic_goes_on_and_nothing_is_published(nodes):
     assert set(nodes.answers().values()) == {"b"}
     nodes.engine.start()
     nodes.leader(40)
-    eventually(  # a connection that broke with the engine may be noticed by the first push only
-        lambda: nodes.cli("push", nodes.document("c"), "--base", "1", "--no-wait")[0] == 0, 20
-    )
+    # A connection that broke with the engine may be noticed by the first push only; 6: it was done all the same.
+    eventually(lambda: nodes.cli("push", nodes.document("c"), "--base", "1", "--no-wait")[0] in (0, 6), 20)
     nodes.all_answer("c")

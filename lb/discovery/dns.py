@@ -1,0 +1,137 @@
+"""The DNS Provider: the servers of a service as the records of a name, asked for again when they expire.
+
+Lives here: what records mean, when they are asked for again. Must not live here: the protocol (dnspython).
+
+Addresses (A, AAAA) have one port for all. SRV records (RFC 2782) have ports, weights and priorities of
+their own, and name hosts whose addresses are asked for as well. A name without records, or that does not
+exist, is an answer: nobody is there, and the brake decides what that may do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import NamedTuple
+
+import dns.asyncresolver
+import dns.exception
+import dns.nameserver
+import dns.rdatatype
+import dns.resolver
+
+from lb.discovery.contract import Member, Membership, ProviderError, Unusable
+
+SHORTEST, LONGEST = 1.0, 300.0  # seconds that records are believed, whatever their TTL
+NEGATIVE = 5.0  # seconds that "there is none" is believed at the most
+PATIENCE = 5.0  # seconds for an answer, all servers and repetitions together
+MOST_TARGETS = 1000  # of SRV records
+MOST_PRIORITY = 100
+TYPES = {"a": ("A",), "aaaa": ("AAAA",), "address": ("A", "AAAA")}
+
+
+class DnsQuery(NamedTuple):
+    """`name`: absolute, without a search list. `records`: a, aaaa, address (both) or srv. `port`: of the
+    addresses; not for srv. `servers`: (IP address, port) of the name servers; none: those of the system."""
+
+    name: str
+    records: str = "address"
+    port: int = 80
+    servers: tuple[tuple[str, int], ...] = ()
+
+
+class _Found(NamedTuple):
+    addresses: tuple[str, ...]
+    ttl: float
+
+
+class DnsProvider:
+    """One per service."""
+
+    def __init__(self, query: DnsQuery) -> None:
+        self._query = query
+
+    async def watch(self) -> AsyncGenerator[Membership, None]:
+        """See the contract. Raises ProviderError alone."""
+        resolver = self._resolver()
+        told: Membership | None = None
+        while True:
+            try:
+                found, ttl = await self._ask(resolver)
+            except (dns.exception.DNSException, OSError) as error:
+                raise ProviderError(f"DNS, {self._query.name}: {_words(error)}") from None
+            if found != told:
+                told = found
+                yield found
+            await asyncio.sleep(min(max(ttl, SHORTEST), LONGEST))
+
+    def _resolver(self) -> dns.asyncresolver.Resolver:
+        try:
+            resolver = dns.asyncresolver.Resolver(configure=not self._query.servers)
+        except (dns.exception.DNSException, OSError) as error:
+            raise ProviderError(f"DNS: the system's name servers are not known: {_words(error)}") from None
+        if self._query.servers:
+            resolver.nameservers = [dns.nameserver.Do53Nameserver(*one) for one in self._query.servers]
+        resolver.lifetime = PATIENCE
+        return resolver
+
+    async def _ask(self, resolver: dns.asyncresolver.Resolver) -> tuple[Membership, float]:
+        if self._query.records == "srv":
+            return await self._services(resolver)
+        found = await _addresses(resolver, self._query.name, TYPES[self._query.records])
+        members = tuple(Member(_joined(address, self._query.port)) for address in found.addresses)
+        return Membership(members), found.ttl
+
+    async def _services(self, resolver: dns.asyncresolver.Resolver) -> tuple[Membership, float]:
+        answer = await _resolve(resolver, self._query.name, "SRV")
+        ttl = _ttl(answer)
+        records = sorted(
+            answer or (), key=lambda one: (one.priority, one.target.to_text(), one.port)
+        )  # ranks do not depend on the order in which a server shuffles them
+        ranks = {priority: rank for rank, priority in enumerate(sorted({one.priority for one in records}))}
+        members: dict[str, Member] = {}
+        unusable = []
+        known: dict[str, _Found] = {}
+        for one in records[:MOST_TARGETS]:
+            host = one.target.to_text(omit_final_dot=True)
+            if host in ("", ".", "@"):  # "decidedly not available at this domain"
+                continue
+            if host not in known:
+                known[host] = await _addresses(resolver, host, TYPES["address"])
+                ttl = min(ttl, known[host].ttl)
+            if not known[host].addresses:
+                unusable.append(Unusable(f"{host}:{one.port}", "the name has no address"))
+            for address in known[host].addresses:
+                joined = _joined(address, one.port)
+                # Weight 0 is "a very small chance" (RFC 2782); here it would be none.
+                members.setdefault(
+                    joined,
+                    Member(joined, max(1, one.weight), min(ranks[one.priority], MOST_PRIORITY), name=host),
+                )
+        return Membership(tuple(members.values()), tuple(unusable)), ttl
+
+
+async def _addresses(resolver: dns.asyncresolver.Resolver, name: str, types: tuple[str, ...]) -> _Found:
+    answers = [await _resolve(resolver, name, kind) for kind in types]
+    texts = sorted({one.address for answer in answers for one in answer or ()})
+    there = [_ttl(answer) for answer in answers if answer is not None and answer.rrset is not None]
+    return _Found(tuple(texts), min(there, default=NEGATIVE))
+
+
+async def _resolve(resolver: dns.asyncresolver.Resolver, name: str, kind: str) -> dns.resolver.Answer | None:
+    """None: the name does not exist."""
+    try:
+        return await resolver.resolve(name, kind, raise_on_no_answer=False, search=False)
+    except dns.resolver.NXDOMAIN:
+        return None
+
+
+def _ttl(answer: dns.resolver.Answer | None) -> float:
+    return NEGATIVE if answer is None or answer.rrset is None else float(answer.rrset.ttl)
+
+
+def _joined(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -1,0 +1,172 @@
+"""The DNS Provider against a name server on loopback: what records mean, and the suite of all Providers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rrset
+import pytest
+
+from lb.discovery import dns as subject
+from lb.discovery.contract import Member, ProviderError
+from lb.discovery.dns import DnsProvider, DnsQuery
+from tests.discovery.suite import ProviderSuite
+
+NAME = "api.test."
+
+
+class NameServer(asyncio.DatagramProtocol):
+    """Answers from `records`: (name, type) → texts; a name without any entry does not exist."""
+
+    def __init__(self) -> None:
+        self.records: dict[tuple[str, str], list[str]] = {}
+        self.ttl = 0
+        self.rcode: dns.rcode.Rcode | None = None
+        self.mute = False
+        self.asked: list[tuple[str, str]] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, place: tuple[str, int]) -> None:
+        if self.mute:
+            return
+        query = dns.message.from_wire(data)
+        question = query.question[0]
+        kind = dns.rdatatype.to_text(question.rdtype)
+        self.asked.append((question.name.to_text(), kind))
+        said = dns.message.make_response(query)
+        said.flags |= dns.flags.RA
+        name = question.name.to_text()
+        if self.rcode is not None:
+            said.set_rcode(self.rcode)
+        elif not any(known == name for known, _ in self.records):
+            said.set_rcode(dns.rcode.NXDOMAIN)
+        elif texts := self.records.get((name, kind)):
+            said.answer.append(dns.rrset.from_text_list(question.name, self.ttl, "IN", kind, texts))
+        self.transport.sendto(said.to_wire(), place)  # type: ignore[attr-defined]
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[tuple[NameServer, tuple[str, int]]]:
+    loop = asyncio.get_running_loop()
+    transport, server = await loop.create_datagram_endpoint(NameServer, ("127.0.0.1", 0))
+    try:
+        yield server, transport.get_extra_info("sockname")
+    finally:
+        transport.close()
+
+
+class Zone:
+    """The suite's servers have ports of their own: SRV."""
+
+    def __init__(self, server: NameServer, place: tuple[str, int]) -> None:
+        self.server, self.place = server, place
+        server.records["host.test.", "A"] = ["127.0.0.1"]
+
+    def provider(self) -> DnsProvider:
+        return DnsProvider(DnsQuery("_http._tcp.api.test", "srv", servers=(self.place,)))
+
+    async def set(self, addresses: list[str]) -> None:
+        ports = [address.rpartition(":")[2] for address in addresses]
+        self.server.records["_http._tcp.api.test.", "SRV"] = [f"0 1 {port} host.test." for port in ports]
+
+    async def spoil(self) -> None:
+        self.server.rcode = dns.rcode.SERVFAIL
+
+    async def mend(self) -> None:
+        self.server.rcode = None
+
+
+class TestTheSuite(ProviderSuite):
+    @asynccontextmanager
+    async def source(self) -> AsyncIterator[Zone]:
+        async with serving() as (server, place):
+            yield Zone(server, place)
+
+
+def first(zone, **query):
+    """What is told first of this zone, and what was asked."""
+
+    async def go():
+        async with serving() as (server, place):
+            server.records = zone
+            provider = DnsProvider(DnsQuery("api.test", servers=(place,), **query))
+            async with aclosing(provider.watch()) as words:
+                return await anext(words), server.asked
+
+    return asyncio.run(go())
+
+
+def test_addresses_of_both_families_have_the_port():
+    word, asked = first({(NAME, "A"): ["10.0.0.2", "10.0.0.1"], (NAME, "AAAA"): ["fd00::1"]}, port=8080)
+    assert {one.address for one in word.members} == {"10.0.0.1:8080", "10.0.0.2:8080", "[fd00::1]:8080"}
+    assert asked == [(NAME, "A"), (NAME, "AAAA")]
+
+
+def test_one_family_is_enough():
+    word, asked = first({(NAME, "A"): ["10.0.0.1"]}, records="a", port=1)
+    assert word.members == (Member("10.0.0.1:1"),)
+    assert asked == [(NAME, "A")]
+
+
+def test_services_have_weights_ranks_and_ports_of_their_own():
+    records = {
+        (NAME, "SRV"): ["20 5 81 one.test.", "10 0 80 one.test.", "10 7 80 two.test.", "30 1 1 gone.test.",
+                        "0 0 0 ."],
+        ("one.test.", "A"): ["10.0.0.1"],
+        ("two.test.", "A"): ["10.0.0.2"],
+    }  # fmt: skip
+    word, _ = first(records, records="srv")
+    assert set(word.members) == {
+        Member("10.0.0.1:80", 1, 1, name="one.test"),
+        Member("10.0.0.2:80", 7, 1, name="two.test"),
+        Member("10.0.0.1:81", 5, 2, name="one.test"),
+    }
+    assert [(one.entry, one.reason) for one in word.unusable] == [("gone.test:1", "the name has no address")]
+
+
+@pytest.mark.parametrize("records", [{}, {(NAME, "TXT"): ["x"]}], ids=["no such name", "no such record"])
+def test_nobody_is_an_answer(records):
+    assert first(records)[0].members == ()
+
+
+def test_records_are_asked_for_again_when_they_expire(monkeypatch):
+    waits = []
+    sleep = asyncio.sleep
+
+    async def fake(seconds):
+        waits.append(seconds)
+        await sleep(0)
+
+    async def go():
+        async with serving() as (server, place):
+            server.records = {(NAME, "A"): ["10.0.0.1"]}
+            provider = DnsProvider(DnsQuery("api.test", "a", servers=(place,)))
+            monkeypatch.setattr(subject.asyncio, "sleep", fake)
+            async with aclosing(provider.watch()) as words:
+                for ttl, last in ((0, 2), (30, 3), (100_000, 4)):
+                    server.ttl = ttl
+                    await anext(words)
+                    server.records = {(NAME, "A"): [f"10.0.0.{last}"]}
+                await anext(words)
+
+    asyncio.run(go())
+    assert waits == [1.0, 30.0, 300.0]
+
+
+def test_a_server_that_is_silent_is_an_error_in_time(monkeypatch):
+    monkeypatch.setattr(subject, "PATIENCE", 0.3)
+
+    async def go():
+        async with serving() as (server, place):
+            server.mute = True
+            with pytest.raises(ProviderError, match=r"DNS, api\.test: "):
+                await anext(DnsProvider(DnsQuery("api.test", servers=(place,))).watch())
+
+    asyncio.run(go())
