@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import tempfile
 import time
@@ -30,6 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
         build.check()
     except build.StaleBuildError as problem:
         raise pytest.UsageError(str(problem)) from None
+    # A shell starts a background job with SIGINT ignored, and every lb of a test would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # What an lb of a test remembers goes with the test run, and never into the state of this machine.
     os.environ["STATE_DIRECTORY"] = config.stash[STATE] = tempfile.mkdtemp(prefix="lb-state-")
 

@@ -145,8 +145,8 @@ def test_weights_and_node_maintenance(consul, scene):
         }
         consul.ask("PUT", "catalog/register", {"Node": "other", "Address": host, "Service": service})
         changed(load, "abc", "registered")
-        eventually(lambda: sum(load.counts.values()) > 500)
-        assert load.counts["c"] > 3 * load.counts["a"]
+        failed(load)  # the other worker may have heard a moment later
+        eventually(lambda: load.counts["c"] > 100 and load.counts["c"] > 3 * load.counts["a"])
         consul.ask("PUT", "agent/maintenance?enable=true")
         assert changed(load, "c", "the node of two is in maintenance") <= SOON
         consul.ask("PUT", "agent/maintenance?enable=false")
