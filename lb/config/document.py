@@ -105,6 +105,8 @@ def _explained(error: yaml.MarkedYAMLError, text: str, line: int) -> str:
         words += "; check the indentation, the brackets and the quotes of this line and the one before"
     elif "cannot start any token" in words:
         words += "; quote the value"
+    elif "maximum nesting depth" in words:  # PyYAML 6.0.4 reads ahead, and stops at 1,000
+        return f"nested more than {MAX_DEPTH} deep"
     return f"not YAML: {words}"
 
 
