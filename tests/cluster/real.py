@@ -38,14 +38,21 @@ class Server:
         self.start()
 
     def start(self) -> None:
+        self.launch()
+        self.ready()
+
+    def launch(self) -> None:
+        """Only begin: one of several is there when the others are."""
         root = _unpacked()
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
                 self.command, stdout=log, stderr=log, cwd=self.folder,
                 env={**os.environ, "LD_LIBRARY_PATH": f"{root}/usr/lib/x86_64-linux-gnu"},
             )  # fmt: skip
+
+    def ready(self) -> None:
         end = time.monotonic() + START
-        while time.monotonic() < end and self.process.poll() is None:
+        while time.monotonic() < end and self.process is not None and self.process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 return

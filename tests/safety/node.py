@@ -1,0 +1,152 @@
+"""One node of a cluster as a process: elector, follower and desk as in lb, and a log of what they did.
+
+`python -m tests.safety.node JSON`; orders are lines of standard input: `push N`, `resign`, `stall SECONDS`,
+`stall-elector SECONDS`, `clock SECONDS`. There are no workers: what is put in force is written down.
+"""
+
+from __future__ import annotations
+
+import time
+
+_real, _step = time.time, [0.0]
+time.time = lambda: _real() + _step[0]  # before lb is imported: a clock that can be stepped
+
+import asyncio  # noqa: E402
+import contextlib  # noqa: E402
+import json  # noqa: E402
+import os  # noqa: E402
+import sys  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import msgspec  # noqa: E402
+
+from lb.cluster.contract import Conflict, Deposed, EngineError  # noqa: E402
+from lb.cluster.desk import Desk  # noqa: E402
+from lb.cluster.electing import Electing  # noqa: E402
+from lb.cluster.elector import Elector, NotLeading  # noqa: E402
+from lb.cluster.engines import connect  # noqa: E402
+from lb.cluster.following import Applied, Follower  # noqa: E402
+from lb.cluster.memory import Memory  # noqa: E402
+from lb.cluster.records import HEAD, CorruptError, Revision, Wish  # noqa: E402
+from lb.cluster.shared import Shared  # noqa: E402
+from lb.cluster.wishing import UnheardError, ask  # noqa: E402
+from lb.config.cluster import ClusterSpec  # noqa: E402
+from lb.control.statedir import write_whole  # noqa: E402
+
+
+class Log:
+    """A line for each thing, whole in one write: what was written outlives a kill."""
+
+    def __init__(self, path):
+        self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def say(self, what, **more):
+        line = json.dumps({"at": time.monotonic(), "what": what, **more})
+        os.write(self.file, line.encode() + b"\n")
+
+    def revision(self, what, one):
+        self.say(what, revision=one.revision, epoch=one.epoch, digest=one.digest)
+
+
+class Recorded:
+    """The leader that the desk sees; publications are written down, before and after."""
+
+    def __init__(self, electing, log):
+        self.electing, self.log, self.resign = electing, log, electing.resign
+
+    @property
+    def term(self):
+        return self.electing.term
+
+    async def commit(self, epoch, writes):
+        heads = [msgspec.json.decode(one.value, type=Revision) for one in writes if one.key == HEAD]
+        for head in heads:
+            self.log.revision("tried", head)
+        outcome = "unknown"
+        try:
+            await self.electing.commit(epoch, writes)
+            outcome = "accepted"
+        except (Conflict, Deposed, NotLeading):
+            outcome = "refused"
+            raise
+        finally:
+            for head in heads:
+                self.log.revision(outcome, head)
+
+
+def engine_of(given):
+    if given["engine"] == "naive":
+        from tests.cluster.naive import NaiveEngine
+
+        return NaiveEngine(given["section"]["url"], given["cluster"])
+    spec = ClusterSpec.model_validate(
+        {
+            "engine": given["engine"], "name": given["cluster"], "node": given["node"],
+            "ttl": f"{given['ttl']}s", given["engine"]: given["section"],
+        }
+    )  # fmt: skip
+    return connect(spec, Path(given["folder"]))
+
+
+async def no_problems(_file, _text):
+    return []
+
+
+async def main(given):
+    folder = Path(given["folder"])
+    folder.mkdir(exist_ok=True)
+    log, memory, applied = Log(given["log"]), Memory(folder, write_whole), [0]
+    electing = Electing(
+        lambda: Elector(
+            engine_of(given), given["node"], given["ttl"], above=lambda: memory.seen.epoch,
+            told=lambda reason, epoch, text: log.say(reason, epoch=epoch),
+        )
+    )  # fmt: skip
+
+    async def apply(revision, _text):
+        log.revision("applied", revision)
+        applied[0] += 1
+        return Applied(applied[0])
+
+    shared = Shared(engine_of(given))
+    follower = Follower(shared, given["node"], memory, apply, lambda: applied[0])
+    desk = Desk(shared, Recorded(electing, log), memory, no_problems)
+    await electing.start()
+    tasks = {asyncio.create_task(part.run()) for part in (follower, desk)}
+
+    async def publish(number):
+        wish = Wish(kind="push", author="ada", at=time.time())
+        with contextlib.suppress(EngineError, UnheardError, CorruptError):
+            answer = await ask(shared, wish, f"# {given['cluster']} {number}\n".encode() * 50, 8.0)
+            if not answer.error:
+                log.say("promised", revision=answer.revision, number=number)
+
+    def ended(task):
+        tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.say("bug", text=repr(task.exception()))
+
+    for task in tasks:
+        task.add_done_callback(ended)
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    log.say("started", pid=os.getpid())
+    while words := (await reader.readline()).decode().split():
+        match words:
+            case ["push", number]:
+                tasks.add(one := asyncio.create_task(publish(int(number))))
+                one.add_done_callback(ended)
+            case ["resign"]:
+                electing.resign()
+            case ["stall", seconds]:
+                time.sleep(float(seconds))
+            case ["stall-elector", seconds]:
+                electing._loop.call_soon_threadsafe(time.sleep, float(seconds))
+            case ["clock", seconds]:
+                _step[0] += float(seconds)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(json.loads(sys.argv[1])))
