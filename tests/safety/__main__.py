@@ -1,5 +1,5 @@
 """`python -m tests.safety --engine etcd --runs 200`: histories with faults, judged; `--gaps 10`: how long
-nobody leads after a leader is killed, and after it is cut off."""
+nobody leads after a leader is killed, and after it hears no answer any more."""
 
 from __future__ import annotations
 
