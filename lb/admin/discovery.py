@@ -12,7 +12,8 @@ from lb.admin.keys import CONTROL
 
 
 async def discovery(request: web.Request) -> web.Response:
-    return answer({"services": list(request.app[CONTROL].discovery())})
+    control = request.app[CONTROL]
+    return answer({"services": list(control.discovery()), "registration": control.registration()})
 
 
 async def accept(request: web.Request) -> web.Response:

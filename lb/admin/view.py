@@ -190,6 +190,9 @@ class ControlView(ProcessFacts, Protocol):
     def discovery(self) -> Sequence[Mapping[str, Any]]:
         """What is known of every source of servers, as plain data."""
 
+    def registration(self) -> Mapping[str, Any] | None:
+        """What is known of lb's own registration; None where none is asked for."""
+
     def accept_discovery(self, service: str) -> None:
         """Let go of what the brake holds of a service. Raises LookupError with a sentence for the user where
         nothing is held."""

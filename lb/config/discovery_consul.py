@@ -19,7 +19,7 @@ from lb.config.fields import ca_file
 from lb.config.problems import shown, wrong, wrong_key
 from lb.config.section import Finding, Section, always
 from lb.config.values import ONE_OR_MORE, Text, Truth, choice, duration, text, whole
-from lb.discovery.consul_settings import ConsulConnection, ConsulQuery, ConsulTls
+from lb.discovery.consul_settings import ConsulConnection, ConsulOwn, ConsulQuery, ConsulTls
 from lb.discovery.contract import Registered
 
 PORT = {"http": ":8500", "https": ":8501"}
@@ -126,6 +126,25 @@ class ConsulTlsSpec(Section):
             yield ("ca",), wrong_key('no effect beside "verify: false"')
 
 
+class RegisterSpec(Section):
+    """lb itself as a service of Consul, registered with the first agent while it serves, with a check that
+    lb renews."""
+
+    name: Plain = Field(default="lb", description="The service's name.")
+    port: Annotated[int, whole(1, 65_535)] = Field(description="Where clients reach lb.")
+    address: HostName | None = Field(default=None, description="Absent: that of the agent.")
+    tags: Annotated[tuple[Annotated[str, plain("a tag")], ...], ONE_OR_MORE] = Field(
+        default=(), description="Its tags."
+    )
+    ttl: Annotated[float, duration()] = Field(
+        default=15.0, description="Consul calls lb critical when it did not hear of it for this long."
+    )
+
+    def own(self) -> ConsulOwn:
+        """As lb.discovery takes it."""
+        return ConsulOwn(self.name, self.port, self.address or "", self.tags, self.ttl)
+
+
 class ConsulSpec(Section):
     """The agents of Consul that lb asks. Files of TLS and of the token are read again when they change."""
 
@@ -159,6 +178,10 @@ class ConsulSpec(Section):
     datacenter: Plain | None = Field(default=None, description="Absent: the agent's own.")
     namespace: Plain | None = Field(default=None, description="Consul Enterprise: the namespace.")
     partition: Plain | None = Field(default=None, description="Consul Enterprise: the admin partition.")
+
+    registration: RegisterSpec | None = Field(
+        default=None, description="Register lb itself in Consul; absent: not."
+    )
 
     @classmethod
     def impossible(cls, given: Mapping[str, Any]) -> Iterator[Finding]:

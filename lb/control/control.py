@@ -35,6 +35,7 @@ from lb.control.listeners import BoundAddress, Listeners
 from lb.control.loading import Reading
 from lb.control.notify import notify, reloading
 from lb.control.overrides import Overrides
+from lb.control.registering import Registering
 from lb.control.reload import Reloader, worker_count
 from lb.control.signals import Signals
 from lb.control.statedir import state_dir, sticky_key
@@ -98,6 +99,7 @@ class Control:
         self.supervisor.differed = partial(tell_difference, self.events)
         self.checks: Checks | None = None
         self.discovering = Discovering(self.state_dir, self.statuses, self.events)
+        self.registering = Registering()
         self.reloader = Reloader(
             path, reading, self.supervisor, self._reconcile, self.events, sticky_key(self.state_dir),
             self.discovering.members,
@@ -116,7 +118,7 @@ class Control:
         self.view = View(
             self.reloader, self.supervisor, self.statuses, self.overrides, self.events, self.webhook,
             self.discovering, lambda: self.checks.waiting if self.checks is not None else 0,
-            ClusterView(self.clustering) if self.clustering is not None else None,
+            ClusterView(self.clustering) if self.clustering is not None else None, self.registering.shown,
         )  # fmt: skip
         self.admin: AdminSite | None = None
         self.succession = Succession(
@@ -198,6 +200,7 @@ class Control:
             took=f"{time.monotonic() - began:.2f}s",
         )  # fmt: skip
         self.succession.serving()
+        self.registering.begin(self.reloader.spec)
         if self.succession.replacing:
             self.overrides.load()  # what was ordered of the one before while we came up
         gc.collect()
@@ -226,6 +229,7 @@ class Control:
         self.statuses.reconcile(spec, plan)
         self.discovering.tell_states()
         self.ejections.reconcile(spec, plan)
+        self.registering.follow(spec)
         if self.checks is None:
             self.checks = Checks(self.statuses.probed)
         self.checks.reconcile(checks_of(spec, plan))
@@ -274,7 +278,7 @@ class Control:
         grace = self.reloader.plan.shutdown_grace if self.reloader.plan is not None else 0.0
         log.note("draining", notice=f"{NOTICE:g}s", grace=f"{grace:g}s")
         self.events.emit("drain", "signal", "lb drains, then ends", logged=True, grace=grace)
-        await asyncio.sleep(NOTICE)
+        await asyncio.gather(asyncio.sleep(NOTICE), self.registering.stop())
         await self._stop_serving(grace)
 
     async def _retire(self) -> None:
@@ -284,6 +288,7 @@ class Control:
         notify(f"MAINPID={self.succession.pid}")
         self.view.draining = True
         self.overrides.retire()
+        await self.registering.stop(leave=False)
         self.listeners.hand_over()
         if self.admin is not None:
             self.admin.bound.hand_over()
@@ -307,6 +312,7 @@ class Control:
             await self.clustering.stop()
         for task in self._tasks:
             task.cancel()
+        await self.registering.stop()
         await self.discovering.close()
         if self.checks is not None:
             await self.checks.close()

@@ -42,6 +42,7 @@ class View:
         discovering: Discovering,
         probes_waiting: Callable[[], int] = lambda: 0,
         cluster: ClusterView | None = None,
+        registration: Callable[[], Mapping[str, Any] | None] = lambda: None,
     ) -> None:
         self.started = time.time()
         self.draining = False
@@ -54,6 +55,7 @@ class View:
         self._discovering = discovering
         self._probes_waiting = probes_waiting
         self._cluster = cluster
+        self._registration = registration
 
     @property
     def generation(self) -> int:
@@ -172,6 +174,9 @@ class View:
 
     def discovery(self) -> Sequence[Mapping[str, Any]]:
         return self._discovering.shown()
+
+    def registration(self) -> Mapping[str, Any] | None:
+        return self._registration()
 
     def accept_discovery(self, service: str) -> None:
         names = [one["service"] for one in self.discovery()]

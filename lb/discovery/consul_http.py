@@ -14,7 +14,8 @@ import asyncio
 import os
 import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -139,6 +140,27 @@ class ConsulClient:
     def _now(self) -> float:
         return (self._clock or asyncio.get_running_loop().time)()
 
+    async def tell(self, path: str, body: bytes = b"") -> None:
+        """Tell the first agent, and no other: what is told is about this machine. Raises ProviderError."""
+        assert self._session is not None, "ConsulClient is used as a context"
+        connection = self.connection
+        address = connection.addresses[0]
+        where = {"ns": connection.namespace, "partition": connection.partition}
+        token = self._token.token()
+        with _failing(address, ANSWER_TIME):
+            async with self._session.put(
+                address + path,
+                params={name: value for name, value in where.items() if value},
+                data=body,
+                headers={"x-consul-token": token} if token else None,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=ANSWER_TIME, sock_connect=CONNECT_TIME),
+                ssl=self._tls.current() if address.startswith("https:") else True,
+                server_hostname=connection.tls.server_name or None,
+            ) as response:
+                if response.status != 200:
+                    raise await _refusal(address, response, bool(token), "write")
+
     async def _ask(self, place: int, path: str, query: Mapping[str, str], index: int, stale: bool) -> Answer:
         assert self._session is not None, "ConsulClient is used as a context"
         address = self.connection.addresses[place]
@@ -151,7 +173,7 @@ class ConsulClient:
             asked |= {"index": str(index), "wait": f"{int(wait * 1000)}ms"}
             limit += wait * 17 / 16  # the servers spread the ends of waits by up to a sixteenth
         token = self._token.token()
-        try:
+        with _failing(address, limit):
             async with self._session.get(
                 address + path,
                 params=asked,
@@ -164,12 +186,20 @@ class ConsulClient:
                 if response.status != 200:
                     raise await _refusal(address, response, bool(token))
                 return await _answer(address, response)
-        except aiohttp.ConnectionTimeoutError:
-            raise AgentError(f"Consul at {address} cannot be reached within {CONNECT_TIME:g}s") from None
-        except TimeoutError:
-            raise AgentError(f"Consul at {address} gave no answer within {limit:g}s") from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise AgentError(f"Consul at {address} cannot be asked: {_cause(error)}") from None
+        raise AssertionError("it returns or raises")
+
+
+@contextmanager
+def _failing(address: str, limit: float) -> Iterator[None]:
+    """What goes wrong on the way, in an operator's words."""
+    try:
+        yield
+    except aiohttp.ConnectionTimeoutError:
+        raise AgentError(f"Consul at {address} cannot be reached within {CONNECT_TIME:g}s") from None
+    except TimeoutError:
+        raise AgentError(f"Consul at {address} gave no answer within {limit:g}s") from None
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise AgentError(f"Consul at {address} cannot be asked: {_cause(error)}") from None
 
 
 async def _answer(address: str, response: aiohttp.ClientResponse) -> Answer:
@@ -187,7 +217,9 @@ async def _answer(address: str, response: aiohttp.ClientResponse) -> Answer:
     return Answer(body, index, (contact or 0) / 1000, leader == "true")
 
 
-async def _refusal(address: str, response: aiohttp.ClientResponse, token: bool) -> ProviderError:
+async def _refusal(
+    address: str, response: aiohttp.ClientResponse, token: bool, right: str = "read"
+) -> ProviderError:
     status = response.status
     if 300 <= status < 400:
         return AgentError(f"{address} is no agent of Consul: it redirects (HTTP {status})")
@@ -199,7 +231,7 @@ async def _refusal(address: str, response: aiohttp.ClientResponse, token: bool) 
         wait = float(after) if _NUMBER.match(after) else WAIT_BUSY
         return ProviderError(told, min(LONGEST_WAIT, max(1.0, wait)))  # asking elsewhere makes it worse
     if status in (401, 403):
-        which = "the token has not the right to read this" if token else "it wants a token"
+        which = f"the token has not the right to {right} this" if token else "it wants a token"
         return ProviderError(f"{told}; {which}", WAIT_REFUSED)
     if "No cluster leader" in words:
         return AgentError(told, WAIT_LEADERLESS)

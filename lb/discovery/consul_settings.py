@@ -39,6 +39,22 @@ class ConsulConnection(Struct, frozen=True):
     partition: str = ""
 
 
+class ConsulOwn(Struct, frozen=True):
+    """lb itself as a service of Consul. `address` "": that of the agent. `ttl`: seconds after which Consul
+    calls it critical where it does not hear of lb."""
+
+    name: str
+    port: int
+    address: str = ""
+    tags: tuple[str, ...] = ()
+    ttl: float = 15.0
+
+    @property
+    def id(self) -> str:
+        """Two lbs of one machine have different ports; a successor has the same."""
+        return f"{self.name}-{self.port}"
+
+
 class ConsulQuery(Struct, frozen=True):
     """What is followed: one service, or the outcome of a prepared query (by name or id). `tags` and `meta`
     (of Consul's nodes): all must hold. `warning`: what a server with a check in warning is."""

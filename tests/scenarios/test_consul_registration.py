@@ -1,0 +1,47 @@
+"""lb as a service of a real Consul: there while it serves."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+
+from .harness import Origin, Scenario, answer, eventually
+from .test_consul import consul  # noqa: F401 - a fixture
+
+CONFIG = """
+workers: 1
+listeners: [{name: web, bind: "$web"}]
+services: {app: [$a]}
+discovery: {consul: {address: "http://127.0.0.1:%d", registration: {name: front, port: 8080, tags: [edge], ttl: 3s}}}
+routes: {"/": app}
+"""
+
+
+def there(consul):  # noqa: F811
+    """The entry and whether its check passes; nothing where Consul has none."""
+    return [
+        (entry["Service"]["ID"], entry["Service"]["Tags"], entry["Checks"][-1]["Status"])
+        for entry in consul.ask("GET", "health/service/front")
+    ]
+
+
+def test_lb_is_in_consul_while_it_serves(consul):  # noqa: F811
+    origin = Origin(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"))
+    passing = [("front-8080", ["edge"], "passing")]
+    with Scenario(CONFIG % consul.server.port, a=origin) as s:
+        eventually(lambda: there(consul) == passing, 5, "it is not registered")
+        consul.server.stop()
+        eventually(lambda: '"registered":false' in state(s), 10, "it is not told")
+        with s.client() as c:
+            assert c.get().status == 200
+        shutil.rmtree(consul.server.folder / "data")
+        consul.server.start()
+        eventually(consul.leads, 20)
+        eventually(lambda: there(consul) == passing, 20, "it is not registered again")
+        assert '"registered":true' in state(s)
+        s.lb.signal(signal.SIGTERM)
+        eventually(lambda: there(consul) == [], 5, "it is not taken out")
+
+
+def state(s):
+    return s.lb.admin("GET", "/api/v1/discovery")[1].replace(" ", "")
