@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -54,10 +55,12 @@ class Server:
         end = time.monotonic() + START
         while time.monotonic() < end and self.process is not None and self.process.poll() is None:
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
+                with socket.create_connection(("127.0.0.1", self.port), 1) as connection:
+                    if self.kind != "zookeeper" or _has_sessions(connection):
+                        return
             except OSError:
-                time.sleep(0.05)
+                pass
+            time.sleep(0.05)
         raise RuntimeError(f"{self.kind} did not start: {(self.folder / 'log').read_text()[-2000:]}")
 
     def stop(self) -> None:
@@ -117,6 +120,15 @@ def running(kind: str) -> Iterator[Server]:
         pytest.skip(f"{kind}: {missing}")
     yield server
     server.close()
+
+
+def _has_sessions(connection: socket.socket) -> bool:
+    """Whether ZooKeeper makes a session, which is what clients ask first: a Java machine that has just begun
+    listens before it does, and takes seconds for the first one on a busy machine."""
+    connection.settimeout(5)
+    asks = struct.pack(">iqiqi16s", 0, 0, 2000, 0, 16, b"")  # version, zxid, timeout, no session, no password
+    connection.sendall(struct.pack(">i", len(asks)) + asks)
+    return len(connection.recv(4)) == 4
 
 
 def _unpacked() -> Path:
