@@ -43,6 +43,8 @@ _SERVE: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {
     "GET /api/v1/cluster/diff/{one}/{other}": cluster.diff,
     "POST /api/v1/cluster/push": cluster.push,
     "POST /api/v1/cluster/rollback/{number}": cluster.rollback,
+    "POST /api/v1/cluster/promote": cluster.promote,
+    "POST /api/v1/cluster/abort": cluster.abort,
     "POST /api/v1/cluster/resign": cluster.resign,
     "GET /api/v1/config": api.config,
     "POST /api/v1/reload": api.reload,

@@ -13,12 +13,13 @@ from aiohttp import web
 
 from lb.admin.answers import answer, failure, large
 from lb.admin.keys import CONTROL
+from lb.admin.staging import stage_of
 from lb.admin.view import ClusterAnswer, ClusterView, Unavailable
 from lb.cluster.shared import MOST_BYTES
 
 CODES = {
     "conflict": 409, "invalid_configuration": 422, "corrupt": 404, "too_large": 413, "late": 503,
-    "no_leader": 503, "engine_away": 503,
+    "no_leader": 503, "engine_away": 503, "no_rollout": 409, "no_such_node": 404,
 }  # fmt: skip
 _BASE = re.compile(r'"?([0-9]{1,18})"?\Z')
 
@@ -79,16 +80,28 @@ async def push(request: web.Request, cluster: ClusterView) -> web.Response:
         return failure(413, "too_large", f"a shared document may have up to {MOST_BYTES // 2**20} MiB")
     if not text.strip():
         return failure(400, "bad_request", "the body is the shared document, and is empty")
+    try:
+        stage = stage_of(request.query)
+    except ValueError as error:
+        return failure(400, "bad_request", str(error))
     base = int(found[1]) if found is not None else None
     name = _line(request.query.get("file", "")) or "the document"
-    return _told(await cluster.push(text, base, name, *_signed(request)))
+    return _told(await cluster.push(text, base, name, *_signed(request), stage))
+
+
+@_served
+async def promote(request: web.Request, cluster: ClusterView) -> web.Response:
+    return _told(await cluster.end_rollout(True, _base(request), *_signed(request)))
+
+
+@_served
+async def abort(request: web.Request, cluster: ClusterView) -> web.Response:
+    return _told(await cluster.end_rollout(False, _base(request), *_signed(request)))
 
 
 @_served
 async def rollback(request: web.Request, cluster: ClusterView) -> web.Response:
-    found = _BASE.match(request.headers.get("If-Match", ""))
-    base = int(found[1]) if found is not None else None
-    return _told(await cluster.rollback(_number(request, "number"), base, *_signed(request)))
+    return _told(await cluster.rollback(_number(request, "number"), _base(request), *_signed(request)))
 
 
 @_served
@@ -102,6 +115,12 @@ def _told(said: ClusterAnswer) -> web.Response:
     return failure(
         CODES.get(said.error, 500), said.error, said.message, revision=said.revision, problems=said.problems
     )
+
+
+def _base(request: web.Request) -> int | None:
+    """The revision that the asker has seen; None: whichever there is."""
+    found = _BASE.match(request.headers.get("If-Match", ""))
+    return int(found[1]) if found is not None else None
 
 
 def _number(request: web.Request, name: str) -> int:

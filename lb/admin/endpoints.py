@@ -46,6 +46,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "POST", "/api/v1/cluster/push", "publish the body; If-Match: the revision that it takes the place of"
     ),
     Endpoint("POST", "/api/v1/cluster/rollback/{number}", "publish the document of a revision again"),
+    Endpoint("POST", "/api/v1/cluster/promote", "publish to all nodes what is tried on some"),
+    Endpoint("POST", "/api/v1/cluster/abort", "take back what is tried on some nodes"),
     Endpoint("POST", "/api/v1/cluster/resign", "have the leader give leadership to another node"),
     Endpoint("GET", "/api/v1/config", "the configuration in force, defaults filled in, secrets masked"),
     Endpoint("POST", "/api/v1/reload", "read the configuration again, all or nothing"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from lb.cluster.records import Stage
 from lb.plan import Plan
 from lb.telemetry.cells import Cells
 from lb.telemetry.facts import ProcessFacts
@@ -121,9 +122,13 @@ class ClusterView(Protocol):
         """From one document to the other, as a unified diff. Raises LookupError likewise."""
 
     async def push(
-        self, text: bytes, base: int | None, file: str, author: str, message: str
+        self, text: bytes, base: int | None, file: str, author: str, message: str, stage: Stage | None
     ) -> ClusterAnswer:
-        """Have the leader publish `text`, if `base` is in force (None: whatever is)."""
+        """Have the leader publish `text`, if `base` is in force (None: whatever is); to some nodes first
+        where there is a `stage`."""
+
+    async def end_rollout(self, promote: bool, base: int | None, author: str, message: str) -> ClusterAnswer:
+        """Have the leader publish to all what is tried on some nodes, or take it back from them."""
 
     async def rollback(self, number: int, base: int | None, author: str, message: str) -> ClusterAnswer:
         """Have the leader publish the document of revision `number` again."""

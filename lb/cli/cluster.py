@@ -14,7 +14,8 @@ from lb.cli.servers import ADMIN, Admin, AsJson, Author
 
 EXIT_CODES = (
     "Exit codes: 0 done · 1 the document has problems · 2 wrong usage, no such revision · "
-    "4 no answer, no leader · 5 not every node runs it within --timeout · 6 somebody published meanwhile"
+    "4 no answer, no leader · 5 not every node runs it within --timeout, or a rollout was taken back · "
+    "6 somebody published meanwhile"
 )
 
 app = typer.Typer(
@@ -66,20 +67,47 @@ def push(
             "the first line of FILE says (lb cluster show writes it).",
         ),
     ] = "",
+    first: Annotated[
+        str,
+        typer.Option(
+            metavar="NODE,…", help="Try it on these nodes; it goes on to all, or is taken back, by itself."
+        ),
+    ] = "",
+    watch: Annotated[str, typer.Option(metavar="TIME", help="With --first: how long it is tried.")] = "5m",
+    errors: Annotated[
+        str,
+        typer.Option(
+            metavar="SHARE",
+            help="With --first: by how much more of its requests may fail than of the others.",
+        ),
+    ] = "1%",
+    latency: Annotated[
+        str,
+        typer.Option(
+            metavar="TIMES", help="With --first: how many times as long nine requests in ten may take."
+        ),
+    ] = "2",
+    requests: Annotated[
+        int, typer.Option(metavar="COUNT", min=0, help="With --first: fewer requests decide nothing.")
+    ] = 100,
     message: Message = "",
     author: Author = "",
     wait: Wait = True,
     timeout: Timeout = "1m",
     admin: Admin = ADMIN,
 ) -> None:
-    """Have the leader check a document and publish it to all nodes.
+    """Have the leader check a document and publish it, to all nodes or to some first.
 
     Refused where somebody published since the revision that it was made from.
+
+    Example: lb cluster push shared.yaml --first lb-1 --watch 10m
     """
     from lb.cli.publishing import Signed
     from lb.cli.publishing import push as command
 
-    raise typer.Exit(command(Signed(admin, author, message), file, base, timeout if wait else ""))
+    stage = {"first": first, "watch": watch, "errors": errors, "latency": latency, "requests": str(requests)}
+    signed = Signed(admin, author, message)
+    raise typer.Exit(command(signed, file, base, stage if first else {}, timeout if wait else ""))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -113,6 +141,38 @@ def rollback(
     from lb.cli.publishing import rollback as command
 
     raise typer.Exit(command(Signed(admin, author, message), revision, timeout if wait else ""))
+
+
+@app.command(epilog=EXIT_CODES)
+def promote(
+    *,
+    message: Message = "",
+    author: Author = "",
+    wait: Wait = True,
+    timeout: Timeout = "1m",
+    admin: Admin = ADMIN,
+) -> None:
+    """Publish to all nodes what is tried on some, without waiting longer."""
+    from lb.cli.publishing import Signed
+    from lb.cli.publishing import end_rollout as command
+
+    raise typer.Exit(command(Signed(admin, author, message), "promote", timeout if wait else ""))
+
+
+@app.command(epilog=EXIT_CODES)
+def abort(
+    *,
+    message: Message = "",
+    author: Author = "",
+    wait: Wait = True,
+    timeout: Timeout = "1m",
+    admin: Admin = ADMIN,
+) -> None:
+    """Take back what is tried on some nodes."""
+    from lb.cli.publishing import Signed
+    from lb.cli.publishing import end_rollout as command
+
+    raise typer.Exit(command(Signed(admin, author, message), "abort", timeout if wait else ""))
 
 
 @app.command(epilog=EXIT_CODES)

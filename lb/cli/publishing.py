@@ -11,6 +11,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 from lb.cli.admin import CANNOT_RUN, USAGE, UnansweredError, ask, request
 from lb.cli.orders import login
+from lb.cli.rollout import follow, trial
 from lb.cli.terminal import coloured, complain, paint, say
 
 OK, PROBLEMS, NOT_DONE, OVERTAKEN = 0, 1, 5, 6
@@ -72,6 +74,8 @@ def status(admin: str, as_json: bool) -> int:
         say("traffic goes on, nothing can be published; what follows is what was read last")
     say(f"leader: {leader['node']}, epoch {leader['epoch']}" if leader else paint("leader: none", "yellow"))
     say(f"published: {_named(found['published'])}")
+    if found["rollout"]:
+        say(f"tried on {', '.join(found['rollout']['first'])}: {trial(found['rollout'])}")
     if found["trouble"]:
         say(paint(found["trouble"], "red"))
     for node in found["nodes"]:
@@ -115,7 +119,8 @@ def diff(admin: str, one: int, other: int) -> int:
 
 
 @_answered
-def push(signed: Signed, file: Path, base: str, timeout: str) -> int:
+def push(signed: Signed, file: Path, base: str, stage: Mapping[str, str], timeout: str) -> int:
+    """`stage`: the parameters of a rollout as the admin API has them, empty: to all nodes."""
     limit = _limit(timeout)
     data = file.read_bytes()
     if not base:
@@ -133,8 +138,13 @@ def push(signed: Signed, file: Path, base: str, timeout: str) -> int:
     if base != "current" and not re.fullmatch("[0-9]{1,18}", base):
         raise UnansweredError(USAGE, f"found --base {base}; expected a revision's number, or current")
     given = "*" if base == "current" else f'"{base}"'
-    path = f"/api/v1/cluster/push?{signed.query(file=str(file))}"
-    return _published(signed.admin, _order(signed.admin, path, data, {"If-Match": given}), limit)
+    path = f"/api/v1/cluster/push?{signed.query(file=str(file), **stage)}"
+    said = _order(signed.admin, path, data, {"If-Match": given})
+    if said.get("error") or not stage or said["message"]:  # with a message: it was in force already
+        return _published(signed.admin, said, limit)
+    say(f"revision {said['revision']} is tried on {stage['first']}")
+    ask_status = partial(_status, signed.admin)
+    return follow(ask_status, said["revision"], limit + _limit(stage["watch"])) if limit else OK
 
 
 @_answered
@@ -142,6 +152,14 @@ def rollback(signed: Signed, revision: int, timeout: str) -> int:
     limit = _limit(timeout)
     path = f"/api/v1/cluster/rollback/{revision}?{signed.query()}"
     return _published(signed.admin, _order(signed.admin, path, b"", {}), limit)
+
+
+@_answered
+def end_rollout(signed: Signed, way: str, timeout: str) -> int:
+    """`way`: promote or abort."""
+    limit = _limit(timeout)
+    said = _order(signed.admin, f"/api/v1/cluster/{way}?{signed.query()}", b"", {})
+    return _published(signed.admin, said, limit)
 
 
 @_answered

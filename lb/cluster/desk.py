@@ -1,7 +1,9 @@
-"""The leader's desk: wishes that nodes lay into the store, published one after the other.
+"""The leader's desk: wishes that nodes lay into the store, published one after the other, and what follows
+from the watch over a staged revision.
 
 Lives here: what is published, under which conditions, in which transaction; what is thrown away. Must not
-live here: whether a document is valid (`check`, from lb.control), laying wishes there (lb.cluster.wishing).
+live here: whether a document is valid (`check`, from lb.control), laying wishes there (lb.cluster.wishing),
+whether a rollout goes on (lb.cluster.rollout).
 
 A wish is taken off in the transaction that publishes it and answers it. So it is done once or not at all, by
 whichever leader; an outcome that got lost is found out by looking whether the wish is still there.
@@ -14,10 +16,14 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
+import msgspec
+
 from lb.cluster.contract import MOST_WRITES, Conflict, EngineError, Entry, Term, Write
 from lb.cluster.memory import Memory
-from lb.cluster.records import HEAD, Answer, CorruptError, Revision, Wish, decode, encode
+from lb.cluster.records import HEAD, Answer, CorruptError, Revision, Stage, Wish, decode, encode
+from lb.cluster.rollout import Rollout
 from lb.cluster.shared import Head, Shared
+from lb.cluster.verdict import Way
 
 HISTORY = 20  # revisions that are kept
 LATE = 60.0  # seconds after which nobody waits for a wish any more
@@ -54,15 +60,21 @@ class Desk:
         check: Callable[[str, str], Awaitable[Problems]],
         *,
         history: int = HISTORY,
+        told: Callable[[str, str], None] = lambda reason, text: None,
+        now: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`check`: the name of a document and its text → all that is wrong with it. `wall`: unix seconds."""
+        """`check`: the name of a document and its text → all that is wrong with it. `told` hears how rollouts
+        go: reason (promoted, aborted, stuck) and a sentence. `wall`: unix seconds."""
         self._shared = shared
         self._leader = leader
         self._memory = memory
         self._check = check
         self._history = history
+        self._told = told
         self._wall = wall
+        self._rollout = Rollout(shared, leader, now)
+        self._stuck = 0
 
     async def run(self) -> None:
         """Until cancelled. Nothing that the engine does ends it."""
@@ -74,8 +86,8 @@ class Desk:
                 await asyncio.sleep(1.0)  # who leads, and what cannot be asked, is told elsewhere
 
     async def step(self) -> None:
-        """Do every wish that is there, where this node leads. Raises EngineError; what is not done is there
-        still."""
+        """Do every wish that is there, and watch a rollout, where this node leads. Raises EngineError; what
+        is not done is there still."""
         term = self._leader.term
         if term is None:
             return
@@ -84,6 +96,42 @@ class Desk:
             await self._serve(term.epoch, key.removeprefix("wishes/"), entry)
         if wishes:
             await self._tidy(term.epoch)
+        await self._watch(term.epoch)
+
+    async def _watch(self, epoch: int) -> None:
+        head = await self._shared.head()
+        staged = head.revision
+        if staged is None or staged.stage is None or staged.revision != self._memory.seen.revision:
+            return
+        verdict = await self._rollout.look(epoch, staged, staged.stage)
+        if verdict.way is Way.WAIT or self._stuck == staged.revision:
+            return
+        promoted = verdict.way is Way.ON
+        words = f"revision {staged.revision} {'goes on to all nodes' if promoted else 'is taken back'}"
+        try:
+            source = await self._source(verdict.way, staged, staged.stage)
+        except CorruptError as error:
+            self._stuck = staged.revision
+            self._told("stuck", f"{words}: {verdict.text}; that cannot be done: {error}")
+            return
+        revision = self._again(source, staged, epoch, "lb", f"{words}: {verdict.text}")
+        try:
+            await self._leader.commit(epoch, _writes(revision, head))
+        except Conflict:
+            return  # an operator was faster
+        self._told("promoted" if promoted else "aborted", revision.message)
+
+    async def _source(self, way: Way, staged: Revision, stage: Stage) -> Revision:
+        """The revision whose document all nodes are to run after a rollout. Raises CorruptError."""
+        return staged if way is Way.ON else await self._shared.revision(stage.stable)
+
+    def _again(self, source: Revision, now: Revision, epoch: int, author: str, message: str) -> Revision:
+        """The document of `source` for all nodes, in place of `now`."""
+        return Revision(
+            revision=now.revision + 1, epoch=epoch, digest=source.digest, size=source.size,
+            pieces=source.pieces, author=author, message=message, at=self._wall(), previous=now.revision,
+            restores=source.revision,
+        )  # fmt: skip
 
     async def _serve(self, epoch: int, name: str, entry: Entry) -> None:
         resigns, pieces = False, 0
@@ -120,24 +168,53 @@ class Desk:
         latest = max(now.revision if now is not None else 0, self._memory.seen.revision)
         if wish.base is not None and wish.base != latest:
             raise _Refused("conflict", _overtaken(wish.base, latest, now))
+        if wish.kind in (Way.ON.value, Way.BACK.value):
+            if now is None or now.stage is None or now.revision != latest:
+                raise _Refused("no_rollout", "no rollout is under way")
+            source = await self._source(Way(wish.kind), now, now.stage)
+            revision = self._again(source, now, epoch, wish.author, wish.message)
+            return Answer(at=revision.at, revision=revision.revision), _writes(revision, head)
         if wish.kind == "push":
+            stage = await self._stage(wish.stage, now, latest)
             data = await self._shared.fetch(f"wished/{name}", wish.pieces, wish.size, wish.digest)
             digest = wish.digest
         elif wish.kind == "rollback":
             old = await self._shared.revision(wish.revision)
-            data, digest = await self._shared.document(old), old.digest
+            stage, data, digest = None, await self._shared.document(old), old.digest
         else:
             raise _Refused("corrupt", f"nobody here knows what {wish.kind!r} is; run one version of lb")
-        if now is not None and now.digest == digest and now.revision == latest:
+        if now is not None and now.stage is None and now.digest == digest and now.revision == latest:
             return Answer(at=self._wall(), revision=latest, message="it is in force already"), []
         await self._must_be_valid(wish.file or f"revision {wish.revision}", data)
         pieces = await self._shared.save(f"pieces/{digest}", data)
         revision = Revision(
             revision=latest + 1, epoch=epoch, digest=digest, size=len(data), pieces=pieces,
             author=wish.author, message=wish.message, at=self._wall(), previous=latest,
-            restores=wish.revision if wish.kind == "rollback" else 0,
+            restores=wish.revision if wish.kind == "rollback" else 0, stage=stage,
         )  # fmt: skip
         return Answer(at=revision.at, revision=revision.revision), _writes(revision, head)
+
+    async def _stage(self, wished: Stage | None, now: Revision | None, latest: int) -> Stage | None:
+        """What a push to some nodes first becomes part of the revision. Raises _Refused."""
+        if wished is None:
+            return None
+        if now is None or now.revision != latest:
+            raise _Refused(
+                "no_rollout", "nothing is in force that the other nodes could stay with; push to all"
+            )
+        if now.stage is not None:
+            raise _Refused(
+                "conflict", f"revision {now.revision} is still tried on {', '.join(now.stage.first)}; "
+                "promote or abort it first, or push to all",
+            )  # fmt: skip
+        known = [report.node for report in await self._shared.nodes()]
+        strange = [node for node in wished.first if node not in known]
+        if strange or not wished.first:
+            raise _Refused(
+                "no_such_node", f"no node is called {strange[0]!r}; there are {', '.join(known)}"
+                if strange else "no node is named that is first",
+            )  # fmt: skip
+        return msgspec.structs.replace(wished, stable=now.revision)
 
     async def _must_be_valid(self, file: str, data: bytes) -> None:
         try:

@@ -18,12 +18,13 @@ import msgspec
 
 from lb.cluster.contract import EngineError, Write
 from lb.cluster.memory import Mark, Memory
-from lb.cluster.records import CorruptError, Report, Revision, encode
+from lb.cluster.records import CorruptError, Report, Revision, Traffic, encode
 from lb.cluster.shared import Shared
 
 POLL = 5.0  # seconds between two looks where nothing is heard
+LOOKS = 10  # at least so many while a staged revision is watched
 AGAIN = 30.0  # seconds until a revision that this node refused is tried again
-REPORT = 20.0  # seconds between two reports that say the same
+REPORT = 20.0  # seconds between two reports that say the same, while no rollout waits for them
 
 
 class Applied(NamedTuple):
@@ -53,10 +54,12 @@ class Follower:
         generation: Callable[[], int],
         *,
         told: Callable[[str, str], None] = lambda reason, text: None,
+        traffic: Callable[[], Traffic] = Traffic,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """`apply`: all or nothing; does not raise. `generation`: the one in force. `told` hears what an
-        operator may want to know: reason (taken, refused, distrusted) and a sentence."""
+        operator may want to know: reason (taken, refused, distrusted) and a sentence. `traffic`: this node's
+        since it started, asked for while a staged revision is watched."""
         self.running = memory.applied
         self.head: Revision | None = None
         self.reached = Reached()
@@ -67,6 +70,7 @@ class Follower:
         self._apply = apply
         self._generation = generation
         self._told = told
+        self._traffic = traffic
         self._now = now
         self._refused = Mark()
         self._again = 0.0
@@ -79,7 +83,8 @@ class Follower:
             if wait:
                 await self._wait(wait)
             await self.step()
-            wait = POLL
+            stage = self.head.stage if self.head is not None else None
+            wait = POLL if stage is None else max(0.5, min(POLL, stage.watch / LOOKS))
 
     async def step(self) -> None:
         """Look once, take over what is new, report."""
@@ -110,42 +115,65 @@ class Follower:
                 return self._distrust(f"the store has no revision; revision {seen.revision} was seen")
             self.trouble = ""
             return None
-        mark = Mark(head.revision, head.epoch, head.digest)
+        mark = _mark(head)
         if mark != seen and not (mark.revision > seen.revision and mark.epoch >= seen.epoch):
             return self._distrust(
                 f"the store says revision {mark.revision} of epoch {mark.epoch}; "
                 f"revision {seen.revision} of epoch {seen.epoch} was seen before"
             )
-        if mark == self.running:
+        try:
+            mine = await self._mine(head)
+        except CorruptError as error:
+            return self._distrust(str(error))
+        if mine is None or _mark(mine) == self.running:
             self.trouble = ""
-        elif mark != self._refused or self._now() >= self._again:
-            await self._take(head, mark)
+            await self._remember(mark)
+        elif _mark(mine) != self._refused or self._now() >= self._again:
+            await self._take(mine, mark)
         return None
 
-    async def _take(self, head: Revision, mark: Mark) -> None:
+    async def _mine(self, head: Revision) -> Revision | None:
+        """What this node is to run; None: what it runs already, where others are first. Raises
+        CorruptError."""
+        stage = head.stage
+        if stage is None or self._node in stage.first:
+            return head
+        if stage.stable <= self.running.revision:
+            return None
+        return await self._shared.revision(stage.stable)
+
+    async def _take(self, mine: Revision, seen: Mark) -> None:
+        """Put `mine` in force, which is in force by the publication `seen`."""
         try:
-            data = await self._shared.document(head)
+            data = await self._shared.document(mine)
             text = data.decode()
         except (CorruptError, UnicodeDecodeError) as error:
-            return self._distrust(f"revision {head.revision}: {error}")
-        try:
-            # On disk first: after a crash this node must not take an older one.
-            await asyncio.to_thread(self._memory.remember, mark)
-        except OSError as error:
-            return self._distrust(f"revision {head.revision} cannot be remembered: {error}")
-        applied = await self._apply(head, text)
+            return self._distrust(f"revision {mine.revision}: {error}")
+        mark = _mark(mine)
+        # On disk first: after a crash this node must not take an older one.
+        if not await self._remember(seen, mark):
+            return None
+        applied = await self._apply(mine, text)
         if applied.error:
             self._refused, self._again = mark, self._now() + AGAIN
-            self._say("refused", f"revision {head.revision} is not put in force here: {applied.error}")
+            self._say("refused", f"revision {mine.revision} is not put in force here: {applied.error}")
             return None
         self.running, self._refused, self.trouble = mark, Mark(), ""
         try:
             await asyncio.to_thread(self._memory.keep, mark, data)
         except OSError as error:
-            self._distrust(f"revision {head.revision} runs, and cannot be saved: {error}")
-        by = f" by {head.author}" if head.author else ""
-        self._told("taken", f"revision {head.revision}{by} is in force")
+            self._distrust(f"revision {mine.revision} runs, and cannot be saved: {error}")
+        by = f" by {mine.author}" if mine.author else ""
+        self._told("taken", f"revision {mine.revision}{by} is in force")
         return None
+
+    async def _remember(self, seen: Mark, coming: Mark | None = None) -> bool:
+        try:
+            await asyncio.to_thread(self._memory.remember, seen, coming)
+        except OSError as error:
+            self._distrust(f"revision {seen.revision} cannot be remembered: {error}")
+            return False
+        return True
 
     def _distrust(self, text: str) -> None:
         self._say("distrusted", f"{text}; revision {self.running.revision} goes on")
@@ -157,12 +185,18 @@ class Follower:
 
     async def _report(self) -> None:
         last = self._reported
+        watched = self.head is not None and self.head.stage is not None
         report = Report(
             node=self._node, revision=self.running.revision, epoch=self.running.epoch,
             generation=self._generation(), at=time.time(), refused=self._refused.revision, error=self.trouble,
+            traffic=self._traffic() if watched else None,
         )  # fmt: skip
-        if last is not None and report.at - last.at < REPORT:
+        if not watched and last is not None and report.at - last.at < REPORT:
             if msgspec.structs.replace(report, at=last.at) == last:
                 return
         await self._shared.engine.put(Write(f"nodes/{self._node}", encode(report)))
         self._reported = report
+
+
+def _mark(revision: Revision) -> Mark:
+    return Mark(revision.revision, revision.epoch, revision.digest)

@@ -4,7 +4,8 @@ document that it ran last.
 Lives here: two files. Must not live here: what is accepted (lb.cluster.following).
 
     config.yaml   the document that was put in force last
-    seen.json     the highest mark seen, and the mark of config.yaml; on disk before what it names is applied
+    seen.json     the highest mark seen, the mark of config.yaml, and the one that is about to be put in
+                  force; on disk before what it names is applied
 """
 
 from __future__ import annotations
@@ -29,8 +30,11 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class _Seen(msgspec.Struct):
+    """`coming` is not `seen` where a staged publication is for other nodes first."""
+
     seen: Mark
     applied: Mark
+    coming: Mark = Mark()
 
 
 class Kept(NamedTuple):
@@ -49,17 +53,19 @@ class Memory:
         self._file = folder / SEEN
         self._write = write
         found = self._read()
-        self.seen, self.applied = found.seen, found.applied
+        self.seen, self.applied, self._coming = found.seen, found.applied, found.coming
 
-    def remember(self, mark: Mark) -> None:
-        """Nothing below `mark` is accepted from now on."""
-        if mark != self.seen:
-            self._save(mark, self.applied)
+    def remember(self, seen: Mark, coming: Mark | None = None) -> None:
+        """No publication below `seen` is accepted from now on, and `coming` is about to be put in force;
+        None: nothing is."""
+        coming = coming or self._coming
+        if (seen, coming) != (self.seen, self._coming):
+            self._save(seen, self.applied, coming)
 
     def keep(self, mark: Mark, data: bytes) -> None:
         """`data` is in force."""
         self._write(self.path, data)
-        self._save(self.seen, mark)
+        self._save(self.seen, mark, mark)
 
     def forget(self) -> None:
         """Nothing shared is in force; what was seen stays so."""
@@ -73,14 +79,14 @@ class Memory:
         except FileNotFoundError:
             return None
         digest = digest_of(data)
-        for mark in (self.applied, self.seen):
+        for mark in (self.applied, self._coming):
             if mark.digest == digest:
                 return Kept(mark, data.decode())
         raise ValueError(f"{self.path} is not what {self._file.name} says that was put in force")
 
-    def _save(self, seen: Mark, applied: Mark) -> None:
-        self._write(self._file, msgspec.json.encode(_Seen(seen, applied)))
-        self.seen, self.applied = seen, applied
+    def _save(self, seen: Mark, applied: Mark, coming: Mark) -> None:
+        self._write(self._file, msgspec.json.encode(_Seen(seen, applied, coming)))
+        self.seen, self.applied, self._coming = seen, applied, coming
 
     def _read(self) -> _Seen:
         try:

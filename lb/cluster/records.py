@@ -9,6 +9,7 @@ lb.cluster.following).
     wishes/ID         what somebody asks of the leader (a Wish); its document is in wished/ID/I
     answers/ID        what the leader said to it (an Answer)
     nodes/NAME        what this node runs (a Report)
+    rollout/progress  what a staged revision has shown so far (a Progress)
 """
 
 from __future__ import annotations
@@ -18,16 +19,31 @@ from typing import TypeVar
 import msgspec
 
 HEAD = "current/head"
+PROGRESS = "rollout/progress"
 
 
 class CorruptError(Exception):
     """An entry of the store is not there, not whole or makes no sense; the text names it."""
 
 
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
+    """A publication that is for some nodes first. `first`: their names; `stable`: the revision that the
+    others go on with; `watch`: seconds that the leader compares them. `errors`: by how much the share of
+    failed requests may be above that of the others, 0 to 1; `latency`: how many times as long as theirs nine
+    requests in ten may take; `requests`: with fewer on the first nodes nothing is decided."""
+
+    first: list[str]
+    stable: int = 0
+    watch: float = 300.0
+    errors: float = 0.01
+    latency: float = 2.0
+    requests: int = 100
+
+
 class Revision(msgspec.Struct, frozen=True, kw_only=True):
     """One publication. `digest`: sha256 of the document, in hexadecimal; `size`: its bytes; `at`: unix
     seconds; `previous`: the revision that it took the place of; `restores`: the one whose document it has
-    again, 0 for none."""
+    again, 0 for none; `stage`: for some nodes first, None: for all."""
 
     revision: int
     epoch: int
@@ -39,12 +55,13 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True):
     at: float
     previous: int
     restores: int = 0
+    stage: Stage | None = None
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """`kind`: push, rollback or resign. `base`: the revision that it is meant to take the place of; None:
-    whichever there is. `revision`: of a rollback. `file`: what the author calls the document. `at`: unix
-    seconds."""
+    """`kind`: push, rollback, promote, abort or resign. `base`: the revision that it is meant to take the
+    place of; None: whichever there is. `revision`: of a rollback. `file`: what the author calls the document.
+    `at`: unix seconds. `stage`: of a push to some nodes first; `stable` is the leader's to say."""
 
     kind: str
     author: str
@@ -56,6 +73,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
     size: int = 0
     pieces: int = 0
+    stage: Stage | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,9 +87,20 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     problems: list[dict[str, str | int]] = []
 
 
+class Traffic(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests that were answered, those of them that failed, and how long they took: a count for each bucket
+    of lb.telemetry.layout.BOUNDS_US. `life`: counts of two lives of a node cannot be compared."""
+
+    life: float = 0.0
+    requests: int = 0
+    failures: int = 0
+    buckets: list[int] = []
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What a node runs: `revision` 0 is its own file. `refused`: the revision that it could not put in force,
-    0 for none, and why as `error`. `at`: unix seconds."""
+    0 for none, and why as `error`. `at`: unix seconds. `traffic`: since it started, while a staged revision
+    is watched."""
 
     node: str
     revision: int
@@ -80,6 +109,18 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     at: float
     refused: int = 0
     error: str = ""
+    traffic: Traffic | None = None
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """What the staged `revision` has shown in `watched` seconds, on the nodes that run it and on the others;
+    `text` in words."""
+
+    revision: int
+    watched: float = 0.0
+    first: Traffic = Traffic()
+    others: Traffic = Traffic()
+    text: str = ""
 
 
 R = TypeVar("R", bound=msgspec.Struct)

@@ -6,11 +6,12 @@ Lives here: what everybody may do with it. Must not live here: publishing (lb.cl
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from typing import NamedTuple
 
 from lb.cluster.contract import Engine, Write
-from lb.cluster.records import HEAD, CorruptError, Report, Revision, decode
+from lb.cluster.records import HEAD, PROGRESS, CorruptError, Progress, Report, Revision, decode
 
 SHARE = 0.9  # of the engine's limit that a piece has: keys count too
 MOST_BYTES = 16 * 2**20  # of a document
@@ -71,6 +72,16 @@ class Shared:
             except CorruptError:
                 continue
         return sorted(found, key=lambda one: one.node)
+
+    async def progress(self, revision: int) -> Progress:
+        """What the staged `revision` has shown; nothing where that is not there, or makes no sense."""
+        entry = await self.engine.get(PROGRESS)
+        if entry is not None:
+            with contextlib.suppress(CorruptError):
+                found = decode(PROGRESS, entry.value, Progress)
+                if found.revision == revision:
+                    return found
+        return Progress(revision=revision)
 
     async def document(self, revision: Revision) -> bytes:
         """Its document, verified. Raises CorruptError."""

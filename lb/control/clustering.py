@@ -7,6 +7,7 @@ do (lb.cluster), what of it is shown (lb.control.clusterview).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 from lb.cluster.contract import Engine
@@ -16,7 +17,7 @@ from lb.cluster.elector import Elector
 from lb.cluster.engines import MissingExtraError, connect
 from lb.cluster.following import Applied, Follower
 from lb.cluster.memory import Memory
-from lb.cluster.records import Revision
+from lb.cluster.records import Revision, Traffic
 from lb.cluster.shared import Shared
 from lb.config import ConfigError, SharedText, Spec
 from lb.config.cluster import ClusterSpec, this_host
@@ -74,8 +75,15 @@ class Clustering:
     """One per control process with a section `cluster`. All but the elector is in control's loop."""
 
     def __init__(
-        self, spec: ClusterSpec, state_dir: Path, memory: Memory, reloader: Reloader, events: Events
+        self,
+        spec: ClusterSpec,
+        state_dir: Path,
+        memory: Memory,
+        reloader: Reloader,
+        events: Events,
+        traffic: Callable[[], Traffic],
     ) -> None:
+        """`traffic`: this node's, for rollouts."""
         self.spec = spec
         self.node = spec.node or this_host()
         self.memory = memory
@@ -86,6 +94,7 @@ class Clustering:
         self._desk: Desk
         self._state_dir = state_dir
         self._events = events
+        self._traffic = traffic
         self._engine: Engine | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop
@@ -101,9 +110,9 @@ class Clustering:
         self.shared = Shared(self._engine)
         self.follower = Follower(
             self.shared, self.node, self.memory, self._apply, lambda: self.reloader.generation,
-            told=self._followed,
+            told=self._followed, traffic=self._traffic,
         )  # fmt: skip
-        self._desk = Desk(self.shared, self.electing, self.memory, self._check)
+        self._desk = Desk(self.shared, self.electing, self.memory, self._check, told=self._rolled)
 
     async def start(self) -> None:
         """From now on it leads and follows. Whether the engine answers is found out later, and told."""
@@ -139,6 +148,9 @@ class Clustering:
 
     def _followed(self, reason: str, text: str) -> None:
         self._events.emit("cluster_revision", reason, text)
+
+    def _rolled(self, reason: str, text: str) -> None:
+        self._events.emit("cluster_rollout", reason, text)
 
     async def _apply(self, revision: Revision, text: str) -> Applied:
         result = await self.reloader.adopt(SharedText(f"revision {revision.revision}", text))

@@ -16,7 +16,8 @@ import msgspec
 
 from lb.admin.view import ClusterAnswer, Unavailable
 from lb.cluster.contract import EngineError
-from lb.cluster.records import CorruptError, Revision, Wish
+from lb.cluster.records import CorruptError, Revision, Stage, Traffic, Wish
+from lb.cluster.verdict import Way, quantile
 from lb.cluster.wishing import UnheardError, ask
 from lb.control.clustering import Clustering
 from lb.telemetry.facts import ClusterFacts
@@ -49,6 +50,7 @@ class ClusterView:
             },
             "leader": None if holder is None else holder._asdict(),
             "published": _shown(follower.head),
+            "rollout": await self._rollout(),
             "seen": msgspec.structs.asdict(it.memory.seen),
             "running": msgspec.structs.asdict(follower.running),
             "trouble": follower.trouble,
@@ -80,10 +82,18 @@ class ClusterView:
         return "".join(line if line.endswith("\n") else line + "\n" for line in lines)
 
     async def push(
-        self, text: bytes, base: int | None, file: str, author: str, message: str
+        self, text: bytes, base: int | None, file: str, author: str, message: str, stage: Stage | None
     ) -> ClusterAnswer:
-        wish = Wish(kind="push", author=author, message=message, base=base, file=file, at=time.time())
+        wish = Wish(
+            kind="push", author=author, message=message, base=base, file=file, at=time.time(), stage=stage
+        )
         return await self._ask(wish, text)
+
+    async def end_rollout(self, promote: bool, base: int | None, author: str, message: str) -> ClusterAnswer:
+        kind = Way.ON if promote else Way.BACK
+        return await self._ask(
+            Wish(kind=kind.value, author=author, message=message, base=base, at=time.time())
+        )
 
     async def rollback(self, number: int, base: int | None, author: str, message: str) -> ClusterAnswer:
         return await self._ask(
@@ -107,7 +117,24 @@ class ClusterView:
             reachable=not (reached.error or standing.error),
             age=_since(reached.at, time.monotonic()) or 0.0,
             trouble=bool(it.follower.trouble),
+            rollout=it.follower.head is not None and it.follower.head.stage is not None,
         )
+
+    async def _rollout(self) -> dict[str, object] | None:
+        """How the staged revision does; None where there is none."""
+        head = self._clustering.follower.head
+        if head is None or head.stage is None:
+            return None
+        progress, _ = await self._read("rollout", lambda: self._clustering.shared.progress(head.revision))
+        found: dict[str, object] = {"revision": head.revision, **msgspec.structs.asdict(head.stage)}
+        if progress is not None and progress.revision == head.revision:
+            found |= {
+                "watched": round(progress.watched, 1),
+                "text": progress.text,
+                "first_nodes": _figures(progress.first),
+                "other_nodes": _figures(progress.others),
+            }
+        return found
 
     async def _ask(self, wish: Wish, data: bytes = b"") -> ClusterAnswer:
         try:
@@ -130,6 +157,12 @@ class ClusterView:
 
 def _since(at: float, now: float) -> float | None:
     return round(now - at, 1) if at else None
+
+
+def _figures(traffic: Traffic) -> dict[str, object]:
+    return {
+        "requests": traffic.requests, "failures": traffic.failures, "p90": round(quantile(traffic.buckets), 6)
+    }  # fmt: skip
 
 
 def _shown(revision: Revision | None) -> dict[str, object] | None:

@@ -26,7 +26,8 @@ class WorkerFacts(NamedTuple):
 class ClusterFacts(NamedTuple):
     """`epoch`: of the term held here, or the highest that was published to us. `transitions`: how often
     leadership changed here, by reason. `renewal`, `lateness`: seconds, of the last renewal; `age`: seconds
-    since the engine answered; `trouble`: what is published is not what runs here."""
+    since the engine answered; `trouble`: what is published is not what runs here; `rollout`: a revision is
+    tried on some nodes."""
 
     leading: bool
     epoch: int
@@ -37,6 +38,7 @@ class ClusterFacts(NamedTuple):
     reachable: bool
     age: float
     trouble: bool
+    rollout: bool
 
 
 class ProcessFacts(Protocol):

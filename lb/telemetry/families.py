@@ -329,6 +329,7 @@ CLUSTER_AGE = _gauge("lb_cluster_engine_age_seconds", (), "Time since the cluste
 CLUSTER_TROUBLE = _gauge(
     "lb_cluster_differs", (), "1: what the cluster published is not in force here (/api/v1/cluster says why)."
 )
+CLUSTER_ROLLOUT = _gauge("lb_cluster_rollout", (), "1: a revision is tried on some nodes first.")
 CLUSTER_REASONS = ("elected", "deposed", "expired", "resigned", "ended")
 CLUSTER = (
     CLUSTER_LEADER,
@@ -340,6 +341,7 @@ CLUSTER = (
     CLUSTER_REACHABLE,
     CLUSTER_AGE,
     CLUSTER_TROUBLE,
+    CLUSTER_ROLLOUT,
 )
 
 FACTS = (

@@ -130,7 +130,7 @@ class _SmallFamilies(Collector):
             return
         values = (
             facts.leading, facts.epoch, facts.revision, None, facts.renewal, facts.lateness, facts.reachable,
-            facts.age, facts.trouble,
+            facts.age, facts.trouble, facts.rollout,
         )  # fmt: skip
         for family, value in zip(f.CLUSTER, values, strict=True):
             if value is not None:

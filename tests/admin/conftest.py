@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestServer
 
 from lb.admin.app import make_app
 from lb.admin.view import ClusterAnswer, Condition, Question, Reload, Unavailable
+from lb.cluster.records import Stage
 from lb.control.events import Event, Events
 from lb.plan import (
     AlgorithmPlan,
@@ -68,9 +69,13 @@ class Cluster:
         return "--- a\n"
 
     async def push(
-        self, text: bytes, base: int | None, file: str, author: str, message: str
+        self, text: bytes, base: int | None, file: str, author: str, message: str, stage: Stage | None
     ) -> ClusterAnswer:
-        self.orders.append(("push", text, base, file, author, message))
+        self.orders.append(("push", text, base, file, author, message, stage))
+        return self.said
+
+    async def end_rollout(self, promote: bool, base: int | None, author: str, message: str) -> ClusterAnswer:
+        self.orders.append(("promote" if promote else "abort", base, author, message))
         return self.said
 
     async def rollback(self, number: int, base: int | None, author: str, message: str) -> ClusterAnswer:

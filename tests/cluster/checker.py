@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -38,3 +38,13 @@ def violations(
                 last = applied[name][-1] if applied.get(name) else None
                 found.append(f"{name} ended at {last}, not at {accepted[-1]}")
     return found
+
+
+def strays(first: Mapping[int, Collection[str]], applied: Mapping[str, Sequence[Published]]) -> list[str]:
+    """`first`: by revision that is for some nodes only, which; who else ran one of them?"""
+    return [
+        f"{name} ran {one}, which is for {', '.join(first[one.revision])}"
+        for name, sequence in applied.items()
+        for one in sequence
+        if name not in first.get(one.revision, (name,))
+    ]

@@ -7,6 +7,7 @@ import contextlib
 import time
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 import msgspec
 import pytest
@@ -16,10 +17,10 @@ from lb.cluster.desk import Desk
 from lb.cluster.elector import Elector
 from lb.cluster.following import Applied, Follower
 from lb.cluster.memory import Memory
-from lb.cluster.records import HEAD, CorruptError, Revision, Wish
+from lb.cluster.records import HEAD, CorruptError, Revision, Stage, Traffic, Wish
 from lb.cluster.shared import Shared
 from lb.cluster.wishing import UnheardError, ask
-from tests.cluster.checker import Published, violations
+from tests.cluster.checker import Published, strays, violations
 from tests.cluster.memory import MemoryEngine, MemoryStore
 from tests.cluster.virtual import run
 
@@ -53,12 +54,15 @@ class Member:
     def __init__(self, name, store, folder, random, kind=MemoryEngine):
         self.name, self.store, self.folder, self.random, self.kind = name, store, folder, random, kind
         self.applied = []
+        self.requests = self.failures = 0
         folder.mkdir()
         self.start()
 
     def start(self):
         now = asyncio.get_running_loop().time
-        self.engines = [self.kind(self.store, Random(self.random.random())) for _ in range(2)]
+        self.engines = [
+            self.kind(self.store, Random(self.random.random()), value_limit=3000) for _ in range(2)
+        ]
         memory = Memory(self.folder, Path.write_bytes)
         self.elector = Elector(
             self.engines[0], self.name, TTL, above=lambda: memory.seen.epoch, now=now,
@@ -66,10 +70,21 @@ class Member:
         )  # fmt: skip
         self.shared = Shared(self.engines[1])
         self.follower = Follower(
-            self.shared, self.name, memory, self.apply, lambda: len(self.applied), now=now
+            self.shared,
+            self.name,
+            memory,
+            self.apply,
+            lambda: len(self.applied),
+            traffic=self.traffic,
+            now=now,
         )
-        desk = Desk(self.shared, self.elector, memory, no_problems)
+        desk = Desk(self.shared, self.elector, memory, no_problems, now=now)
         self.tasks = [asyncio.create_task(part.run()) for part in (self.elector, self.follower, desk)]
+
+    def traffic(self):
+        self.requests += 50
+        self.failures += self.random.choice((0, 0, 0, 5))
+        return Traffic(life=1.0, requests=self.requests, failures=self.failures)
 
     async def apply(self, revision, text):
         self.applied.append(Published(revision.revision, revision.epoch, revision.digest))
@@ -87,19 +102,30 @@ class Member:
             engine.cut, engine.lose, engine.slow = cut, lose, slow
 
 
+def heads(store):
+    writes = [write for _, commit in store.accepted for write in commit if write.key == HEAD]
+    return [msgspec.json.decode(write.value, type=Revision) for write in writes]
+
+
 def accepted(store):
-    found = []
-    for _, writes in store.accepted:
-        for write in writes:
-            if write.key == HEAD:
-                one = msgspec.json.decode(write.value, type=Revision)
-                found.append(Published(one.revision, one.epoch, one.digest))
-    return found
+    return [Published(one.revision, one.epoch, one.digest) for one in heads(store)]
 
 
-async def publish(member, number, done):
-    text = f"# {number}\n".encode() * 300  # pieces: the engine takes 1,000 bytes
-    wish = Wish(kind="push", author="ada", at=time.time())
+class Trials(NamedTuple):
+    """By staged revision, the nodes that it is for; how many the leader ended by itself."""
+
+    first: dict[int, list[str]]
+    decided: int
+
+
+def trials_of(store):
+    first = {one.revision: one.stage.first for one in heads(store) if one.stage is not None}
+    return Trials(first, sum(one.author == "lb" for one in heads(store)))
+
+
+async def publish(member, number, done, stage=None):
+    text = f"# {number}\n".encode() * 900  # pieces: the engine takes 3,000 bytes
+    wish = Wish(kind="push", author="ada", at=time.time(), stage=stage)
     with contextlib.suppress(EngineError, UnheardError, CorruptError):
         answer = await ask(member.shared, wish, text, 10.0, asyncio.get_running_loop().time)
         if not answer.error:
@@ -113,7 +139,8 @@ async def history(seed, folder, kind=MemoryEngine):
     orders = set()
     for number in range(30):
         await asyncio.sleep(random.uniform(0.5, 5))
-        order = asyncio.create_task(publish(random.choice(members), number, done))
+        stage = Stage(first=[random.choice(NAMES)], watch=4.0, errors=0.02) if random.random() < 0.4 else None
+        order = asyncio.create_task(publish(random.choice(members), number, done, stage))
         orders.add(order)
         order.add_done_callback(orders.discard)
         unlucky = random.choice(members)
@@ -138,23 +165,27 @@ async def history(seed, folder, kind=MemoryEngine):
         order.cancel()
     for member in members:
         await member.kill()
-    return accepted(store), {member.name: member.applied for member in members}, done
+    applied = {member.name: member.applied for member in members}
+    return accepted(store), applied, done, trials_of(store)
 
 
 @pytest.mark.parametrize("seeds", [range(start, start + 10) for start in range(0, 50, 10)], ids=str)
 def test_no_history_with_faults_breaks_a_rule(seeds, tmp_path):
-    total = 0
+    total = tried = decided = 0
     for seed in seeds:
-        said, applied, done = run(history(seed, tmp_path))
+        said, applied, done, trials = run(history(seed, tmp_path))
+        assert strays(trials.first, applied) == [], f"seed {seed}"
+        tried, decided = tried + len(trials.first), decided + trials.decided
         assert violations(said, applied, NAMES) == [], f"seed {seed}"
         assert {one.revision for one in said} >= set(done), f"seed {seed}: what was promised is not there"
         total += len(said)
     assert total > 3 * len(seeds), "hardly anything was published"
+    assert tried > len(seeds) and decided > len(seeds) / 2, "hardly anything was tried"
 
 
 def test_an_engine_without_the_compare_in_the_write_is_caught(tmp_path):
     for seed in range(60):
-        said, applied, _ = run(history(seed, tmp_path, LawlessEngine))
+        said, applied, *_ = run(history(seed, tmp_path, LawlessEngine))
         if violations(said, applied, ()):
             return
     pytest.fail("nothing was noticed")
@@ -167,6 +198,12 @@ GOOD = ([A, B, C], {"x": [A, C], "y": [B, C]}, ["x", "y"])
 def test_a_good_history_has_no_violation():
     assert violations(*GOOD) == []
     assert violations([], {}, ["x"]) == []
+
+
+def test_who_ran_what_was_for_others_is_found():
+    applied = {"x": [A, B], "y": [A]}
+    assert strays({2: ["x"]}, applied) == [] == strays({}, applied)
+    assert len(strays({1: ["y"], 2: ["y"]}, applied)) == 2
 
 
 @pytest.mark.parametrize(
