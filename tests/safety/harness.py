@@ -23,7 +23,7 @@ import msgspec
 
 from lb.cluster.contract import EngineError
 from lb.cluster.records import Revision
-from tests.cluster.checker import Published, violations
+from tests.cluster.checker import Published, strays, violations
 from tests.cluster.real import Server
 from tests.cluster.several import Several
 from tests.cluster.wire import Wire
@@ -150,6 +150,7 @@ class Run:
         self.cluster = f"run-{seed}"
         self.nodes = []
         self.number = 0
+        self.first = {}  # by staged revision: the nodes that it is for
         self.faults = []
 
     def given(self, ports):
@@ -192,7 +193,8 @@ class Run:
 
     def publish(self):
         self.number += 1
-        self.random.choice(self.nodes).order(f"push {self.number}")
+        first = f" {self.random.choice(NODES)}" if self.random.random() < 0.3 else ""
+        self.random.choice(self.nodes).order(f"push {self.number}{first}")
 
     async def disturb(self):
         """One fault, at the leader rather than at another."""
@@ -271,6 +273,7 @@ class Run:
             said = await self.stored()
         applied = {node.name: _applied(node) for node in self.nodes}
         found += violations(said, applied, [node.name for node in live] if not found else [])
+        found += strays(self.first, applied)
         by_number = {one.revision: one for one in said}
         for node in self.nodes:
             for line in node.heard():
@@ -310,6 +313,7 @@ class Run:
             await engine.close()
         ordered = sorted(entries.values(), key=lambda entry: entry.version)
         found = [msgspec.json.decode(entry.value, type=Revision) for entry in ordered]
+        self.first = {one.revision: one.stage.first for one in found if one.stage is not None}
         return [Published(one.revision, one.epoch, one.digest) for one in found]
 
 

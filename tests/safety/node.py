@@ -1,7 +1,8 @@
 """One node of a cluster as a process: elector, follower and desk as in lb, and a log of what they did.
 
-`python -m tests.safety.node JSON`; orders are lines of standard input: `push N`, `resign`, `stall SECONDS`,
-`stall-elector SECONDS`, `clock SECONDS`. There are no workers: what is put in force is written down.
+`python -m tests.safety.node JSON`; orders are lines of standard input: `push N`, `push N NODE` (on this node
+first), `resign`, `stall SECONDS`, `stall-elector SECONDS`, `clock SECONDS`. There are no workers: what is put
+in force is written down.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from lb.cluster.elector import Elector, NotLeading  # noqa: E402
 from lb.cluster.engines import connect  # noqa: E402
 from lb.cluster.following import Applied, Follower  # noqa: E402
 from lb.cluster.memory import Memory  # noqa: E402
-from lb.cluster.records import HEAD, CorruptError, Revision, Wish  # noqa: E402
+from lb.cluster.records import HEAD, CorruptError, Revision, Stage, Wish  # noqa: E402
 from lb.cluster.shared import Shared  # noqa: E402
 from lb.cluster.wishing import UnheardError, ask  # noqa: E402
 from lb.config.cluster import ClusterSpec  # noqa: E402
@@ -114,8 +115,9 @@ async def main(given):
     await electing.start()
     tasks = {asyncio.create_task(part.run()) for part in (follower, desk)}
 
-    async def publish(number):
-        wish = Wish(kind="push", author="ada", at=time.time())
+    async def publish(number, first):
+        stage = Stage(first=first, watch=given["ttl"], requests=0) if first else None
+        wish = Wish(kind="push", author="ada", at=time.time(), stage=stage)
         with contextlib.suppress(EngineError, UnheardError, CorruptError):
             answer = await ask(shared, wish, f"# {given['cluster']} {number}\n".encode() * 50, 8.0)
             if not answer.error:
@@ -134,8 +136,8 @@ async def main(given):
     log.say("started", pid=os.getpid())
     while words := (await reader.readline()).decode().split():
         match words:
-            case ["push", number]:
-                tasks.add(one := asyncio.create_task(publish(int(number))))
+            case ["push", number, *first]:
+                tasks.add(one := asyncio.create_task(publish(int(number), first)))
                 one.add_done_callback(ended)
             case ["resign"]:
                 electing.resign()
