@@ -13,11 +13,16 @@ lb.cluster.following).
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
 HEAD = "current/head"
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Moment = Annotated[
+    float, msgspec.Meta(ge=0, le=32_503_680_000)
+]  # unix seconds, to the year 3000: a date can be shown
 
 
 class CorruptError(Exception):
@@ -29,16 +34,16 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True):
     seconds; `previous`: the revision that it took the place of; `restores`: the one whose document it has
     again, 0 for none."""
 
-    revision: int
-    epoch: int
+    revision: Count
+    epoch: Count
     digest: str
-    size: int
-    pieces: int
+    size: Count
+    pieces: Count
     author: str
     message: str
-    at: float
-    previous: int
-    restores: int = 0
+    at: Moment
+    previous: Count
+    restores: Count = 0
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,22 +53,22 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     author: str
-    at: float
+    at: Moment
     message: str = ""
-    base: int | None = None
-    revision: int = 0
+    base: Count | None = None
+    revision: Count = 0
     file: str = ""
     digest: str = ""
-    size: int = 0
-    pieces: int = 0
+    size: Count = 0
+    pieces: Count = 0
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """`error`: a word, "" where it was done. `revision`: what is in force now. `problems`: of a document
     that is not valid, with the keys file, line, column, path, message."""
 
-    at: float
-    revision: int = 0
+    at: Moment
+    revision: Count = 0
     error: str = ""
     message: str = ""
     problems: list[dict[str, str | int]] = []
@@ -74,11 +79,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     0 for none, and why as `error`. `at`: unix seconds."""
 
     node: str
-    revision: int
-    epoch: int
-    generation: int
-    at: float
-    refused: int = 0
+    revision: Count
+    epoch: Count
+    generation: Count
+    at: Moment
+    refused: Count = 0
     error: str = ""
 
 
