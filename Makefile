@@ -19,7 +19,7 @@ PURE := $(wildcard tests/message tests/http1 tests/routing tests/balancing tests
 
 # Tests that mostly wait, for real engines and their leases: four files at a time.
 WAITING := $(wildcard tests/cluster tests/safety tests/scenarios/test_cluster*.py tests/scenarios/test_consul*.py \
-	tests/scenarios/test_rollout.py)
+	tests/scenarios/test_rollout.py tests/scenarios/test_availability.py tests/scenarios/test_compose.py)
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26

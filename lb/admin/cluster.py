@@ -85,7 +85,7 @@ async def push(request: web.Request, cluster: ClusterView) -> web.Response:
     except ValueError as error:
         return failure(400, "bad_request", str(error))
     base = int(found[1]) if found is not None else None
-    name = _line(request.query.get("file", "")) or "the document"
+    name = _line(request.query.get("file", ""))[:200] or "the document"
     return _told(await cluster.push(text, base, name, *_signed(request), stage))
 
 

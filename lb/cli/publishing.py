@@ -6,6 +6,7 @@ publishing (lb.cluster).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sys
@@ -30,7 +31,7 @@ PATIENCE = 40.0  # seconds for the leader's answer
 STEP = 0.25  # seconds between two looks at the nodes
 SILENT = 60.0  # seconds after which a node that says nothing is not waited for
 
-_HEADER = re.compile(r"# lb cluster revision ([0-9]+)\r?\n?")
+_HEADER = re.compile(r"\A# lb cluster revision ([0-9]+)\r?(?:\n|\Z)")
 
 Data = Mapping[str, Any]
 
@@ -192,11 +193,11 @@ def _order(admin: str, path: str, data: bytes, headers: dict[str, str]) -> Data:
             found: Data = json.load(response)
             return found
     except HTTPError as error:
-        try:
-            refused: Data = json.load(error)
-        except ValueError:
-            refused = {"error": "failed", "message": f"{error.url} answered {error.code}"}
-        return refused
+        with contextlib.suppress(ValueError):
+            refused = json.load(error)
+            if isinstance(refused, dict) and "error" in refused and "message" in refused:
+                return refused
+        return {"error": "failed", "message": f"{error.url} answered {error.code}"}
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise UnansweredError(CANNOT_RUN, f"{admin} does not answer: {reason}") from None

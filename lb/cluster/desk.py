@@ -12,6 +12,7 @@ whichever leader; an outcome that got lost is found out by looking whether the w
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
@@ -28,6 +29,8 @@ from lb.cluster.verdict import Way
 HISTORY = 20  # revisions that are kept
 LATE = 60.0  # seconds after which nobody waits for a wish any more
 LITTER = 600.0  # seconds after which an answer that nobody fetched is thrown away
+GONE = 7 * 86_400.0  # seconds after which the report of a node that says nothing is thrown away
+MOST_PROBLEMS = 100  # in an answer
 MOST_PIECES = 1000  # of a wish that makes no sense
 POLL = 2.0  # seconds between two looks where nothing is heard
 
@@ -147,9 +150,8 @@ class Desk:
         except CorruptError as error:
             answer, writes = Answer(at=self._wall(), error="corrupt", message=str(error)), []
         except _Refused as error:
-            answer = Answer(
-                at=self._wall(), error=error.error, message=str(error), problems=error.problems[:100]
-            )
+            problems = _fitting(error.problems, self._shared.engine.value_limit // 2)
+            answer = Answer(at=self._wall(), error=error.error, message=str(error), problems=problems)
             writes = []
         done = [Write(f"wishes/{name}", None, entry.version), Write(f"answers/{name}", encode(answer), 0)]
         try:
@@ -165,7 +167,7 @@ class Desk:
         head = await self._shared.head()
         now = head.revision
         # Where the store lost its memory, what nodes remember counts: they refuse anything below.
-        latest = max(now.revision if now is not None else 0, self._memory.seen.revision)
+        latest = max(now.revision if now is not None else await self._highest(), self._memory.seen.revision)
         if wish.base is not None and wish.base != latest:
             raise _Refused("conflict", _overtaken(wish.base, latest, now))
         if wish.kind in (Way.ON.value, Way.BACK.value):
@@ -216,6 +218,12 @@ class Desk:
             )  # fmt: skip
         return msgspec.structs.replace(wished, stable=now.revision)
 
+    async def _highest(self) -> int:
+        """The highest number that was ever given, as far as the store tells without its head: one that is
+        taken could never be published."""
+        numbers = [key.removeprefix("revisions/") for key in await self._shared.engine.list("revisions")]
+        return max((int(one) for one in numbers if re.fullmatch("[0-9]{1,15}", one)), default=0)
+
     async def _must_be_valid(self, file: str, data: bytes) -> None:
         try:
             text = data.decode("utf-8-sig")
@@ -239,6 +247,7 @@ class Desk:
         for key, entry in (await engine.list("answers")).items():
             if _since(key, entry) < limit:
                 old.append(key)
+        old += [f"nodes/{one.node}" for one in await self._shared.nodes() if self._wall() - one.at > GONE]
         await self._remove(epoch, old)
 
     async def _remove(self, epoch: int, keys: Sequence[str]) -> None:
@@ -258,6 +267,17 @@ def _overtaken(base: int, latest: int, now: Revision | None) -> str:
         said = f": {now.message}" if now.message else ""
         who = f", by {now.author or 'somebody'} at {when}{said}"
     return f"revision {latest} is in force{who}; this one is based on revision {base}"
+
+
+def _fitting(problems: Problems, size: int) -> Problems:
+    """The first of them, at most so many bytes: an answer is one value of the engine."""
+    taken, left = 0, size
+    for problem in problems[:MOST_PROBLEMS]:
+        left -= len(msgspec.json.encode(problem)) + 1
+        if left < 0:
+            break
+        taken += 1
+    return problems[:taken]
 
 
 def _since(key: str, entry: Entry) -> float:

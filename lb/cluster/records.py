@@ -14,12 +14,17 @@ lb.cluster.following).
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
 HEAD = "current/head"
 PROGRESS = "rollout/progress"
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Moment = Annotated[
+    float, msgspec.Meta(ge=0, le=32_503_680_000)
+]  # unix seconds, to the year 3000: a date can be shown
 
 
 class CorruptError(Exception):
@@ -33,11 +38,11 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     requests in ten may take; `requests`: with fewer on the first nodes nothing is decided."""
 
     first: list[str]
-    stable: int = 0
-    watch: float = 300.0
-    errors: float = 0.01
-    latency: float = 2.0
-    requests: int = 100
+    stable: Count = 0
+    watch: Annotated[float, msgspec.Meta(gt=0, le=86_400)] = 300.0
+    errors: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
+    latency: Annotated[float, msgspec.Meta(ge=1, le=1000)] = 2.0
+    requests: Count = 100
 
 
 class Revision(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,16 +50,16 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True):
     seconds; `previous`: the revision that it took the place of; `restores`: the one whose document it has
     again, 0 for none; `stage`: for some nodes first, None: for all."""
 
-    revision: int
-    epoch: int
+    revision: Count
+    epoch: Count
     digest: str
-    size: int
-    pieces: int
+    size: Count
+    pieces: Count
     author: str
     message: str
-    at: float
-    previous: int
-    restores: int = 0
+    at: Moment
+    previous: Count
+    restores: Count = 0
     stage: Stage | None = None
 
 
@@ -65,14 +70,14 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     author: str
-    at: float
+    at: Moment
     message: str = ""
-    base: int | None = None
-    revision: int = 0
+    base: Count | None = None
+    revision: Count = 0
     file: str = ""
     digest: str = ""
-    size: int = 0
-    pieces: int = 0
+    size: Count = 0
+    pieces: Count = 0
     stage: Stage | None = None
 
 
@@ -80,8 +85,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """`error`: a word, "" where it was done. `revision`: what is in force now. `problems`: of a document
     that is not valid, with the keys file, line, column, path, message."""
 
-    at: float
-    revision: int = 0
+    at: Moment
+    revision: Count = 0
     error: str = ""
     message: str = ""
     problems: list[dict[str, str | int]] = []
@@ -92,9 +97,9 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     of lb.telemetry.layout.BOUNDS_US. `life`: counts of two lives of a node cannot be compared."""
 
     life: float = 0.0
-    requests: int = 0
-    failures: int = 0
-    buckets: list[int] = []
+    requests: Count = 0
+    failures: Count = 0
+    buckets: Annotated[list[Count], msgspec.Meta(max_length=100)] = []
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,11 +108,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     is watched."""
 
     node: str
-    revision: int
-    epoch: int
-    generation: int
-    at: float
-    refused: int = 0
+    revision: Count
+    epoch: Count
+    generation: Count
+    at: Moment
+    refused: Count = 0
     error: str = ""
     traffic: Traffic | None = None
 
@@ -116,8 +121,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """What the staged `revision` has shown in `watched` seconds, on the nodes that run it and on the others;
     `text` in words."""
 
-    revision: int
-    watched: float = 0.0
+    revision: Count
+    watched: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     first: Traffic = Traffic()
     others: Traffic = Traffic()
     text: str = ""

@@ -156,7 +156,7 @@ class ClusterView:
 
 
 def _since(at: float, now: float) -> float | None:
-    return round(now - at, 1) if at else None
+    return round(max(0.0, now - at), 1) if at else None  # two threads: it may have answered since
 
 
 def _figures(traffic: Traffic) -> dict[str, object]:

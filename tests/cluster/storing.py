@@ -11,7 +11,7 @@ import pytest
 
 from lb.cluster import contract
 from lb.cluster.contract import Conflict, Deposed, Write
-from tests.cluster.ground import LONG, SLACK, Ground, awaited
+from tests.cluster.ground import LONG, SLACK, TIMEOUT, Ground, awaited
 
 
 class StoreSuite(Ground):
@@ -235,3 +235,19 @@ class StoreSuite(Ground):
         await engine.commit(term, [Write("a", b"2")])
         assert (await engine.get("a")).value == b"2"
         assert await cluster.engine().acquire("lb-2", LONG) is None
+
+    @awaited
+    async def test_whoever_waits_can_be_ended_at_any_moment(self, cluster):
+        """Control ends by cancelling these loops, and waits for them."""
+        engine = cluster.engine()
+
+        async def follow():
+            while True:
+                await engine.changed("a", 5)
+
+        for step in range(120):
+            waiting = asyncio.create_task(follow())
+            await asyncio.sleep(step * 0.00005)
+            waiting.cancel()
+            await asyncio.wait([waiting], timeout=TIMEOUT + SLACK)
+            assert waiting.cancelled(), f"not after {step}"

@@ -222,6 +222,7 @@ class RedisEngine:
 
     async def _bounded(self, call: Awaitable[T], wait: float = 0.0) -> T:
         """The answer, or EngineError after the time-out (and `wait`, where the answer may take so long)."""
+        before = _cancelled()
         try:
             async with asyncio.timeout(self._timeout + wait):
                 return await call
@@ -229,3 +230,14 @@ class RedisEngine:
             raise EngineError(f"{self._where}: no answer in {self._timeout + wait:g} s") from None
         except (RedisError, OSError, ValueError) as error:
             raise EngineError(f"{self._where}: {error or type(error).__name__}") from None
+        finally:
+            if (
+                _cancelled() > before
+            ):  # the library swallowed it, and whoever waits for the end would for ever
+                raise asyncio.CancelledError
+
+
+def _cancelled() -> int:
+    """How often the running task was asked to end."""
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0

@@ -1,0 +1,228 @@
+"""What the leader publishes, refuses, and throws away; with a store that may say anything."""
+
+from __future__ import annotations
+
+import pytest
+
+from lb.cluster.contract import Conflict, Deposed, Write
+from lb.cluster.desk import GONE, HISTORY, LATE, LITTER
+from lb.cluster.memory import Mark
+from lb.cluster.records import HEAD, Report, encode
+from lb.cluster.shared import MOST_BYTES
+from tests.cluster.desk_ground import NOW, One
+from tests.cluster.virtual import run
+
+GARBAGE = [b"", b"\xff\x00", b"{", b"[]", b"null", b'{"kind": 7}', b'{"kind":"push","author":"a","at":1e999}',
+           b'{"kind":"push","author":"a","at":-1}', b'{"kind":"push","author":"a","at":1,"revision":1e300}',
+           b'{"kind":"push","author":"a","at":1,"pieces":-1}', b"[" * 5000,
+           b'{"kind":"push","author":"a","at":1,"base":99999999999999999999999}']  # fmt: skip
+
+
+def leading(test):
+    """A test that is a coroutine, of one node that leads."""
+
+    def whole(tmp_path, **rest):
+        async def life():
+            one = One(tmp_path / "one")
+            await one.leader.lead()
+            await test(one, **rest)
+
+        run(life())
+
+    whole.__name__ = test.__name__
+    return whole
+
+
+@leading
+async def test_a_push_is_published_once(one):
+    said = await one.push("# ü 世界\n".encode() * 500, author="Ada Ünal 世界", message="warum? 🚪", base=0)
+    assert (said.error, said.revision) == ("", 1)
+    head = (await one.shared.head()).revision
+    assert (head.author, head.message, head.previous, head.epoch) == ("Ada Ünal 世界", "warum? 🚪", 0, 1)
+    assert (await one.shared.document(head)).decode() == "# ü 世界\n" * 500
+    assert not [key for key in one.store.entries if key.startswith("wish")]
+
+
+@leading
+async def test_what_does_not_take_the_place_of_what_is_in_force_is_refused(one):
+    await one.push(b"a")
+    said = await one.push(b"b", base=0)
+    assert (
+        said.error == "conflict" and "revision 1 is in force, by ada at 1970-01-12T13:46:40Z" in said.message
+    )
+    assert (await one.push(b"b", base=1)).revision == 2
+    assert (await one.push(b"b", base=2)).message == "it is in force already"
+    assert (await one.shared.head()).revision.revision == 2
+
+
+@pytest.mark.parametrize("raw", GARBAGE, ids=range(len(GARBAGE)))
+def test_a_wish_that_makes_no_sense_is_answered_and_gone(raw, tmp_path):
+    @leading
+    async def life(one):
+        one.engine.value_limit = 10_000
+        await one.wish("bad", raw=raw or b" ")
+        await one.wish("good", b"a")
+        assert (await one.answer("bad")).error == "corrupt"
+        assert (await one.shared.head()).revision.revision == 1, "the one behind it was not served"
+
+    life(tmp_path=tmp_path)
+
+
+@pytest.mark.parametrize("more", [{"pieces": 0}, {"pieces": 2**53}, {"size": 2**53}, {"size": 3},
+                                  {"digest": "x"}, {"kind": "dance"}], ids=str)  # fmt: skip
+def test_a_document_that_is_not_what_its_wish_says(more, tmp_path):
+    @leading
+    async def life(one):
+        assert (await one.push(b"abcd", **more)).error == "corrupt"
+        assert (await one.shared.head()).revision is None
+
+    life(tmp_path=tmp_path)
+
+
+@leading
+async def test_the_largest_document_and_one_byte_more(one):
+    one.engine.value_limit = 2**20
+    assert (await one.push(b"#" * MOST_BYTES)).revision == 1
+    assert (await one.push(b"#" * (MOST_BYTES + 1))).error == "corrupt"
+
+
+@leading
+async def test_clocks_a_day_apart(one):
+    """A wish out of the future is done; one out of the past is said to be late, with the reason."""
+    assert (await one.push(b"a", at=NOW + 86_400)).revision == 1
+    said = await one.push(b"b", at=NOW - 86_400)
+    assert said.error == "late" and "by the leader's clock" in said.message
+    assert (await one.push(b"b", at=NOW - LATE)).revision == 2
+
+
+@leading
+async def test_what_is_not_valid_is_published_nowhere(one):
+    one.problems = [{"file": "f", "line": 1, "column": 1, "path": "", "message": str(n)} for n in range(300)]
+    said = await one.push(b"a", file="a.yaml")
+    assert said.error == "invalid_configuration" and "a.yaml has 300 problems" in said.message
+    assert 0 < len(said.problems) < 100, "an answer has to fit into one value"
+    one.engine.value_limit = 2**18
+    assert len((await one.push(b"a")).problems) == 100
+    one.problems = [{"file": "f" * 8000, "line": 1, "column": 1, "path": "", "message": "no"}] * 100
+    assert 0 < len((await one.push(b"a")).problems) < 20
+    assert "UTF-8" in (await one.push(b"\xff\xfe")).message
+    assert (await one.shared.head()).revision is None
+
+
+@leading
+async def test_a_rollback_publishes_an_earlier_document_again(one):
+    for data in (b"a", b"b"):
+        await one.push(data)
+    await one.wish(kind="rollback", revision=1)
+    assert (await one.answer()).revision == 3
+    head = (await one.shared.head()).revision
+    assert (head.restores, await one.shared.document(head)) == (1, b"a")
+    await one.wish(kind="rollback", revision=77)
+    assert "no revision 77" in (await one.answer()).message
+
+
+@leading
+async def test_a_wish_to_resign(one):
+    await one.wish(kind="resign")
+    assert (await one.answer()).error == ""
+    assert one.leader.resigned == 1
+
+
+@leading
+async def test_a_wish_that_is_withdrawn_at_the_last_moment_is_not_done(one):
+    await one.wish(data=b"a")
+    commit = one.engine.commit
+
+    async def late(term, writes):
+        one.engine.commit = commit
+        await one.engine.put(Write("wishes/w", None))
+        await commit(term, writes)
+
+    one.engine.commit = late
+    await one.desk.step()
+    assert (await one.shared.head()).revision is None
+    assert "answers/w" not in one.store.entries
+
+
+@leading
+async def test_who_leads_no_more_publishes_nothing(one):
+    await one.wish(data=b"a")
+    one.store.holder = None
+    with pytest.raises(Deposed):
+        await one.desk.step()
+    assert HEAD not in one.store.entries and "wishes/w" in one.store.entries
+    one.leader.term = None
+    await one.desk.step()
+    assert HEAD not in one.store.entries
+
+
+@pytest.mark.parametrize("broken", [None, *GARBAGE[1:4], b'{"revision":-1}'], ids=str)
+@pytest.mark.parametrize("remembers", [True, False])
+def test_a_head_that_is_gone_or_broken_does_not_stop_publishing(broken, remembers, tmp_path):
+    """Also by a leader that saw none of the revisions: no number is given twice."""
+
+    @leading
+    async def life(one):
+        for data in (b"a", b"b", b"c"):
+            await one.push(data)
+        if remembers:
+            one.memory.remember(Mark(7, 1, "x"))
+        await one.engine.put(Write(HEAD, broken))
+        await one.put("revisions/garbage", b"?")
+        said = await one.push(b"d")
+        assert (said.error, said.revision) == ("", 8 if remembers else 4)
+        assert (await one.shared.head()).revision.revision == said.revision
+
+    life(tmp_path=tmp_path)
+
+
+@leading
+async def test_a_thousand_pushes_leave_no_more_than_twenty(one):
+    for number in range(1000):
+        one.wall += 1
+        data = f"# {number}\n".encode() * 200  # two pieces
+        assert (await one.push(data, name=f"w{number}", at=one.wall)).revision == number + 1
+    kept = sorted(one.store.entries)
+    assert len([key for key in kept if key.startswith("revisions/")]) == HISTORY
+    assert len({key.split("/")[1] for key in kept if key.startswith("pieces/")}) == HISTORY
+    assert len([key for key in kept if key.startswith("answers/")]) <= LITTER + 1
+    assert not [key for key in kept if key.startswith("wish")]
+    assert sum(len(entry.value) for entry in one.store.entries.values()) < 200_000
+    assert [found.revision for found in await one.shared.history()] == list(range(1000, 1000 - HISTORY, -1))
+
+
+@leading
+async def test_a_document_that_a_kept_revision_shares_stays(one):
+    await one.push(b"first")
+    for number in range(HISTORY):
+        await one.push(str(number).encode())
+        if number == HISTORY - 2:
+            await one.wish(kind="rollback", revision=1)
+            await one.answer()
+    for found in await one.shared.history():
+        assert await one.shared.document(found)
+
+
+@leading
+async def test_the_report_of_a_node_that_is_gone_for_long_is_thrown_away(one):
+    """Containers have another name each time."""
+    for node, ago in (("old", GONE + 1), ("silent", GONE - 60), ("ahead", -86_400)):
+        report = Report(node=node, revision=0, epoch=0, generation=1, at=NOW - ago)
+        await one.put(f"nodes/{node}", encode(report))
+    await one.put("nodes/broken", b"?")
+    await one.push(b"a")
+    assert [found.node for found in await one.shared.nodes()] == ["ahead", "silent"]
+
+
+@leading
+async def test_a_conflict_is_no_failure(one):
+    await one.wish(data=b"a")
+
+    async def conflict(term, writes):
+        raise Conflict("somebody was faster")
+
+    one.engine.commit, kept = conflict, one.engine.commit
+    with pytest.raises(Conflict):
+        await one.desk._remove(1, ["x"])
+    one.engine.commit = kept
+    assert (await one.answer()).revision == 1

@@ -1,0 +1,126 @@
+"""A Redis primary with a replica: published while it follows, and after it took over without the last writes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+from itertools import islice
+
+import pytest
+
+redis = pytest.importorskip("redis")
+
+from tests.cluster.real import running  # noqa: E402
+
+from .harness import Origin, Scenario, answer, eventually  # noqa: E402
+from .harness.process import ROOT  # noqa: E402
+
+OWN = """
+listeners: [{name: web, bind: "$web"}]
+services: {app: ["$a"]}
+routes: {"/": app}
+state_dir: "$dir/state"
+cluster: {engine: redis, name: front, node: %s, ttl: 2s, redis: {url: "redis://127.0.0.1:%d"}}
+"""
+SHARED = """
+listeners: [{name: web, bind: "${LB_TEST_WEB}"}]
+services: {app: ["%s"]}
+routes: {"/": app}
+"""
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%s"
+
+
+@pytest.fixture
+def pair():
+    """The primary and its replica."""
+    with contextlib.ExitStack() as stack:
+        servers = []
+        for _ in range(2):
+            server = running("redis")
+            servers += islice(server, 1)
+            stack.callback(server.close)
+            stack.callback(servers[-1].close)
+        order(servers[1], "REPLICAOF", "127.0.0.1", servers[0].port)
+        eventually(lambda: order(servers[1], "INFO", "replication")["master_link_status"] == "up", 20)
+        yield servers
+
+
+def order(server, *words):
+    with redis.Redis(port=server.port) as connection:
+        return connection.execute_command(*words)
+
+
+def head_in(server):
+    """The revision in force that this Redis has."""
+    return json.loads(order(server, "HGET", "{lb/front}:values", "current/head"))["revision"]
+
+
+def status(s):
+    return json.loads(s.lb.admin("GET", "/api/v1/cluster")[1])
+
+
+def push(s, letter, origin, base):
+    file = s.directory / f"{letter}.yaml"
+    file.write_text(SHARED % origin.address)
+    admin = f"http://{s.names['admin']}"
+    command = [sys.executable, "-m", "lb", "cluster", "push", str(file), "--base", base, "--admin", admin]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+def test_a_replica_that_missed_a_revision_takes_over(pair, monkeypatch):
+    primary, replica = pair
+    origins = {letter: Origin(answer(OK % letter.encode())) for letter in "bcd"}
+    with contextlib.ExitStack() as stack:
+        nodes = {}
+        for node in ("one", "two"):
+            others = origins if not nodes else {}
+            s = Scenario(OWN % (node, primary.port), quiet=True, a=Origin(), **others)
+            monkeypatch.setenv("LB_TEST_WEB", s.names["web"])
+            nodes[node] = stack.enter_context(s)
+        one, two = nodes.values()
+
+        def all_answer(letter):
+            eventually(lambda: {s.get().body.decode() for s in (one, two)} == {letter}, 20, "they differ")
+
+        eventually(lambda: status(one)["leader"], 10, "nobody leads")
+        code, said = push(one, "b", origins["b"], "0")
+        assert code == 0, said
+        assert head_in(replica) == 1, "it was promised before the replica had it"
+        all_answer("b")
+
+        # The network between the two breaks: the replica misses revision 2, and then takes over.
+        order(replica, "REPLICAOF", "127.0.0.1", one.names["closed"].rpartition(":")[2])
+        eventually(lambda: order(primary, "INFO", "replication")["connected_slaves"] == 0, 10)
+        code, said = push(two, "c", origins["c"], "1")
+        assert code == 0, said
+        all_answer("c")
+        primary.stop()
+        order(replica, "REPLICAOF", "NO", "ONE")
+        assert head_in(replica) == 1
+        for node, s in nodes.items():
+            s.write(OWN % (node, replica.port))
+            monkeypatch.setenv("LB_TEST_WEB", s.names["web"])
+            before = s.lb.status()["pid"]
+            s.lb.signal(signal.SIGUSR2)
+            eventually(lambda: other_process(s, before), 30, "no successor")  # noqa: B023
+
+        for s in (one, two):
+            eventually(lambda: "revision 2 of epoch" in status(s)["trouble"], 20, "nothing is told")  # noqa: B023
+        all_answer("c")  # nobody goes back
+        eventually(lambda: status(one)["leader"], 10, "nobody leads")
+        code, said = push(one, "d", origins["d"], "1")
+        assert code == 6 and "2" in said, said  # what the store says is not what is in force
+        code, said = push(one, "d", origins["d"], "2")
+        assert code == 0 and "2 of 2 nodes run revision 3" in said, said
+        all_answer("d")
+        assert [status(s)["trouble"] for s in (one, two)] == ["", ""]
+
+
+def other_process(s, before):
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return s.lb.status()["pid"] != before
+    return False
