@@ -93,5 +93,5 @@ class Memory:
             return msgspec.json.decode(self._file.read_bytes(), type=_Seen)
         except FileNotFoundError:
             return _Seen(Mark(), Mark())
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(f"{self._file} makes no sense: {error}") from None

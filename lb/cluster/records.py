@@ -139,5 +139,5 @@ def decode(key: str, value: bytes, kind: type[R]) -> R:
     """Raises CorruptError."""
     try:
         return msgspec.json.decode(value, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CorruptError(f"the entry {key} makes no sense: {error}") from None

@@ -14,7 +14,7 @@ from tests.cluster.virtual import run
 
 GARBAGE = [b"", b"\xff\x00", b"{", b"[]", b"null", b'{"kind": 7}', b'{"kind":"push","author":"a","at":1e999}',
            b'{"kind":"push","author":"a","at":-1}', b'{"kind":"push","author":"a","at":1,"revision":1e300}',
-           b'{"kind":"push","author":"a","at":1,"pieces":-1}', b"[" * 5000,
+           b'{"kind":"push","author":"a","at":1,"pieces":-1}', b"[" * 5000, b'{"x":' + b"[" * 9000,
            b'{"kind":"push","author":"a","at":1,"base":99999999999999999999999}']  # fmt: skip
 
 
