@@ -57,6 +57,7 @@ class Admin(http.server.ThreadingHTTPServer):
             "engine": {"name": "etcd", "reachable": True, "age": 0.1, "error": ""},
             "published": HEAD,
             "trouble": "",
+            "rollout": None,
         }
         self.said = (200, {"revision": 4, "message": ""})
         self.document = "routes: {}\n"
@@ -91,6 +92,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.query = self.path.partition("?")[2]
         self.server.orders.append((self.path.partition("?")[0], self.headers.get("If-Match"), body))
         self.say(*self.server.said)
 
@@ -109,7 +111,7 @@ def push(admin, tmp_path, capsys):
     def order(text="routes: {}\n", base="", timeout=""):
         file = tmp_path / "shared.yaml"
         file.write_bytes(text.encode())
-        code = publishing.push(Signed(admin.url, "ada", "why"), file, base, timeout)
+        code = publishing.push(Signed(admin.url, "ada", "why"), file, base, {}, timeout)
         return code, "".join(capsys.readouterr())
 
     return order
@@ -171,6 +173,22 @@ def test_what_is_no_lb_is_told_and_no_bug(push, admin, body):
     admin.said = (502, body)
     code, said = push(base="3")
     assert code == CANNOT_RUN and "answered 502" in said
+
+
+def test_a_push_to_some_nodes_says_how_it_went(admin, tmp_path, capsys, monkeypatch):
+    file = tmp_path / "shared.yaml"
+    file.write_text("routes: {}\n")
+    tried = {"first": "one", "watch": "1s", "requests": "0"}
+    signed = Signed(admin.url, "ada", "why")
+    assert publishing.push(signed, file, "3", tried, "") == OK
+    assert "is tried on one" in capsys.readouterr().out
+    assert all(f"{name}={value}" in admin.query for name, value in tried.items()), admin.query
+    followed = []
+    monkeypatch.setattr(
+        publishing, "follow", lambda ask, revision, limit: followed.append((revision, limit)) or 5
+    )
+    assert publishing.push(signed, file, "3", tried, "10s") == 5
+    assert followed == [(4, 11.0)]
 
 
 def test_nobody_there(admin, push, tmp_path):

@@ -9,6 +9,7 @@ import pytest
 
 from lb.admin.view import Unavailable
 from lb.cluster.memory import Mark
+from lb.cluster.records import Traffic
 from lb.cluster.shared import digest_of
 from lb.config import Problem
 from lb.control.clustering import FOLDER, Clustering, memory_of, recalled
@@ -111,7 +112,7 @@ def alive(test):
         async def life():
             spec = read_valid(file).spec
             reloader, events = Reloader(file), Events()
-            node = Clustering(spec.cluster, tmp_path, memory_of(spec, tmp_path), reloader, events)
+            node = Clustering(spec.cluster, tmp_path, memory_of(spec, tmp_path), reloader, events, Traffic)
             node.prepare()
             await node.start()
             try:
@@ -136,7 +137,7 @@ async def until(condition):
 @alive
 async def test_it_publishes_follows_and_tells(node, reloader, events):
     view = ClusterView(node)
-    said = await view.push((SHARED % 7).encode(), 0, "shared.yaml", "ada", "why")
+    said = await view.push((SHARED % 7).encode(), 0, "shared.yaml", "ada", "why", None)
     assert (said.error, said.revision) == ("", 1)
     await until(lambda: view.facts().revision == 1)
     assert reloader.texts == [SHARED % 7]
@@ -150,10 +151,10 @@ async def test_it_publishes_follows_and_tells(node, reloader, events):
     assert (await view.document(1))[1] == SHARED % 7
     with pytest.raises(LookupError, match="no revision 2"):
         await view.document(2)
-    said = await view.push(b"listners: []\n", 1, "bad.yaml", "ada", "")
+    said = await view.push(b"listners: []\n", 1, "bad.yaml", "ada", "", None)
     assert said.error == "invalid_configuration" and said.problems[0]["file"] == "bad.yaml"
     assert (await view.rollback(9, None, "ada", "")).error == "corrupt"
-    assert (await view.push((SHARED % 8).encode(), 0, "x", "ada", "")).error == "conflict"
+    assert (await view.push((SHARED % 8).encode(), 0, "x", "ada", "", None)).error == "conflict"
     assert (await view.resign("ada")).error == ""
     await until(lambda: node.electing.term is None)
     assert {(one.kind, one.reason) for one in events.last} >= {
@@ -165,7 +166,7 @@ async def test_it_publishes_follows_and_tells(node, reloader, events):
 async def test_a_revision_that_this_node_cannot_put_in_force_is_told(node, reloader, events):
     problems = [Problem("f", 1, 1, "routes", f"no {n}") for n in range(5)]
     reloader.refuses = (problems, "")
-    await ClusterView(node).push((SHARED % 7).encode(), 0, "x", "ada", "")
+    await ClusterView(node).push((SHARED % 7).encode(), 0, "x", "ada", "", None)
     await until(lambda: "no 2" in node.follower.trouble)
     assert "no 3" not in node.follower.trouble
     assert ClusterView(node).facts().trouble and not reloader.texts
@@ -176,7 +177,9 @@ def test_without_the_engine_everything_that_is_read_says_so(file, tmp_path):
 
     async def life():
         spec = read_valid(file).spec
-        node = Clustering(spec.cluster, tmp_path, memory_of(spec, tmp_path), Reloader(file), Events())
+        node = Clustering(
+            spec.cluster, tmp_path, memory_of(spec, tmp_path), Reloader(file), Events(), Traffic
+        )
         node.prepare()
         view = ClusterView(node)
         await node.follower.step()
@@ -186,7 +189,7 @@ def test_without_the_engine_everything_that_is_read_says_so(file, tmp_path):
         for call in (view.history(), view.document(1), view.diff(1, 2)):
             with pytest.raises(Unavailable):
                 await call
-        assert (await view.push(b"a", None, "", "", "")).error == "engine_away"
+        assert (await view.push(b"a", None, "", "", "", None)).error == "engine_away"
         assert view.facts().age == 0.0 and not view.facts().reachable
         await node.stop()
 
