@@ -27,6 +27,7 @@ class ClusterView:
 
     def __init__(self, clustering: Clustering) -> None:
         self._clustering = clustering
+        self.everywhere = clustering.everywhere
         self._last: dict[str, tuple[float, Any]] = {}  # name: monotonic, what was read
 
     async def status(self) -> Mapping[str, object]:

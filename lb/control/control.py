@@ -110,7 +110,7 @@ class Control:
         self.clustering: Clustering | None = None
         if self.spec.cluster is not None and memory is not None:
             self.clustering = Clustering(
-                self.spec.cluster, self.state_dir, memory, self.reloader, self.events
+                self.spec.cluster, self.state_dir, memory, self.reloader, self.statuses, self.events
             )
         self.webhook = Webhook(lambda: self.reloader.spec.events.url)
         self.events.listeners.add(self.webhook.tell)

@@ -37,6 +37,7 @@ class ServerState:
         self.result_at = 0.0  # unix seconds
         self.agent = Agent()
         self.override: Override | None = None
+        self.everywhere: Override | None = None
         self.registry = Registry.NONE
         self.member: Member | None = None  # as discovery knows it
         self.ejected: str | None = None  # why, while it is
@@ -62,6 +63,7 @@ class ServerState:
     def signals(self) -> Signals:
         return Signals(
             override=self.override,
+            everywhere=self.everywhere,
             registry=self.registry,
             registry_why=self.member.why if self.member is not None else "",
             active=self.health.state if self.health is not None else Active.NONE,
@@ -115,8 +117,8 @@ class ServerState:
         return replace(self.state_plan(), why=why[:MOST_WHY])
 
     def shown(self, now: float) -> dict[str, Any]:
-        """The status, its reasons, the last check, and the layers file, discovery, override, as plain data;
-        `at`, `since`, `until` in unix seconds, `now` and `slow_start_left` in monotonic ones."""
+        """The status, its reasons, the last check, and the layers (file, discovery, override, everywhere) as
+        plain data; `at`, `since`, `until` in unix seconds, `now` and `slow_start_left` in monotonic ones."""
         left = max(0.0, self.warm_from + self.slow_start - now) if self.warm_from else None
         return {
             "status": self.status.word,
@@ -132,6 +134,7 @@ class ServerState:
                 },
                 "discovery": _discovered(self.member),
                 "override": _override(self.override),
+                "everywhere": _override(self.everywhere),
             },
         }
 

@@ -51,6 +51,7 @@ class Statuses:
         self._clock = clock
         self._services: dict[str, dict[str, ServerState]] = {}
         self._overrides: dict[Identity, Override] = {}
+        self._everywhere: dict[Identity, Override] = {}
         self._down_before: Collection[Identity] = ()
         self.recovered: Callable[[str, str], None] = lambda service, address: None
         self.evidence: Callable[[str, str], list[dict[str, Any]]] = lambda service, address: []
@@ -90,6 +91,7 @@ class Statuses:
                 if state is None:
                     state = ServerState(service.name, server, -inf if not self._started else now)
                     state.override = self._overrides.get((service.name, server.address))
+                    state.everywhere = self._everywhere.get((service.name, server.address))
                     came.append(state)
                 state.plan = server
                 state.slow_start = service.slow_start
@@ -168,6 +170,17 @@ class Statuses:
         state = self._find(service, address)
         if state is not None:
             state.override = override
+            self._settle(state, "operator", self._clock())
+
+    def override_everywhere(self, service: str, address: str, override: Override | None) -> None:
+        """The same, of what holds on all nodes of the cluster."""
+        if override is None:
+            self._everywhere.pop((service, address), None)
+        else:
+            self._everywhere[service, address] = override
+        state = self._find(service, address)
+        if state is not None:
+            state.everywhere = override
             self._settle(state, "operator", self._clock())
 
     def tick(self) -> None:
