@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
 
+from lb.cluster.bulletin import Bulletin
 from lb.cluster.contract import Engine
 from lb.cluster.desk import Desk
 from lb.cluster.electing import Electing
@@ -29,6 +30,7 @@ from lb.control.events import Events
 from lb.control.everywhere import Everywhere
 from lb.control.loading import Reading, problems_of, read_valid
 from lb.control.reload import Reloader
+from lb.control.sharing import Sharing
 from lb.control.statedir import set_aside, write_whole
 from lb.control.statuses import Statuses
 from lb.control.supervisor import PlanRefusedError
@@ -89,11 +91,15 @@ class Clustering:
         self.memory = memory
         self.reloader = reloader
         self.everywhere = Everywhere(state_dir / FOLDER, statuses, events)
+        self.sharing: Sharing | None = None
+        if spec.shared_health is not None:
+            self.sharing = Sharing(spec.shared_health.by, self.node, statuses, events)
         self.electing = Electing(self._elector)
         self.shared: Shared
         self.follower: Follower
         self._desk: Desk
         self._obeying: Obeying
+        self._bulletin: Bulletin | None = None
         self._state_dir = state_dir
         self._events = events
         self._engine: Engine | None = None
@@ -117,6 +123,8 @@ class Clustering:
         decide = Ordering(self._engine, lambda: remembered.orders).decide
         self._desk = Desk(self.shared, self.electing, self.memory, self._check, decide=decide)
         self._obeying = self.everywhere.prepare(self._engine, partial(ask, self.shared))
+        if self.sharing is not None:
+            self._bulletin = self.sharing.prepare(self._engine)
 
     async def start(self) -> None:
         """From now on it leads and follows. Whether the engine answers is found out later, and told."""
@@ -133,12 +141,15 @@ class Clustering:
         if tasks:
             await asyncio.wait(tasks)
             await self.electing.stop()
+            if self._bulletin is not None:
+                await self._bulletin.withdraw()
         if self._engine is not None:
             await self._engine.close()
             self._engine = None
 
     def _runs(self) -> tuple[Coroutine[None, None, None], ...]:
-        return self.follower.run(), self._desk.run(), self._obeying.run()
+        runs = self.follower.run(), self._desk.run(), self._obeying.run()
+        return runs if self._bulletin is None else (*runs, self._bulletin.post(), self._bulletin.look())
 
     def _elector(self) -> Elector:
         """In the elector's thread, with an engine of its own."""

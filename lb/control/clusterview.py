@@ -53,6 +53,7 @@ class ClusterView:
             "seen": msgspec.structs.asdict(it.memory.seen),
             "running": msgspec.structs.asdict(follower.running),
             "trouble": follower.trouble,
+            "shared_health": None if it.sharing is None else it.sharing.shown(),
             "nodes": [
                 {**msgspec.structs.asdict(one), "age": round(time.time() - one.at, 1)} for one in nodes or ()
             ],
@@ -108,6 +109,8 @@ class ClusterView:
             reachable=not (reached.error or standing.error),
             age=_since(reached.at, time.monotonic()) or 0.0,
             trouble=bool(it.follower.trouble),
+            disagreements=None if it.sharing is None else it.sharing.disagreements(),
+            health_nodes=0 if it.sharing is None else len(it.sharing.nodes),
         )
 
     async def _ask(self, wish: Wish, data: bytes = b"") -> ClusterAnswer:

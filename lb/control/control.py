@@ -54,7 +54,7 @@ from lb.worker.journal import Journal
 
 # -P: the folder that lb was started in comes first for nobody; a worker gets control's own module path.
 WORKER = (sys.executable, "-P", "-m", "lb.worker")
-TICK = 1.0  # seconds between looks at what ends by itself (slow starts, ejections)
+TICK = 1.0  # seconds between looks at what ends by itself (slow starts, ejections, what others found)
 NOTICE = 1.0  # seconds between /readyz failing and the listeners closing: who asks it gets to know first
 
 log = Journal("lb.control")
@@ -230,15 +230,21 @@ class Control:
         self.discovering.tell_states()
         self.ejections.reconcile(spec, plan)
         self.registering.follow(spec)
+        sharing = self.clustering.sharing if self.clustering is not None else None
         if self.checks is None:
-            self.checks = Checks(self.statuses.probed)
-        self.checks.reconcile(checks_of(spec, plan))
+            self.checks = Checks(sharing.probed if sharing is not None else self.statuses.probed)
+            if sharing is not None:
+                sharing.run = self.checks.reconcile
+        wanted = checks_of(spec, plan)
+        self.checks.reconcile(wanted if sharing is None else sharing.follow(wanted))
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK)
             self.statuses.tick()
             self.ejections.tick()
+            if self.clustering is not None and self.clustering.sharing is not None:
+                self.clustering.sharing.heard()
 
     # ------------------------------------------------------------------------------- commands
 

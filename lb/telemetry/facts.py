@@ -26,7 +26,9 @@ class WorkerFacts(NamedTuple):
 class ClusterFacts(NamedTuple):
     """`epoch`: of the term held here, or the highest that was published to us. `transitions`: how often
     leadership changed here, by reason. `renewal`, `lateness`: seconds, of the last renewal; `age`: seconds
-    since the engine answered; `trouble`: what is published is not what runs here."""
+    since the engine answered; `trouble`: what is published is not what runs here. Of shared health, where
+    it is configured: the servers on which there are `disagreements`, by between whom, and how many nodes
+    share."""
 
     leading: bool
     epoch: int
@@ -37,6 +39,8 @@ class ClusterFacts(NamedTuple):
     reachable: bool
     age: float
     trouble: bool
+    disagreements: Mapping[str, int] | None = None
+    health_nodes: int = 0
 
 
 class ProcessFacts(Protocol):

@@ -40,6 +40,11 @@ class Nodes:
             s = Scenario(f"{own}\ncluster: {section}\n", quiet=True, **made)
             self.all[node] = stack.enter_context(s)
 
+    def servers_of(self, node: str) -> list[dict]:
+        code, text = self.all[node].lb.admin("GET", "/api/v1/servers")
+        assert code == 200, text
+        return json.loads(text)["servers"]
+
     def shown(self, node: str, name: str) -> dict:
         code, text = self.all[node].lb.admin("GET", f"/api/v1/servers?address={self.servers[name].address}")
         assert code == 200, text

@@ -1,0 +1,171 @@
+"""Three nodes share the checks of servers: real processes, a real etcd, servers that see which node asks.
+
+A server here knows a node by the process that owns the other end of a connection, so it can refuse one alone, as a
+network does that is broken for one machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.real import running
+
+from .clusters import NODES, Nodes
+from .harness import eventually
+
+INTERVAL, FALL = 0.5, 2
+COUNT = 16
+TEXT = """
+workers: 1
+listeners: [{name: web, bind: "$web"}]
+services:
+  app:
+    servers: [%s]
+    health_check: {http: /healthz, interval: 500ms, timeout: 1s, rise: 2, fall: 2}
+routes: {"/": app}
+"""
+
+
+class Servers:
+    """`probes`: by node. `refused`: nodes whose connections break off. `close` makes one refuse all."""
+
+    def __init__(self) -> None:
+        self.pids: dict[int, str] = {}
+        self.refused: set[str] = set()
+        self.probes: Counter[str] = Counter()
+        self.addresses: list[str] = []
+        self._loop = asyncio.new_event_loop()
+        self._listening: dict[str, asyncio.Server] = {}
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        for at in range(COUNT):
+            server = self._run(asyncio.start_server(self._serve, f"127.0.1.{at + 1}", 0))
+            host, port = server.sockets[0].getsockname()
+            self.addresses.append(f"{host}:{port}")
+            self._listening[self.addresses[-1]] = server
+
+    def _run(self, work):
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    def close(self, *addresses: str) -> None:
+        async def work():
+            for address in addresses:
+                self._listening.pop(address).close()
+
+        self._run(work())
+
+    async def _serve(self, reader, writer) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            node = self._node(writer.get_extra_info("peername"))
+            self.probes[node] += b"/healthz" in head
+            if node in self.refused:
+                writer.transport.abort()
+            else:
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                await writer.drain()
+        writer.close()
+
+    def _node(self, client: tuple[str, int]) -> str:
+        """Whose socket it is, "" for none of the control processes."""
+        inode = next(
+            (
+                line.split()[9]
+                for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
+                if int(line.split()[1].split(":")[1], 16) == client[1] and line.split()[9] != "0"
+            ), "",
+        )  # fmt: skip
+        for pid, node in self.pids.items():
+            for fd in Path(f"/proc/{pid}/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    if os.readlink(fd) == f"socket:[{inode}]":
+                        return node
+        return ""
+
+    def end(self) -> None:
+        self.close(*self._listening)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
+
+@pytest.fixture
+def servers():
+    servers = Servers()
+    yield servers
+    servers.end()
+
+
+@pytest.fixture
+def nodes(servers):
+    for engine in running("etcd"):
+        with contextlib.ExitStack() as stack:
+            text = TEXT % ", ".join(f'"{address}"' for address in servers.addresses)
+            made = Nodes(stack, "etcd", engine, text, {}, "shared_health: {by: 2}")
+            servers.pids = {made.all[node].lb.pid: node for node in NODES}
+            yield made
+
+
+def words(nodes, addresses):
+    """The statuses of these servers, on all nodes."""
+    return {
+        one["status"]
+        for node in NODES for one in nodes.servers_of(node) if one["address"] in addresses
+    }  # fmt: skip
+
+
+def here(nodes):
+    return {node: nodes.cluster(node)["shared_health"]["here"] for node in NODES}
+
+
+def test_nodes_share_the_checks_and_none_decides_alone(nodes, servers):
+    all_of_them = set(servers.addresses)
+    eventually(lambda: sum(here(nodes).values()) == 2 * COUNT, 20, "they do not share")
+    before = servers.probes.copy()
+    eventually(lambda: (servers.probes - before).total() > 2 * COUNT * 8, 20)
+    made = servers.probes - before
+    for node, share in here(nodes).items():
+        assert share < COUNT
+        assert made[node] / made.total() == pytest.approx(share / (2 * COUNT), abs=0.1)
+
+    # one node's network is broken: no server is down anywhere, and it is seen that they differ
+    servers.refused = {"two"}
+    eventually(
+        lambda: all(
+            nodes.all[node].lb.metric(r'lb_cluster_health_disagreements\{between="nodes"\}')
+            == here(nodes)["two"] for node in NODES
+        ),
+        10,
+    )  # fmt: skip
+    end = time.monotonic() + INTERVAL * FALL * 2
+    while time.monotonic() < end:
+        assert words(nodes, all_of_them) == {"up"}
+    servers.refused = set()
+    eventually(
+        lambda: not nodes.all["one"].lb.metric(r'lb_cluster_health_disagreements\{between="nodes"\}'), 10
+    )
+
+    # servers that die are down on every node
+    dead = set(servers.addresses[:4])
+    servers.close(*dead)
+    began = time.monotonic()
+    eventually(lambda: words(nodes, dead) == {"down"}, 10)
+    assert time.monotonic() - began < INTERVAL * FALL * 1.1 + 2
+    assert words(nodes, all_of_them - dead) == {"up"}
+
+    # without the engine every node checks for itself, and nothing changes but that
+    nodes.engine.stop()
+    eventually(lambda: set(here(nodes).values()) == {COUNT}, 15, "they do not check all")
+    assert words(nodes, dead) == {"down"} and words(nodes, all_of_them - dead) == {"up"}
+    assert all(nodes.all[node].lb.metric("lb_cluster_health_nodes") == 1 for node in NODES)
+    more = set(servers.addresses[4:6])
+    servers.close(*more)
+    eventually(lambda: words(nodes, more) == {"down"}, 10)
+    nodes.engine.start()
+    eventually(lambda: sum(here(nodes).values()) == 2 * COUNT, 20, "they do not share again")
+    assert words(nodes, dead | more) == {"down"} and words(nodes, all_of_them - dead - more) == {"up"}
