@@ -133,6 +133,9 @@ def test_nodes_share_the_checks_and_none_decides_alone(nodes, servers):
         assert share < COUNT
         assert made[node] / made.total() == pytest.approx(share / (2 * COUNT), abs=0.1)
 
+    code, said = nodes.cli("one", "cluster", "status")
+    assert code == 0 and "health is shared by one, three, two" in said, said
+
     # one node's network is broken: no server is down anywhere, and it is seen that they differ
     servers.refused = {"two"}
     eventually(
