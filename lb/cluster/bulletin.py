@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from lb.cluster.contract import Engine, EngineError, Entry, Write
+from lb.cluster.contract import Conflict, Engine, EngineError, Entry, Write
 from lb.cluster.records import CorruptError, decode, encode
 
 PLACE = "health"
@@ -29,6 +29,7 @@ BEAT = 2.0  # seconds between two posts of the same
 STALE = 7.0  # seconds that a post counts
 LOOK = 1.0  # seconds between two looks where nothing is heard
 SPACING = 0.1  # seconds between two posts, or looks, at the least
+LITTER = 600.0  # seconds without a change after which an entry is thrown away
 AGAIN = 0.5  # seconds after a look that failed
 PIECE = 4000  # servers in one entry: 100 KiB where all of them are down
 MOST_WHYS = 100  # in one entry; the others are down without a reason
@@ -60,6 +61,7 @@ class _Post(msgspec.Struct, frozen=True):
 class _Read(NamedTuple):
     version: int
     born: float  # monotonic: not written before
+    seen: float  # monotonic: when it was read first
     post: _Post
     found: Findings
 
@@ -120,6 +122,7 @@ class Bulletin:
             began = self._now()
             try:
                 self._take(await self._engine.list(PLACE), began)
+                await self._tidy(began)
             except EngineError:
                 wait = 0.0
             self._heard()
@@ -147,6 +150,13 @@ class Bulletin:
             await self._engine.put(Write(f"{PLACE}/{self._node}/{at}", None))
         self._posted = count
 
+    async def _tidy(self, now: float) -> None:
+        """Throw away what nodes left that will not come back. One that comes posts anew."""
+        for key, read in self._read.items():
+            if now - read.seen > LITTER:
+                with contextlib.suppress(Conflict):
+                    await self._engine.put(Write(key, None, read.version))
+
     def _written(self, part: Findings) -> _Post:
         ups = b"".join(key.to_bytes(8) for key in sorted(part) if part[key].up)
         downs = [key for key in sorted(part) if not part[key].up]
@@ -169,7 +179,7 @@ class Bulletin:
                 found = known.found if same and known is not None else _found(key, post)
             except CorruptError:
                 continue  # of a node whose lb is another one: it is not asked
-            self._read[key] = _Read(entry.version, self._looked, post, found)
+            self._read[key] = _Read(entry.version, self._looked, began, post, found)
         self._looked = began
 
 

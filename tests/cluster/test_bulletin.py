@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from lb.cluster import bulletin
-from lb.cluster.bulletin import BEAT, STALE, Bulletin, Finding
+from lb.cluster.bulletin import BEAT, LITTER, STALE, Bulletin, Finding
 from lb.cluster.contract import Write
 from tests.cluster.memory import MemoryEngine, MemoryStore
 from tests.cluster.virtual import run
@@ -116,6 +116,22 @@ def test_the_word_of_a_node_that_is_gone_ends(end):
             nodes[1].engine.cut = False
             await asyncio.sleep(BEAT * 2 + 3)
             assert nodes[1].sees() == {"one": FOUND}
+
+    simulated(work)
+
+
+def test_what_a_node_left_is_thrown_away_in_time():
+    async def work(store, nodes):
+        nodes += [Node(store, "one", FOUND), Node(store, "two"), Node(store, "three")]
+        await asyncio.sleep(5)
+        nodes[0].stop()
+        await asyncio.sleep(LITTER - 5)
+        assert "health/one/0" in store.entries
+        await asyncio.sleep(10)
+        assert sorted(store.entries) == ["health/three/0", "health/two/0"]
+        nodes[0].start()
+        await asyncio.sleep(1)
+        assert nodes[1].sees()["one"] == FOUND
 
     simulated(work)
 

@@ -141,18 +141,22 @@ def test_each_node_makes_its_share_of_the_checks(tmp_path, count, by):
         nodes = world.add(*(f"lb-{at}" for at in range(count)), by=by)
         await asyncio.sleep(20)
         world.clear()
-        await asyncio.sleep(100)
-        whole = 100 / INTERVAL * len(world.addresses)
+        await asyncio.sleep(60)
+        whole = 60 / INTERVAL * len(world.addresses)
         for node in nodes:
-            assert world.probes[node.name] / whole == pytest.approx(by / count, rel=0.25)
             shown = node.sharing.shown()
+            share = shown["here"] / len(world.addresses)
+            assert share == pytest.approx(
+                by / count, rel=0.3
+            )  # of few; of many: tests/cluster/test_voting.py
+            assert world.probes[node.name] / whole == pytest.approx(share, rel=0.05)
             assert (len(shown["nodes"]), shown["servers"]) == (count, len(world.addresses))
         assert sum(world.probes.values()) / whole == pytest.approx(by, rel=0.05)
         for address in world.addresses:  # none is forgotten
-            assert world.probed[address] / (100 / INTERVAL) == pytest.approx(by, rel=0.1)
+            assert world.probed[address] / (60 / INTERVAL) == pytest.approx(by, rel=0.1)
         assert set(world.words()) == {"up"}
 
-    simulated(work, tmp_path, 200)
+    simulated(work, tmp_path, 100)
 
 
 def test_a_server_that_dies_is_down_on_all_nodes_and_comes_back_on_all(tmp_path):
