@@ -1,22 +1,25 @@
 """Three nodes share the checks of servers: real processes, a real etcd, servers that see which node asks.
 
-A server here knows a node by the process that owns the other end of a connection, so it can refuse one alone, as a
-network does that is broken for one machine.
+Servers listen on UNIX sockets, which tell whose process connects: so one can refuse a single node, as a network does
+that is broken for one machine.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import shutil
+import socket
+import struct
+import tempfile
 import threading
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from tests.cluster.real import running
+from tests.cluster.several import Several
 
 from .clusters import NODES, Nodes
 from .harness import eventually
@@ -41,15 +44,14 @@ class Servers:
         self.pids: dict[int, str] = {}
         self.refused: set[str] = set()
         self.probes: Counter[str] = Counter()
-        self.addresses: list[str] = []
+        self._folder = tempfile.mkdtemp(prefix="lb-")  # a short path
         self._loop = asyncio.new_event_loop()
         self._listening: dict[str, asyncio.Server] = {}
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
         for at in range(COUNT):
-            server = self._run(asyncio.start_server(self._serve, f"127.0.1.{at + 1}", 0))
-            host, port = server.sockets[0].getsockname()
-            self.addresses.append(f"{host}:{port}")
-            self._listening[self.addresses[-1]] = server
+            address = f"{self._folder}/{at}"
+            self._listening[f"unix:{address}"] = self._run(asyncio.start_unix_server(self._serve, address))
+        self.addresses = list(self._listening)
 
     def _run(self, work):
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
@@ -64,7 +66,7 @@ class Servers:
     async def _serve(self, reader, writer) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
-            node = self._node(writer.get_extra_info("peername"))
+            node = self._node(writer.get_extra_info("socket"))
             self.probes[node] += b"/healthz" in head
             if node in self.refused:
                 writer.transport.abort()
@@ -73,25 +75,15 @@ class Servers:
                 await writer.drain()
         writer.close()
 
-    def _node(self, client: tuple[str, int]) -> str:
+    def _node(self, client: socket.socket) -> str:
         """Whose socket it is, "" for none of the control processes."""
-        inode = next(
-            (
-                line.split()[9]
-                for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
-                if int(line.split()[1].split(":")[1], 16) == client[1] and line.split()[9] != "0"
-            ), "",
-        )  # fmt: skip
-        for pid, node in self.pids.items():
-            for fd in Path(f"/proc/{pid}/fd").iterdir():
-                with contextlib.suppress(OSError):
-                    if os.readlink(fd) == f"socket:[{inode}]":
-                        return node
-        return ""
+        pid, _, _ = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return self.pids.get(pid, "")
 
     def end(self) -> None:
         self.close(*self._listening)
         self._loop.call_soon_threadsafe(self._loop.stop)
+        shutil.rmtree(self._folder)
 
 
 @pytest.fixture
@@ -101,14 +93,36 @@ def servers():
     servers.end()
 
 
+@contextlib.contextmanager
+def sharing(servers, engine):
+    with contextlib.ExitStack() as stack:
+        text = TEXT % ", ".join(f'"{address}"' for address in servers.addresses)
+        made = Nodes(stack, "etcd", engine, text, {}, "shared_health: {by: 2}")
+        servers.pids = {made.all[node].lb.pid: node for node in NODES}
+        yield made
+
+
 @pytest.fixture
 def nodes(servers):
     for engine in running("etcd"):
-        with contextlib.ExitStack() as stack:
-            text = TEXT % ", ".join(f'"{address}"' for address in servers.addresses)
-            made = Nodes(stack, "etcd", engine, text, {}, "shared_health: {by: 2}")
-            servers.pids = {made.all[node].lb.pid: node for node in NODES}
+        with sharing(servers, engine) as made:
             yield made
+
+
+@pytest.fixture
+def minority(servers):
+    """Three etcds, of which the nodes know one; the others can be stopped."""
+    for _ in running("etcd"):  # skips where there is none
+        break
+    three = Several("etcd")
+    try:
+        one, *others = three.servers
+        one.stop = lambda: [other.stop() for other in others]
+        with sharing(servers, one) as made:
+            yield made
+    finally:
+        del one.stop
+        three.close()
 
 
 def words(nodes, addresses):
@@ -165,10 +179,27 @@ def test_nodes_share_the_checks_and_none_decides_alone(nodes, servers):
     nodes.engine.stop()
     eventually(lambda: set(here(nodes).values()) == {COUNT}, 15, "they do not check all")
     assert words(nodes, dead) == {"down"} and words(nodes, all_of_them - dead) == {"up"}
-    assert all(nodes.all[node].lb.metric("lb_cluster_health_nodes") == 1 for node in NODES)
+    eventually(lambda: all(nodes.all[node].lb.metric("lb_cluster_health_nodes") == 1 for node in NODES), 10)
     more = set(servers.addresses[4:6])
     servers.close(*more)
     eventually(lambda: words(nodes, more) == {"down"}, 10)
     nodes.engine.start()
     eventually(lambda: sum(here(nodes).values()) == 2 * COUNT, 20, "they do not share again")
     assert words(nodes, dead | more) == {"down"} and words(nodes, all_of_them - dead - more) == {"up"}
+
+
+def test_without_a_majority_of_the_engine_orders_hold_and_each_node_checks_for_itself(minority, servers):
+    nodes, (drained, dies) = minority, servers.addresses[:2]
+    nodes.led()
+    code, said = nodes.cli("one", "servers", "drain", f"app/{drained}", "--everywhere", "--no-wait")
+    assert code == 0, said
+    eventually(lambda: words(nodes, {drained}) == {"draining"}, 10)
+    eventually(lambda: sum(here(nodes).values()) == 2 * COUNT, 20, "they do not share")
+    nodes.away()
+    eventually(lambda: set(here(nodes).values()) == {COUNT}, 15, "they do not check all")
+    servers.close(dies)
+    eventually(lambda: words(nodes, {dies}) == {"down"}, 10)
+    assert words(nodes, {drained}) == {"draining"}
+    code, said = nodes.cli("two", "servers", "up", f"app/{drained}", "--everywhere")
+    assert code == 4 and "of this node alone" in said, said
+    assert words(nodes, {drained}) == {"draining"}
