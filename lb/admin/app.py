@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from lb.admin import api, cluster, discovery, events, page, probes, servers
+from lb.admin import api, cluster, discovery, events, everywhere, page, probes, servers
 from lb.admin.answers import failure
 from lb.admin.endpoints import ENDPOINTS, as_lines
 from lb.admin.guard import refusal
@@ -34,6 +34,8 @@ _SERVE: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {
     "GET /api/v1/servers": servers.servers,
     "PUT /api/v1/services/{service}/servers/{address}/override": servers.override,
     "DELETE /api/v1/services/{service}/servers/{address}/override": servers.clear_override,
+    "PUT /api/v1/services/{service}/servers/{address}/override/everywhere": everywhere.override,
+    "DELETE /api/v1/services/{service}/servers/{address}/override/everywhere": everywhere.clear,
     "GET /api/v1/discovery": discovery.discovery,
     "POST /api/v1/discovery/{service}/accept": discovery.accept,
     "GET /api/v1/events": events.events,

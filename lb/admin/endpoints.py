@@ -25,7 +25,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/api/v1/routes", "the routes in force with their counters"),
     Endpoint("GET", "/api/v1/services", "the services with their servers, counters, connections and states"),
     Endpoint(
-        "GET", "/api/v1/servers", "every server: file, discovery, override; its status with the reasons"
+        "GET", "/api/v1/servers", "every server: file, discovery, overrides; its status with the reasons"
     ),
     Endpoint(
         "PUT",
@@ -34,6 +34,16 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "DELETE", "/api/v1/services/{service}/servers/{address}/override", "lift what was ordered of it"
+    ),
+    Endpoint(
+        "PUT",
+        "/api/v1/services/{service}/servers/{address}/override/everywhere",
+        "the same on all nodes of the cluster; If-Match: the order that it takes the place of",
+    ),
+    Endpoint(
+        "DELETE",
+        "/api/v1/services/{service}/servers/{address}/override/everywhere",
+        "lift it on all nodes; If-Match likewise",
     ),
     Endpoint("GET", "/api/v1/discovery", "what sources of servers say, how old it is, what is held"),
     Endpoint("POST", "/api/v1/discovery/{service}/accept", "let go at once of what is held"),

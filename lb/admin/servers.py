@@ -49,37 +49,47 @@ async def servers(request: web.Request) -> web.Response:
         for identity, plan in _known(control).items()
         if service in (None, identity[0]) and address in (None, identity[1])
     ]
-    return answer({"generation": control.generation, "servers": found})
+    everywhere = None if control.everywhere is None else control.everywhere.standing()
+    return answer({"generation": control.generation, "everywhere": everywhere, "servers": found})
 
 
 async def override(request: web.Request) -> web.Response:
-    control, identity = request.app[CONTROL], _identity(request)
+    control, identity = request.app[CONTROL], identity_of(request)
     try:
-        wanted = _override(msgspec.json.decode(await request.read(), type=_Order), time.time())
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
-        example = '{"mode": "drain", "for": "30m", "reason": "deploy", "author": "anna"}'
-        return failure(400, "bad_request", f"the body is not an override such as {example}: {error}")
+        wanted = await ordered(request)
+    except ValueError as error:
+        return failure(400, "bad_request", str(error))
     try:
         control.override(*identity, wanted)
     except LookupError as error:
         return failure(404, "unknown_server", str(error.args[0]))
-    return _after(control, identity)
+    return after(control, identity)
 
 
 async def clear_override(request: web.Request) -> web.Response:
-    control, identity = request.app[CONTROL], _identity(request)
+    control, identity = request.app[CONTROL], identity_of(request)
     try:
         control.clear_override(*identity, request.query.get("author", ""))
     except LookupError as error:
         return failure(404, "no_override", str(error.args[0]))
-    return _after(control, identity)
+    return after(control, identity)
 
 
-def _identity(request: web.Request) -> tuple[str, str]:
+def identity_of(request: web.Request) -> tuple[str, str]:
     return request.match_info["service"], request.match_info["address"]
 
 
-def _after(control: ControlView, identity: tuple[str, str]) -> web.Response:
+async def ordered(request: web.Request) -> Override:
+    """What the body orders. Raises ValueError with a sentence for the user."""
+    try:
+        return _override(msgspec.json.decode(await request.read(), type=_Order), time.time())
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        example = '{"mode": "drain", "for": "30m", "reason": "deploy", "author": "anna"}'
+        raise ValueError(f"the body is not an override such as {example}: {error}") from None
+
+
+def after(control: ControlView, identity: tuple[str, str]) -> web.Response:
+    """The server as it is now."""
     plan = _known(control).get(identity)
     return answer({**_server(control, identity, plan), "saved": control.overrides_saved})
 
@@ -90,7 +100,7 @@ def _override(order: _Order, now: float) -> Override:
     if order.mode is Mode.AUTO and weight is None:
         raise ValueError("mode auto without a weight orders nothing; DELETE lifts an override")
     until = 0.0 if order.for_ is None else now + _seconds(order.for_)
-    return Override(order.mode, weight, _line(order.author), _line(order.reason), now, until)
+    return Override(order.mode, weight, one_line(order.author), one_line(order.reason), now, until)
 
 
 def _factor(weight: str | float) -> float:
@@ -106,7 +116,7 @@ def _factor(weight: str | float) -> float:
     return factor
 
 
-def _line(text: str) -> str:
+def one_line(text: str) -> str:
     """For logs and terminals: one line, nothing that steers them."""
     return "".join(c if c.isprintable() else " " for c in text).strip()
 
@@ -117,26 +127,34 @@ def _known(control: ControlView) -> dict[tuple[str, str], ServerPlan | None]:
     known: dict[tuple[str, str], ServerPlan | None] = {
         (service.name, server.address): server for service in services for server in service.servers
     }
-    for identity in control.overrides:
+    everywhere = control.everywhere.all if control.everywhere is not None else {}
+    for identity in (*control.overrides, *everywhere):
         known.setdefault(identity, None)
     return known
 
 
 def _server(control: ControlView, identity: tuple[str, str], plan: ServerPlan | None) -> shapes.Data:
     """`status` and what belongs to it are missing where the plan does not have the server."""
-    ordered = control.overrides.get(identity)
+    here = control.overrides.get(identity)
+    everywhere = control.everywhere.all.get(identity) if control.everywhere is not None else None
     status = {} if plan is None else dict(control.server_status(*identity))
     layers = status.pop("layers", {"file": None, "discovery": None})
     assert isinstance(layers, Mapping)
     found: shapes.Data = {"service": identity[0], "address": identity[1], **shapes.dated(status)}
-    found["layers"] = {**layers, "override": None if ordered is None else _ordered(ordered)}
+    found["layers"] = {
+        **layers,
+        "override": None if here is None else _shown(here),
+        "everywhere": None
+        if everywhere is None
+        else {**_shown(everywhere.override), "number": everywhere.number},
+    }
     block = [0] * layout.SERVER_SIZE if plan is None else control.cells.totals(plan.slot, layout.SERVER_SIZE)
     found["in_flight"] = block[layout.SERVER_IN_FLIGHT]
     found["connections"] = {name: block[at] for name, at in CONNECTION_STATES}
     return found
 
 
-def _ordered(override: Override) -> shapes.Data:
+def _shown(override: Override) -> shapes.Data:
     return {
         "mode": override.mode.value,
         "weight": override.weight,

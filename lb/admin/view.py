@@ -137,6 +137,31 @@ class ClusterView(Protocol):
         """Have the leader give leadership to another node."""
 
 
+class Ordered(NamedTuple):
+    """An order that holds on all nodes of the cluster; `number`: what to name to take its place."""
+
+    override: Override
+    number: int
+
+
+class EverywhereView(Protocol):
+    """What operators order of servers on all nodes of the cluster. `base`: the number of the order that the
+    author has seen, 0 for none; None: whichever there is."""
+
+    @property
+    def all(self) -> Mapping[tuple[str, str], Ordered]:
+        """By service and address; of servers that are not in the plan too."""
+
+    def standing(self) -> Mapping[str, object]:
+        """`number`, `age` of the engine's word in seconds (None: never heard), `error`, `trouble`."""
+
+    async def order(self, service: str, address: str, override: Override, base: int | None) -> ClusterAnswer:
+        """Have the leader order it; this node obeys when it returns without an error."""
+
+    async def lift(self, service: str, address: str, author: str, base: int | None) -> ClusterAnswer:
+        """Have the leader lift an order; likewise."""
+
+
 class ControlView(ProcessFacts, Protocol):
     """The control process as the admin application sees it. All calls come from control's own event
     loop; nothing here may block it."""
@@ -160,6 +185,13 @@ class ControlView(ProcessFacts, Protocol):
     @property
     def cluster(self) -> ClusterView | None:
         """None where this lb is in no cluster."""
+
+    @property
+    def everywhere(self) -> EverywhereView | None:
+        """None where this lb is in no cluster."""
+
+    def known(self, service: str, address: str) -> None:
+        """Raises LookupError with a sentence for the user where the plan has no such server."""
 
     def conditions(self) -> Sequence[Condition]:
         """Everything that must hold for this lb to get traffic (configuration loaded, workers running,

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
-USAGE, CANNOT_RUN = 2, 4
+USAGE, CANNOT_RUN, OVERTAKEN = 2, 4, 6
 TIMEOUT = 10.0  # seconds for the admin API to answer
 
 
@@ -23,11 +23,18 @@ class UnansweredError(Exception):
         self.code = code
 
 
-def ask(admin: str, method: str, path: str, body: object = None) -> Any:
+def ask(
+    admin: str,
+    method: str,
+    path: str,
+    body: object = None,
+    headers: dict[str, str] | None = None,
+    timeout: float = TIMEOUT,
+) -> Any:
     """The JSON that this lb answers. Raises UnansweredError."""
     data = None if body is None else json.dumps(body).encode()
     try:
-        with request(admin, method, path, data) as response:
+        with request(admin, method, path, data, headers, timeout) as response:
             return json.load(response)
     except (OSError, HTTPException, ValueError) as error:
         raise _silent(admin, error) from None
@@ -55,7 +62,8 @@ def request(
     try:
         response: HTTPResponse = opener.open(asked, timeout=timeout)
     except HTTPError as error:
-        raise UnansweredError(USAGE if error.code < 500 else CANNOT_RUN, _said(error)) from None
+        code = OVERTAKEN if error.code == 409 else USAGE if error.code < 500 else CANNOT_RUN
+        raise UnansweredError(code, _said(error)) from None
     except (OSError, HTTPException, ValueError) as error:
         raise _silent(admin, error) from None
     return response

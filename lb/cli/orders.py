@@ -16,10 +16,11 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
-from lb.cli.admin import USAGE, UnansweredError, ask
+from lb.cli.admin import TIMEOUT, USAGE, UnansweredError, ask
 from lb.cli.terminal import coloured, complain, paint, say
 
 OK, NOT_DONE = 0, 5
+PATIENCE = 40.0  # seconds for the answer of the cluster's leader
 STEP = 0.25  # seconds between two looks at a server that drains
 QUIET = 2  # looks in a row that find nothing left: workers hear of a drain one after the other
 COLOURS = {"up": "green", "draining": "yellow", "maintenance": "yellow", "absent": "dim"}
@@ -28,7 +29,8 @@ Server = Mapping[str, Any]
 
 
 class Order(NamedTuple):
-    """What the user typed. `mode`, `weight` None: as it is; `for_`, `author` "": none given."""
+    """What the user typed. `mode`, `weight` None: as it is; `for_`, `author` "": none given. `everywhere`: on
+    all nodes of the cluster."""
 
     admin: str
     server: str
@@ -37,12 +39,14 @@ class Order(NamedTuple):
     reason: str
     for_: str
     author: str
+    everywhere: bool = False
 
 
 def show(admin: str, service: str, as_json: bool) -> int:
     """All servers, or those of one service. Returns the exit code."""
     try:
-        found = _servers(admin)
+        all_of_them = _asked(admin)
+        found = all_of_them["servers"]
         if service and service not in (names := {server["service"] for server in found}):
             raise UnansweredError(USAGE, f"there is no service {service}{_near(service, names)}")
     except UnansweredError as error:
@@ -57,24 +61,25 @@ def show(admin: str, service: str, as_json: bool) -> int:
         _line(server, width)
     if not chosen:
         say("no service has a server")
+    _say_sure(all_of_them.get("everywhere"))
     return OK
 
 
 def give(order: Order) -> int:
     """Order it and say what holds now. Returns the exit code."""
     try:
-        _say_held(_put(order))
+        _say_held(_put(order), order.everywhere)
     except UnansweredError as error:
         return _failed(error)
     return OK
 
 
-def lift(admin: str, name: str, author: str) -> int:
+def lift(order: Order) -> int:
     """Returns the exit code."""
     try:
-        server = _find(admin, name)
-        path = f"{_path(server)}?{urlencode({'author': author or login()})}"
-        _say_held(ask(admin, "DELETE", path))
+        server = _find(order.admin, order.server)
+        query = f"?{urlencode({'author': order.author or login()})}"
+        _say_held(_order("DELETE", order, server, query=query), order.everywhere)
     except UnansweredError as error:
         return _failed(error)
     return OK
@@ -90,7 +95,7 @@ def drain(order: Order, wait: bool, timeout: str) -> int:
         return _failed(UnansweredError(USAGE, f"--timeout: {error}"))
     try:
         server = _put(order)
-        _say_held(server)
+        _say_held(server, order.everywhere)
         return _watch(order.admin, server, limit) if wait else OK
     except UnansweredError as error:
         return _failed(error)
@@ -110,9 +115,14 @@ def login() -> str:
 # ------------------------------------------------------------------------------------ asking
 
 
-def _servers(admin: str, **which: str) -> list[Server]:
+def _asked(admin: str, **which: str) -> Mapping[str, Any]:
     query = f"?{urlencode(which)}" if which else ""
-    found: list[Server] = ask(admin, "GET", f"/api/v1/servers{query}")["servers"]
+    found: Mapping[str, Any] = ask(admin, "GET", f"/api/v1/servers{query}")
+    return found
+
+
+def _servers(admin: str, **which: str) -> list[Server]:
+    found: list[Server] = _asked(admin, **which)["servers"]
     return found
 
 
@@ -127,7 +137,7 @@ def _find(admin: str, name: str) -> Server:
 def _put(order: Order) -> Server:
     """What is ordered now, beside what was ordered before and is not spoken of."""
     server = _find(order.admin, order.server)
-    before = server["layers"]["override"] or {"mode": "auto", "weight": None}
+    before = server["layers"].get(_layer(order.everywhere)) or {"mode": "auto", "weight": None}
     body = {
         "mode": before["mode"] if order.mode is None else order.mode,
         "weight": before["weight"] if order.weight is None else order.weight,
@@ -135,8 +145,25 @@ def _put(order: Order) -> Server:
         "author": order.author or login(),
         "for": order.for_ or None,
     }
-    found: Server = ask(order.admin, "PUT", _path(server), body)
+    return _order("PUT", order, server, body)
+
+
+def _order(method: str, order: Order, server: Server, body: object = None, query: str = "") -> Server:
+    """The server afterwards. One that holds everywhere takes the place of what was there when we looked, and
+    of nothing else."""
+    path, headers, patience = _path(server), dict[str, str](), TIMEOUT
+    if order.everywhere:
+        seen = server["layers"].get("everywhere")
+        headers = {"If-Match": f'"{seen["number"] if seen else 0}"'}
+        path, patience = f"{path}/everywhere", PATIENCE
+        if seen:
+            say(f"in place of: {ordered(seen)}")
+    found: Server = ask(order.admin, method, path + query, body, headers, patience)
     return found
+
+
+def _layer(everywhere: bool) -> str:
+    return "everywhere" if everywhere else "override"
 
 
 def _path(server: Server) -> str:
@@ -180,12 +207,29 @@ def _left(server: Server) -> tuple[int, int]:
 # ----------------------------------------------------------------------------------- printing
 
 
-def _say_held(server: Server) -> None:
-    override = server["layers"]["override"]
+def _say_held(server: Server, everywhere: bool) -> None:
+    layers = server["layers"]
+    override, other = layers.get(_layer(everywhere)), layers.get(_layer(not everywhere))
     held = ordered(override) if override else "nothing is ordered; its checks and its weight decide"
-    say(f"{_name(server)}: {held}")
+    if not override and other:
+        held = "nothing more is ordered"
+    say(f"{_name(server)}{', everywhere' if everywhere else ''}: {held}")
+    if other:
+        where = "on this node alone" if everywhere else "everywhere"
+        say(f"also ordered {where}: {ordered(other)}; the more cautious one holds")
     if not server["saved"]:
         complain("lb could not save it: it is in force, and lost when lb ends; see lb's log")
+
+
+def _say_sure(everywhere: Mapping[str, Any] | None) -> None:
+    """How old the orders are that hold everywhere, where the engine is away."""
+    if everywhere is None or not (everywhere["error"] or everywhere["trouble"]):
+        return
+    age = "never" if everywhere["age"] is None else f"{everywhere['age']:g}s ago"
+    if everywhere["error"]:
+        complain(f"what is ordered everywhere was last heard {age}: {everywhere['error']}")
+    if everywhere["trouble"]:
+        complain(everywhere["trouble"])
 
 
 def _line(server: Server, width: int) -> None:
@@ -202,9 +246,9 @@ def _line(server: Server, width: int) -> None:
         parts.append("not in the configuration")
     say("  ".join(parts))
     reasons = [reason for reason in server.get("reasons", ()) if reason]
-    override = server["layers"]["override"]
-    if override is not None:
-        reasons.insert(0, f"ordered: {ordered(override)}")
+    for layer, where in (("everywhere", " everywhere"), ("override", "")):
+        if order := server["layers"].get(layer):
+            reasons.insert(0, f"ordered{where}: {ordered(order)}")
     for reason in reasons:
         say(paint(f"{'':<{width}}  {reason}", "dim"))
 

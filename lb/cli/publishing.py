@@ -79,6 +79,8 @@ def status(admin: str, as_json: bool) -> int:
         say(f"tried on {', '.join(found['rollout']['first'])}: {trial(found['rollout'])}")
     if found["trouble"]:
         say(paint(found["trouble"], "red"))
+    if found.get("shared_health"):
+        say(_sharing_line(found["shared_health"]))
     for node in found["nodes"]:
         say(_node_line(node, found["published"]))
     return OK
@@ -269,6 +271,12 @@ def _named(revision: Data | None) -> str:
     said = f": {revision['message']}" if revision["message"] else ""
     author = revision["author"] or "somebody"
     return f"revision {revision['revision']} (epoch {revision['epoch']}) by {author} at {when}{again}{said}"
+
+
+def _sharing_line(health: Data) -> str:
+    who = ", ".join(health["nodes"])
+    said = f"health is shared by {who}" if len(health["nodes"]) > 1 else paint("health: alone", "yellow")
+    return f"{said}; {health['here']} of {health['servers']} servers are checked here"
 
 
 def _node_line(node: Data, published: Data | None) -> str:

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 EXIT_CODES = (
-    "Exit codes: 0 done · 2 wrong usage, no such server · 4 the admin API does not answer · "
-    "5 not drained within --timeout"
+    "Exit codes: 0 done · 2 wrong usage, no such server · 4 no answer, no leader · "
+    "5 not drained within --timeout · 6 somebody ordered something of it everywhere meanwhile"
 )
 ADMIN = "http://127.0.0.1:9900"
 
@@ -29,6 +29,9 @@ Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; shown to everybo
 For = Annotated[
     str,
     typer.Option("--for", metavar="TIME", help="How long, such as 30m or 2h; absent: until it is lifted."),
+]
+Everywhere = Annotated[
+    bool, typer.Option("--everywhere", help="On all nodes of the cluster; absent: on this one.")
 ]
 Author = Annotated[str, typer.Option(metavar="NAME", help="Who; absent: the login name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -58,6 +61,7 @@ def drain(
     reason: Reason = "",
     for_: For = "",
     author: Author = "",
+    everywhere: Everywhere = False,
     admin: Admin = ADMIN,
 ) -> None:
     """Give a server no new exchanges, and wait until those it has are done.
@@ -69,27 +73,41 @@ def drain(
     from lb.cli.orders import Order
     from lb.cli.orders import drain as command
 
-    raise typer.Exit(command(Order(admin, server, "drain", None, reason, for_, author), wait, timeout))
+    raise typer.Exit(
+        command(Order(admin, server, "drain", None, reason, for_, author, everywhere), wait, timeout)
+    )
 
 
 @app.command(epilog=EXIT_CODES)
 def maintenance(
-    server: Server, *, reason: Reason = "", for_: For = "", author: Author = "", admin: Admin = ADMIN
+    server: Server,
+    *,
+    reason: Reason = "",
+    for_: For = "",
+    author: Author = "",
+    everywhere: Everywhere = False,
+    admin: Admin = ADMIN,
 ) -> None:
     """Take a server out for everybody, clients with a sticky session included."""
     from lb.cli.orders import Order, give
 
-    raise typer.Exit(give(Order(admin, server, "maintenance", None, reason, for_, author)))
+    raise typer.Exit(give(Order(admin, server, "maintenance", None, reason, for_, author, everywhere)))
 
 
 @app.command(epilog=EXIT_CODES)
 def up(
-    server: Server, *, reason: Reason = "", for_: For = "", author: Author = "", admin: Admin = ADMIN
+    server: Server,
+    *,
+    reason: Reason = "",
+    for_: For = "",
+    author: Author = "",
+    everywhere: Everywhere = False,
+    admin: Admin = ADMIN,
 ) -> None:
     """Use a server whatever its health checks say. `lb servers clear` leaves it to the checks again."""
     from lb.cli.orders import Order, give
 
-    raise typer.Exit(give(Order(admin, server, "up", None, reason, for_, author)))
+    raise typer.Exit(give(Order(admin, server, "up", None, reason, for_, author, everywhere)))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -102,17 +120,20 @@ def weight(
     reason: Reason = "",
     for_: For = "",
     author: Author = "",
+    everywhere: Everywhere = False,
     admin: Admin = ADMIN,
 ) -> None:
     """Give a server more or less than its weight in the configuration says."""
     from lb.cli.orders import Order, give
 
-    raise typer.Exit(give(Order(admin, server, None, share, reason, for_, author)))
+    raise typer.Exit(give(Order(admin, server, None, share, reason, for_, author, everywhere)))
 
 
 @app.command(epilog=EXIT_CODES)
-def clear(server: Server, *, author: Author = "", admin: Admin = ADMIN) -> None:
+def clear(
+    server: Server, *, author: Author = "", everywhere: Everywhere = False, admin: Admin = ADMIN
+) -> None:
     """Lift what was ordered of a server: its checks and its weight decide again."""
-    from lb.cli.orders import lift
+    from lb.cli.orders import Order, lift
 
-    raise typer.Exit(lift(admin, server, author))
+    raise typer.Exit(lift(Order(admin, server, None, None, "", "", author, everywhere)))

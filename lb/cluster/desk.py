@@ -21,6 +21,7 @@ import msgspec
 
 from lb.cluster.contract import MOST_WRITES, Conflict, EngineError, Entry, Term, Write
 from lb.cluster.memory import Memory
+from lb.cluster.ordering import Decide
 from lb.cluster.records import HEAD, Answer, CorruptError, Revision, Stage, Wish, decode, encode
 from lb.cluster.rollout import Rollout
 from lb.cluster.shared import Head, Shared
@@ -62,17 +63,20 @@ class Desk:
         memory: Memory,
         check: Callable[[str, str], Awaitable[Problems]],
         *,
+        decide: Decide | None = None,
         history: int = HISTORY,
         told: Callable[[str, str], None] = lambda reason, text: None,
         now: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`check`: the name of a document and its text → all that is wrong with it. `told` hears how rollouts
-        go: reason (promoted, aborted, stuck) and a sentence. `wall`: unix seconds."""
+        """`check`: the name of a document and its text → all that is wrong with it. `decide`: of orders
+        (lb.cluster.ordering); None: this desk takes none. `told` hears how rollouts go: reason (promoted,
+        aborted, stuck) and a sentence. `wall`: unix seconds."""
         self._shared = shared
         self._leader = leader
         self._memory = memory
         self._check = check
+        self._decide = decide
         self._history = history
         self._told = told
         self._wall = wall
@@ -145,6 +149,8 @@ class Desk:
                 raise _Refused("late", f"asked more than {LATE:g}s ago by the leader's clock; ask again")
             if wish.kind == "resign":
                 resigns, answer, writes = True, Answer(at=self._wall()), list[Write]()
+            elif wish.order is not None and self._decide is not None:
+                answer, writes = await self._decide(epoch, wish)
             else:
                 answer, writes = await self._publication(epoch, name, wish)
         except CorruptError as error:

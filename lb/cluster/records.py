@@ -10,11 +10,12 @@ lb.cluster.following).
     answers/ID        what the leader said to it (an Answer)
     nodes/NAME        what this node runs (a Report)
     rollout/progress  what a staged revision has shown so far (a Progress)
+    overrides/all     what operators ordered of servers everywhere (Orders)
 """
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
@@ -63,10 +64,41 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True):
     stage: Stage | None = None
 
 
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
+_Time = Annotated[float, msgspec.Meta(ge=0, le=253_402_300_799)]  # the end of the year 9999, unix seconds
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator ordered of one server everywhere; as lb.upstream.status.Override. `number`: of the
+    Orders that it came with."""
+
+    service: _Name
+    address: _Name
+    mode: Literal["drain", "maintenance", "up", "auto"] = "auto"
+    weight: Annotated[float, msgspec.Meta(gt=0, le=100)] | None = None
+    author: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    reason: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    since: _Time = 0.0
+    until: _Time = 0.0
+    number: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class Orders(msgspec.Struct, frozen=True):
+    """All orders in force. `number` grows by one with each that is given or lifted; `epoch`: of the leader
+    that wrote it; `author`: who gave or lifted the last one."""
+
+    number: Annotated[int, msgspec.Meta(ge=0)] = 0
+    epoch: Annotated[int, msgspec.Meta(ge=0)] = 0
+    orders: list[Order] = []
+    author: str = ""
+
+
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """`kind`: push, rollback, promote, abort or resign. `base`: the revision that it is meant to take the
-    place of; None: whichever there is. `revision`: of a rollback. `file`: what the author calls the document.
-    `at`: unix seconds. `stage`: of a push to some nodes first; `stable` is the leader's to say."""
+    """`kind`: push, rollback, promote, abort, resign, override or clear. `base`: the revision (of an order:
+    the order's number, 0 for none) that it is meant to take the place of; None: whichever there is.
+    `revision`: of a rollback. `file`: what the author calls the document. `order`: what is ordered, or of
+    which server everything is lifted. `at`: unix seconds. `stage`: of a push to some nodes first; `stable` is
+    the leader's to say."""
 
     kind: str
     author: str
@@ -79,11 +111,12 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     size: Count = 0
     pieces: Count = 0
     stage: Stage | None = None
+    order: Order | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """`error`: a word, "" where it was done. `revision`: what is in force now. `problems`: of a document
-    that is not valid, with the keys file, line, column, path, message."""
+    """`error`: a word, "" where it was done. `revision`: what is in force now, or the Orders' number.
+    `problems`: of a document that is not valid, with the keys file, line, column, path, message."""
 
     at: Moment
     revision: Count = 0

@@ -17,7 +17,7 @@ from pydantic import Field
 from lb.config.fields import SECRET_SCHEMA, Secret, ca_file, secret
 from lb.config.problems import shown, wrong, wrong_key
 from lb.config.section import Finding, Section, always
-from lb.config.values import ONE_OR_MORE, Checked, Truth, choice, duration, text
+from lb.config.values import ONE_OR_MORE, Checked, Truth, choice, duration, text, whole
 
 ENGINES = ("local", "consul", "etcd", "zookeeper", "redis")
 LEAST_TTL = 2.0  # seconds; Consul: CONSUL_TTL
@@ -166,6 +166,15 @@ class RedisSpec(Section):
     tls: EngineTlsSpec | None = Field(default=None, description="For rediss.")
 
 
+class SharedHealthSpec(Section):
+    """A server is checked by some of the nodes, which vote."""
+
+    by: Annotated[int, whole(2, 100)] = Field(
+        default=2,
+        description="How many nodes check each server; more than half of them find it down, or it is up.",
+    )
+
+
 class ClusterSpec(Section):
     """Several lbs that agree on one configuration, through a leader who holds a lock."""
 
@@ -181,6 +190,10 @@ class ClusterSpec(Section):
     ttl: Annotated[float, duration()] = Field(
         default=15.0,
         description="How long leadership outlives the leader's last word; at least 2s, with Consul 10s.",
+    )
+    shared_health: SharedHealthSpec | None = Field(
+        default=None,
+        description="Nodes share the checks of servers; the same on all nodes. Absent: each makes all.",
     )
     local: LocalSpec = Field(default_factory=always(LocalSpec()), description="The folder of engine: local.")
     consul: ConsulEngineSpec = Field(

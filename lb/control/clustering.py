@@ -7,9 +7,11 @@ do (lb.cluster), what of it is shown (lb.control.clusterview).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 
+from lb.cluster.bulletin import Bulletin
 from lb.cluster.contract import Engine
 from lb.cluster.desk import Desk
 from lb.cluster.electing import Electing
@@ -17,14 +19,20 @@ from lb.cluster.elector import Elector
 from lb.cluster.engines import MissingExtraError, connect
 from lb.cluster.following import Applied, Follower
 from lb.cluster.memory import Memory
+from lb.cluster.obeying import Obeying
+from lb.cluster.ordering import Ordering
 from lb.cluster.records import Revision, Traffic
 from lb.cluster.shared import Shared
+from lb.cluster.wishing import ask
 from lb.config import ConfigError, SharedText, Spec
 from lb.config.cluster import ClusterSpec, this_host
 from lb.control.events import Events
+from lb.control.everywhere import Everywhere
 from lb.control.loading import Reading, problems_of, read_valid
 from lb.control.reload import Reloader
+from lb.control.sharing import Sharing
 from lb.control.statedir import set_aside, write_whole
+from lb.control.statuses import Statuses
 from lb.control.supervisor import PlanRefusedError
 from lb.worker.journal import Journal
 
@@ -80,6 +88,7 @@ class Clustering:
         state_dir: Path,
         memory: Memory,
         reloader: Reloader,
+        statuses: Statuses,
         events: Events,
         traffic: Callable[[], Traffic],
     ) -> None:
@@ -88,10 +97,16 @@ class Clustering:
         self.node = spec.node or this_host()
         self.memory = memory
         self.reloader = reloader
+        self.everywhere = Everywhere(state_dir / FOLDER, statuses, events)
+        self.sharing: Sharing | None = None
+        if spec.shared_health is not None:
+            self.sharing = Sharing(spec.shared_health.by, self.node, statuses, events)
         self.electing = Electing(self._elector)
         self.shared: Shared
         self.follower: Follower
         self._desk: Desk
+        self._obeying: Obeying
+        self._bulletin: Bulletin | None = None
         self._state_dir = state_dir
         self._events = events
         self._traffic = traffic
@@ -112,12 +127,19 @@ class Clustering:
             self.shared, self.node, self.memory, self._apply, lambda: self.reloader.generation,
             told=self._followed, traffic=self._traffic,
         )  # fmt: skip
-        self._desk = Desk(self.shared, self.electing, self.memory, self._check, told=self._rolled)
+        remembered = self.everywhere.remembered
+        decide = Ordering(self._engine, lambda: remembered.orders).decide
+        self._desk = Desk(
+            self.shared, self.electing, self.memory, self._check, decide=decide, told=self._rolled
+        )
+        self._obeying = self.everywhere.prepare(self._engine, partial(ask, self.shared))
+        if self.sharing is not None:
+            self._bulletin = self.sharing.prepare(self._engine)
 
     async def start(self) -> None:
         """From now on it leads and follows. Whether the engine answers is found out later, and told."""
         await self.electing.start()
-        self._tasks = [asyncio.create_task(one) for one in (self.follower.run(), self._desk.run())]
+        self._tasks = [asyncio.create_task(one) for one in self._runs()]
         for task in self._tasks:
             task.add_done_callback(_ended)
 
@@ -129,16 +151,23 @@ class Clustering:
         if tasks:
             await asyncio.wait(tasks)
             await self.electing.stop()
+            if self._bulletin is not None:
+                await self._bulletin.withdraw()
         if self._engine is not None:
             await self._engine.close()
             self._engine = None
 
+    def _runs(self) -> tuple[Coroutine[None, None, None], ...]:
+        runs = self.follower.run(), self._desk.run(), self._obeying.run()
+        return runs if self._bulletin is None else (*runs, self._bulletin.post(), self._bulletin.look())
+
     def _elector(self) -> Elector:
         """In the elector's thread, with an engine of its own."""
         engine = connect(self.spec, self._state_dir)
-        return Elector(
-            engine, self.node, self.spec.ttl, above=lambda: self.memory.seen.epoch, told=self._led_elsewhere
-        )
+        return Elector(engine, self.node, self.spec.ttl, above=self._highest_epoch, told=self._led_elsewhere)
+
+    def _highest_epoch(self) -> int:
+        return max(self.memory.seen.epoch, self.everywhere.remembered.orders.epoch)
 
     def _led_elsewhere(self, reason: str, epoch: int, text: str) -> None:
         self._loop.call_soon_threadsafe(self._led, reason, epoch, text)

@@ -28,6 +28,7 @@ class ClusterView:
 
     def __init__(self, clustering: Clustering) -> None:
         self._clustering = clustering
+        self.everywhere = clustering.everywhere
         self._last: dict[str, tuple[float, Any]] = {}  # name: monotonic, what was read
 
     async def status(self) -> Mapping[str, object]:
@@ -54,6 +55,7 @@ class ClusterView:
             "seen": msgspec.structs.asdict(it.memory.seen),
             "running": msgspec.structs.asdict(follower.running),
             "trouble": follower.trouble,
+            "shared_health": None if it.sharing is None else it.sharing.shown(),
             "nodes": [
                 {**msgspec.structs.asdict(one), "age": round(time.time() - one.at, 1)} for one in nodes or ()
             ],
@@ -118,6 +120,8 @@ class ClusterView:
             age=_since(reached.at, time.monotonic()) or 0.0,
             trouble=bool(it.follower.trouble),
             rollout=it.follower.head is not None and it.follower.head.stage is not None,
+            disagreements=None if it.sharing is None else it.sharing.disagreements(),
+            health_nodes=0 if it.sharing is None else len(it.sharing.nodes),
         )
 
     async def _rollout(self) -> dict[str, object] | None:

@@ -55,7 +55,7 @@ from lb.worker.journal import Journal
 
 # -P: the folder that lb was started in comes first for nobody; a worker gets control's own module path.
 WORKER = (sys.executable, "-P", "-m", "lb.worker")
-TICK = 1.0  # seconds between looks at what ends by itself (slow starts, ejections)
+TICK = 1.0  # seconds between looks at what ends by itself (slow starts, ejections, what others found)
 NOTICE = 1.0  # seconds between /readyz failing and the listeners closing: who asks it gets to know first
 
 log = Journal("lb.control")
@@ -111,7 +111,7 @@ class Control:
         self.clustering: Clustering | None = None
         if self.spec.cluster is not None and memory is not None:
             self.clustering = Clustering(
-                self.spec.cluster, self.state_dir, memory, self.reloader, self.events,
+                self.spec.cluster, self.state_dir, memory, self.reloader, self.statuses, self.events,
                 partial(traffic_of, self.cells, self.ledger, time.time()),
             )  # fmt: skip
         self.webhook = Webhook(lambda: self.reloader.spec.events.url)
@@ -232,15 +232,21 @@ class Control:
         self.discovering.tell_states()
         self.ejections.reconcile(spec, plan)
         self.registering.follow(spec)
+        sharing = self.clustering.sharing if self.clustering is not None else None
         if self.checks is None:
-            self.checks = Checks(self.statuses.probed)
-        self.checks.reconcile(checks_of(spec, plan))
+            self.checks = Checks(sharing.probed if sharing is not None else self.statuses.probed)
+            if sharing is not None:
+                sharing.run = self.checks.reconcile
+        wanted = checks_of(spec, plan)
+        self.checks.reconcile(wanted if sharing is None else sharing.follow(wanted))
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK)
             self.statuses.tick()
             self.ejections.tick()
+            if self.clustering is not None and self.clustering.sharing is not None:
+                self.clustering.sharing.heard()
 
     # ------------------------------------------------------------------------------- commands
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from lb.cluster.voting import Vote
 from lb.config.health import HealthCheckSpec
 from lb.discovery.contract import Member
 from lb.health.plan import Pace, Probe, Result
@@ -35,8 +36,10 @@ class ServerState:
         self.unknown_is_up = True
         self.result: Result | None = None
         self.result_at = 0.0  # unix seconds
+        self.vote: Vote | None = None  # of the cluster's nodes, where they share health
         self.agent = Agent()
         self.override: Override | None = None
+        self.everywhere: Override | None = None
         self.registry = Registry.NONE
         self.member: Member | None = None  # as discovery knows it
         self.ejected: str | None = None  # why, while it is
@@ -49,28 +52,47 @@ class ServerState:
         if section is None or section.agent is None:
             self.agent = Agent()
         if section is None:
-            self.probe = self.health = self.result = None
+            self.probe = self.health = self.result = self.vote = None
             return
         if self.health is None or probe != self.probe:
             if self.health is None:
                 self.unknown_is_up = not new or section.initial == "up"
-            elif self.health.state is not Active.UNKNOWN:
-                self.unknown_is_up = self.health.state is Active.UP
-            self.probe, self.health, self.result = probe, Health(), None
+            elif self.active is not Active.UNKNOWN:
+                self.unknown_is_up = self.active is Active.UP
+            self.probe, self.health, self.result, self.vote = probe, Health(), None, None
         self.health.rise, self.health.fall = section.rise, section.fall
 
     def signals(self) -> Signals:
         return Signals(
             override=self.override,
+            everywhere=self.everywhere,
             registry=self.registry,
             registry_why=self.member.why if self.member is not None else "",
-            active=self.health.state if self.health is not None else Active.NONE,
-            active_why=self._why(),
+            active=self.active,
+            active_why=self.vote.text if self.vote is not None else self._why(),
             unknown_is_up=self.unknown_is_up,
             agent=self.agent,
             ejected=self.ejected is not None,
             passive_why=self.ejected or "",
         )
+
+    @property
+    def active(self) -> Active:
+        """What checks say: the nodes' vote, where there is one, or else those made here."""
+        if self.health is None:
+            return Active.NONE
+        if self.vote is not None:
+            return Active.UP if self.vote.up else Active.DOWN
+        return self.health.state
+
+    @property
+    def disagreements(self) -> tuple[str, ...]:
+        """`nodes`: those that were asked found different things; `passive`: they say up, and the passive
+        checks took it out here."""
+        if self.vote is None:
+            return ()
+        found = ("nodes",) if self.vote.split else ()
+        return (*found, "passive") if self.vote.up and self.ejected is not None else found
 
     def _why(self) -> str:
         if self.health is None or self.result is None:
@@ -83,11 +105,7 @@ class ServerState:
     @property
     def found_down(self) -> bool:
         """Whether its check finds it down, or does not know better yet."""
-        if self.health is None:
-            return False
-        return self.health.state is Active.DOWN or (
-            self.health.state is Active.UNKNOWN and not self.unknown_is_up
-        )
+        return self.active is Active.DOWN or (self.active is Active.UNKNOWN and not self.unknown_is_up)
 
     @property
     def pace(self) -> Pace:
@@ -115,8 +133,8 @@ class ServerState:
         return replace(self.state_plan(), why=why[:MOST_WHY])
 
     def shown(self, now: float) -> dict[str, Any]:
-        """The status, its reasons, the last check, and the layers file, discovery, override, as plain data;
-        `at`, `since`, `until` in unix seconds, `now` and `slow_start_left` in monotonic ones."""
+        """The status, its reasons, the last check, and the layers (file, discovery, override, everywhere) as
+        plain data; `at`, `since`, `until` in unix seconds, `now` and `slow_start_left` in monotonic ones."""
         left = max(0.0, self.warm_from + self.slow_start - now) if self.warm_from else None
         return {
             "status": self.status.word,
@@ -124,6 +142,7 @@ class ServerState:
             "weight_factor": self.status.weight,
             "slow_start_left": None if left is None else round(left, 1),
             "check": self._check(),
+            "vote": self._vote(),
             "layers": {
                 "file": {
                     "weight": self.plan.weight,
@@ -132,6 +151,7 @@ class ServerState:
                 },
                 "discovery": _discovered(self.member),
                 "override": _override(self.override),
+                "everywhere": _override(self.everywhere),
             },
         }
 
@@ -142,6 +162,16 @@ class ServerState:
         if self.result is not None:
             found |= {"ok": self.result.ok, "why": self.result.why, "at": self.result_at}
         return found
+
+    def _vote(self) -> dict[str, Any] | None:
+        if self.vote is None:
+            return None
+        words = {True: "up", False: "down", None: None}
+        return {
+            "state": words[self.vote.up],
+            "nodes": {one.node: {"state": words[one.up], "why": one.why} for one in self.vote.opinions},
+            "disagreements": list(self.disagreements),
+        }
 
 
 def _discovered(member: Member | None) -> dict[str, Any] | None:

@@ -8,16 +8,18 @@ workers, a slow start. Must not live here: how signals rank (lb.upstream.status)
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection
 from math import inf
 from typing import Any
 
+from lb.cluster.voting import Vote
 from lb.config.spec import Spec
 from lb.control.checking import probe_of
 from lb.control.events import Events
 from lb.control.server_state import ServerState
 from lb.discovery.contract import Member
-from lb.health.plan import AgentProbe, Pace, Result
+from lb.health.plan import AgentProbe, Pace, Probe, Result
 from lb.plan import Plan, StatePlan
 from lb.upstream.status import Active, Agent, Override, Registry, effective
 
@@ -51,6 +53,7 @@ class Statuses:
         self._clock = clock
         self._services: dict[str, dict[str, ServerState]] = {}
         self._overrides: dict[Identity, Override] = {}
+        self._everywhere: dict[Identity, Override] = {}
         self._down_before: Collection[Identity] = ()
         self.recovered: Callable[[str, str], None] = lambda service, address: None
         self.evidence: Callable[[str, str], list[dict[str, Any]]] = lambda service, address: []
@@ -90,6 +93,7 @@ class Statuses:
                 if state is None:
                     state = ServerState(service.name, server, -inf if not self._started else now)
                     state.override = self._overrides.get((service.name, server.address))
+                    state.everywhere = self._everywhere.get((service.name, server.address))
                     came.append(state)
                 state.plan = server
                 state.slow_start = service.slow_start
@@ -128,14 +132,40 @@ class Statuses:
         state = self._find(result.service, result.address)
         if state is None or state.health is None or state.probe != result.probe:
             return "steady"
-        first = state.health.state is Active.UNKNOWN
-        was_down = state.health.state is Active.DOWN
+        before = state.active
         state.health.observe(result.ok)
         state.result, state.result_at = result, time.time()
-        self._settle(state, "check", self._clock(), at_start=first and state.since == -inf)
-        if was_down and state.health.state is Active.UP:
-            self.recovered(result.service, result.address)
+        self._checked(state, before)
         return state.pace
+
+    def voted(self, service: str, address: str, probe: Probe, vote: Vote | None, *, here: bool) -> None:
+        """What the cluster's nodes found together counts from now on, or (None) what checks find here.
+        `here`: whether such are made; where not, they would begin with what the vote says."""
+        state = self._find(service, address)
+        if state is None or state.health is None or state.probe != probe:
+            return
+        before, known, state.vote = state.active, state.vote, vote
+        if vote is not None and not here:
+            state.health.adopt(state.active)
+            state.result = None
+        if vote != known:
+            self._checked(state, before)
+
+    def found(self, service: str, address: str, probe: Probe) -> tuple[bool, str] | None:
+        """What checks made here found, and why; None where there is nothing yet."""
+        state = self._find(service, address)
+        if state is None or state.health is None or state.probe != probe:
+            return None
+        if state.result is None or state.health.state is Active.UNKNOWN:
+            return None
+        return state.health.state is Active.UP, state.result.why
+
+    def disagreements(self) -> Counter[str]:
+        """How many servers nodes, or a vote and the passive checks, disagree about (ServerState)."""
+        return Counter(
+            word for states in self._services.values() for state in states.values()
+            for word in state.disagreements
+        )  # fmt: skip
 
     def agent(self, service: str, address: str, agent: Agent) -> None:
         """Take in what a server's agent says."""
@@ -168,6 +198,17 @@ class Statuses:
         state = self._find(service, address)
         if state is not None:
             state.override = override
+            self._settle(state, "operator", self._clock())
+
+    def override_everywhere(self, service: str, address: str, override: Override | None) -> None:
+        """The same, of what holds on all nodes of the cluster."""
+        if override is None:
+            self._everywhere.pop((service, address), None)
+        else:
+            self._everywhere[service, address] = override
+        state = self._find(service, address)
+        if state is not None:
+            state.everywhere = override
             self._settle(state, "operator", self._clock())
 
     def tick(self) -> None:
@@ -204,6 +245,12 @@ class Statuses:
 
     def _find(self, service: str, address: str) -> ServerState | None:
         return self._services.get(service, {}).get(address)
+
+    def _checked(self, state: ServerState, before: Active) -> None:
+        at_start = before is Active.UNKNOWN and state.since == -inf
+        self._settle(state, "check", self._clock(), at_start=at_start)
+        if before is Active.DOWN and state.active is Active.UP:
+            self.recovered(state.service, state.plan.address)
 
     def _settle(
         self, state: ServerState, cause: str, now: float, *, at_start: bool = False, tell: bool = True

@@ -16,6 +16,7 @@ from lb.config.problems import nearest
 from lb.control.clusterview import ClusterView
 from lb.control.discovering import Discovering
 from lb.control.events import Event, Events
+from lb.control.everywhere import Everywhere
 from lb.control.overrides import Overrides
 from lb.control.reload import Reloader
 from lb.control.statuses import Statuses
@@ -147,7 +148,11 @@ class View:
     def overrides_saved(self) -> bool:
         return self._overrides.saved
 
-    def override(self, service: str, address: str, override: Override) -> None:
+    @property
+    def everywhere(self) -> Everywhere | None:
+        return self._cluster.everywhere if self._cluster is not None else None
+
+    def known(self, service: str, address: str) -> None:
         services = self.plan.services if self.plan is not None else ()
         names = [one.name for one in services]
         if service not in names:
@@ -155,6 +160,9 @@ class View:
         addresses = [server.address for one in services if one.name == service for server in one.servers]
         if address not in addresses:
             raise LookupError(f"service {service} has no server {address}{nearest(address, addresses)}")
+
+    def override(self, service: str, address: str, override: Override) -> None:
+        self.known(service, address)
         self._overrides.set(service, address, override)
 
     def clear_override(self, service: str, address: str, author: str) -> None:

@@ -27,7 +27,8 @@ class ClusterFacts(NamedTuple):
     """`epoch`: of the term held here, or the highest that was published to us. `transitions`: how often
     leadership changed here, by reason. `renewal`, `lateness`: seconds, of the last renewal; `age`: seconds
     since the engine answered; `trouble`: what is published is not what runs here; `rollout`: a revision is
-    tried on some nodes."""
+    tried on some nodes. Of shared health, where it is configured: the servers on which there are
+    `disagreements`, by between whom, and how many nodes share."""
 
     leading: bool
     epoch: int
@@ -39,6 +40,8 @@ class ClusterFacts(NamedTuple):
     age: float
     trouble: bool
     rollout: bool
+    disagreements: Mapping[str, int] | None = None
+    health_nodes: int = 0
 
 
 class ProcessFacts(Protocol):

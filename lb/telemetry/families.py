@@ -330,6 +330,13 @@ CLUSTER_TROUBLE = _gauge(
     "lb_cluster_differs", (), "1: what the cluster published is not in force here (/api/v1/cluster says why)."
 )
 CLUSTER_ROLLOUT = _gauge("lb_cluster_rollout", (), "1: a revision is tried on some nodes first.")
+CLUSTER_DISAGREEMENTS = _gauge(
+    "lb_cluster_health_disagreements",
+    ("between",),
+    "Servers on which the nodes' checks differ (nodes), or a vote and this lb's passive checks (passive).",
+)
+CLUSTER_HEALTH_NODES = _gauge("lb_cluster_health_nodes", (), "Nodes that share health; 1: this lb is alone.")
+CLUSTER_BETWEEN = ("nodes", "passive")
 CLUSTER_REASONS = ("elected", "deposed", "expired", "resigned", "ended")
 CLUSTER = (
     CLUSTER_LEADER,
@@ -343,6 +350,7 @@ CLUSTER = (
     CLUSTER_TROUBLE,
     CLUSTER_ROLLOUT,
 )
+CLUSTER_HEALTH = (CLUSTER_DISAGREEMENTS, CLUSTER_HEALTH_NODES)
 
 FACTS = (
     BUILD,
@@ -366,6 +374,7 @@ FACTS = (
     WORKER_CPU,
     WORKER_FDS,
     *CLUSTER,
+    *CLUSTER_HEALTH,
 )
 CONNECTION_STATES = (
     ("idle", layout.SERVER_IDLE),

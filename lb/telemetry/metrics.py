@@ -137,6 +137,10 @@ class _SmallFamilies(Collector):
                 yield _metric(family, [((), float(value))])
         counts = {reason: facts.transitions.get(reason, 0) for reason in f.CLUSTER_REASONS}
         yield _metric(f.CLUSTER_TRANSITIONS, [((reason,), count) for reason, count in counts.items()])
+        if facts.disagreements is not None:
+            differ = [((between,), facts.disagreements.get(between, 0)) for between in f.CLUSTER_BETWEEN]
+            yield _metric(f.CLUSTER_DISAGREEMENTS, differ)
+            yield _metric(f.CLUSTER_HEALTH_NODES, [((), facts.health_nodes)])
 
     def _processes(self) -> Iterable[Metric]:
         workers = self._facts.workers()

@@ -31,6 +31,11 @@ class Health:
         """Whether a run towards the other state is under way."""
         return self.run > 0
 
+    def adopt(self, state: Active) -> None:
+        """Take over what others found, while there are no results."""
+        self.state = state
+        self.run = 0
+
     def observe(self, ok: bool) -> Active | None:
         """Take a result in; the new state where it changed, None where it stays."""
         found = Active.UP if ok else Active.DOWN

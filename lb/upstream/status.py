@@ -60,11 +60,13 @@ class Agent(NamedTuple):
 
 
 class Signals(NamedTuple):
-    """Everything that is known about one server. `unknown_is_up`: how a server counts before its first
+    """Everything that is known about one server. `everywhere`: an operator's word on all nodes of the
+    cluster, `override` on this one. `unknown_is_up`: how a server counts before its first
     result. `registry_why`, `active_why`, `passive_why`: texts for people; `ejected`: the passive
     checks took it out."""
 
     override: Override | None = None
+    everywhere: Override | None = None
     registry: Registry = Registry.NONE
     registry_why: str = ""
     active: Active = Active.NONE
@@ -102,14 +104,13 @@ def effective(signals: Signals) -> Status:
 
     Below the operator any signal can take a server out and none can bring it back against another: the
     highest one that objects decides. A server drains only while no signal says that it is down: sessions do
-    not stay where nobody answers."""
-    said = [*_operator(signals.override), *_registry(signals), *_active(signals)]
-    said += [*_agent(signals.agent), *_passive(signals)]
-    weight = signals.agent.weight
-    if signals.override is not None and signals.override.weight is not None:
-        weight *= signals.override.weight
+    not stay where nobody answers. Of two operators' words, on this node and everywhere, the more cautious
+    one holds, whichever is later: nobody undoes unseen what another took out."""
+    ordered = _operators(signals)
+    said = [*ordered, *_registry(signals), *_active(signals), *_agent(signals.agent), *_passive(signals)]
+    weight = signals.agent.weight * _ordered_weight(signals)
     against = [one for one in said if one.word in ("drain", "down")]
-    forced = signals.override is not None and signals.override.mode is Mode.UP
+    forced = ordered[:1] and ordered[0].word == "up"
     if forced or not against:
         deciding, word = (said[0] if said else None), "up"
     else:
@@ -130,13 +131,24 @@ def _out(deciding: _Said) -> str:
     return {"operator": "maintenance", "passive": "ejected"}.get(deciding.signal, "down")
 
 
-def _operator(override: Override | None) -> list[_Said]:
+def _operators(signals: Signals) -> list[_Said]:
+    """The more cautious one first."""
+    said = [*_operator(signals.override), *_operator(signals.everywhere, ", everywhere")]
+    return sorted(said, key=lambda one: ("down", "drain", "up", "").index(one.word))
+
+
+def _ordered_weight(signals: Signals) -> float:
+    given = [one.weight for one in (signals.override, signals.everywhere) if one is not None]
+    return min((weight for weight in given if weight is not None), default=1.0)
+
+
+def _operator(override: Override | None, where: str = "") -> list[_Said]:
     if override is None:
         return []
     word = {Mode.DRAIN: "drain", Mode.MAINTENANCE: "down", Mode.UP: "up", Mode.AUTO: ""}[override.mode]
     weight = "" if override.weight is None else f", weight ×{override.weight:g}"
     why = f": {override.reason}" if override.reason else ""
-    return [_Said("operator", word, f"operator {override.author}: {override.mode.value}{weight}{why}")]
+    return [_Said("operator", word, f"operator {override.author}{where}: {override.mode.value}{weight}{why}")]
 
 
 def _registry(signals: Signals) -> list[_Said]:

@@ -13,7 +13,7 @@ from aiohttp import ClientResponse, ClientSession
 from aiohttp.test_utils import TestServer
 
 from lb.admin.app import make_app
-from lb.admin.view import ClusterAnswer, Condition, Question, Reload, Unavailable
+from lb.admin.view import ClusterAnswer, Condition, Ordered, Question, Reload, Unavailable
 from lb.cluster.records import Stage
 from lb.control.events import Event, Events
 from lb.plan import (
@@ -87,6 +87,30 @@ class Cluster:
         return self.said
 
 
+class Everywhere:
+    """`said`: what comes of an order."""
+
+    def __init__(self) -> None:
+        self.said = ClusterAnswer("", "", 8)
+        self.asked: list[tuple[Any, ...]] = []
+        self.all: dict[tuple[str, str], Ordered] = {}
+
+    def standing(self) -> Mapping[str, object]:
+        return {"number": 7, "age": 0.5, "error": "", "trouble": ""}
+
+    async def order(self, service: str, address: str, override: Override, base: int | None) -> ClusterAnswer:
+        self.asked.append(("order", service, address, override.mode, override.author, base))
+        if not self.said.error:
+            self.all[service, address] = Ordered(override, 8)
+        return self.said
+
+    async def lift(self, service: str, address: str, author: str, base: int | None) -> ClusterAnswer:
+        self.asked.append(("lift", service, address, author, base))
+        if not self.said.error:
+            del self.all[service, address]
+        return self.said
+
+
 class Control(Facts):
     def __init__(self) -> None:
         super().__init__()
@@ -126,6 +150,7 @@ class Control(Facts):
         self.lifted: list[tuple[str, str, str]] = []
         self.events = Events()
         self.cluster: Cluster | None = Cluster()
+        self.everywhere: Everywhere | None = Everywhere()
 
     def conditions(self) -> Sequence[Condition]:
         return self.all_conditions
@@ -141,9 +166,12 @@ class Control(Facts):
         known = {"status": "up", "reasons": [], "check": None, "evidence": evidence}
         return known if address == "127.0.0.1:9001" else {}
 
-    def override(self, service: str, address: str, override: Override) -> None:
+    def known(self, service: str, address: str) -> None:
         if (service, address) != ("app", "127.0.0.1:9001"):
             raise LookupError(f"service {service} has no server {address}")
+
+    def override(self, service: str, address: str, override: Override) -> None:
+        self.known(service, address)
         self.overrides[service, address] = override
 
     def clear_override(self, service: str, address: str, author: str) -> None:

@@ -28,9 +28,17 @@ def test_one_address_or_several():
     assert several.zookeeper.servers == ("a:1", "[::1]:2")
 
 
+def test_health_is_shared_by_two_where_it_is():
+    assert loads(BASE + "{}").cluster.shared_health is None
+    assert loads(BASE + "{shared_health: {}}").cluster.shared_health.by == 2
+    assert loads(BASE + "{shared_health: {by: 5}}").cluster.shared_health.by == 5
+
+
 @pytest.mark.parametrize(
     "text, words",
     [
+        ("{shared_health: {by: 1}}", "2"),
+        ("{shared_health: yes}", "shared_health"),
         ("{engine: consol}", 'did you mean "consul"?'),
         ("{name: 'a/b'}", "expected small letters"),
         ("{node: 'A b'}", "expected small letters"),

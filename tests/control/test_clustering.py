@@ -16,6 +16,7 @@ from lb.control.clustering import FOLDER, Clustering, memory_of, recalled
 from lb.control.clusterview import ClusterView
 from lb.control.events import Events
 from lb.control.loading import read_valid
+from lb.control.statuses import Statuses
 
 OWN = """
 listeners: [{name: web, bind: "127.0.0.1:1"}]
@@ -91,6 +92,11 @@ def test_a_memory_that_makes_no_sense_is_set_aside(file, tmp_path):
     assert [found.read_text() for found in (tmp_path / FOLDER).glob("seen.json?*")] == ["{"]
 
 
+def nobody():
+    """Statuses of no server."""
+    return Statuses(lambda *_: None, Events())
+
+
 class Reloader:
     """As lb.control.reload.Reloader; `refuses`: the result's problems and error."""
 
@@ -112,7 +118,9 @@ def alive(test):
         async def life():
             spec = read_valid(file).spec
             reloader, events = Reloader(file), Events()
-            node = Clustering(spec.cluster, tmp_path, memory_of(spec, tmp_path), reloader, events, Traffic)
+            node = Clustering(
+                spec.cluster, tmp_path, memory_of(spec, tmp_path), reloader, nobody(), events, Traffic
+            )
             node.prepare()
             await node.start()
             try:
@@ -178,7 +186,7 @@ def test_without_the_engine_everything_that_is_read_says_so(file, tmp_path):
     async def life():
         spec = read_valid(file).spec
         node = Clustering(
-            spec.cluster, tmp_path, memory_of(spec, tmp_path), Reloader(file), Events(), Traffic
+            spec.cluster, tmp_path, memory_of(spec, tmp_path), Reloader(file), nobody(), Events(), Traffic
         )
         node.prepare()
         view = ClusterView(node)

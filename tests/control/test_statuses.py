@@ -217,6 +217,21 @@ def test_a_check_that_passes_does_not_end_an_ejection(desk):
     assert desk.kinds() == [("server_down", "check", "a:1"), ("server_down", "check", "a:1")]
 
 
+def test_what_is_ordered_everywhere_stands_beside_it_and_outlives_the_server(desk):
+    drain = Override(Mode.DRAIN, None, "ben", "", 5.0)
+    desk.statuses.override_everywhere("app", "a:1", drain)  # before there is a server
+    desk.configure("a:1", "b:1")
+    desk.statuses.override("app", "a:1", Override(Mode.UP, None, "ann", "", 9.0))
+    assert desk.word("a:1") == "draining"
+    layers = desk.statuses.shown("app", "a:1")["layers"]
+    assert (layers["everywhere"]["author"], layers["override"]["author"]) == ("ben", "ann")
+    desk.configure("b:1")
+    desk.configure("a:1", "b:1")
+    assert desk.word("a:1") == "draining"
+    desk.statuses.override_everywhere("app", "a:1", None)
+    assert desk.word("a:1") == "up"
+
+
 def test_an_override_outlives_the_server_and_the_reload(desk):
     desk.configure("a:1", "b:1")
     drain = Override(Mode.DRAIN, None, "ann", "new disk", 5.0, 60.0)
@@ -229,6 +244,7 @@ def test_an_override_outlives_the_server_and_the_reload(desk):
             "mode": "drain", "weight": None, "author": "ann", "reason": "new disk",
             "since": 5.0, "until": 60.0,
         },
+        "everywhere": None,
     }  # fmt: skip
     desk.configure("b:1")
     desk.configure("a:1", "b:1")

@@ -25,6 +25,7 @@ from lb.control.clustering import Clustering, memory_of, recalled
 from lb.control.clusterview import ClusterView
 from lb.control.events import Events
 from lb.control.loading import read_valid
+from lb.control.statuses import Statuses
 from tests.cluster.real import Server
 from tests.cluster.several import Several
 from tests.cluster.wire import Wire
@@ -55,6 +56,11 @@ routes: {"/": app}
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%s"
 
 
+def nobody():
+    """Statuses of no server."""
+    return Statuses(lambda *_: None, Events())
+
+
 class Beside:
     """A node in this process: its cluster's part of control, and a folder. `runs`: the documents that it put
     in force, in their order."""
@@ -65,7 +71,7 @@ class Beside:
         self.path, self.generation = file, 0
         memory = memory_of(reading.spec, state)
         self.began, _ = recalled(file, reading, memory)
-        self.clustering = Clustering(reading.spec.cluster, state, memory, self, Events(), Traffic)
+        self.clustering = Clustering(reading.spec.cluster, state, memory, self, nobody(), Events(), Traffic)
 
     async def adopt(self, shared):
         """As lb.control.reload.Reloader; there are no workers to tell."""

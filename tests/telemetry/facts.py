@@ -27,7 +27,7 @@ class Facts:
         ]  # fmt: skip
         self.cluster_said: ClusterFacts | None = ClusterFacts(
             leading=True, epoch=3, revision=8, transitions={"elected": 1}, renewal=0.01, lateness=0.0,
-            reachable=True, age=0.5, trouble=False, rollout=True,
+            reachable=True, age=0.5, trouble=False, rollout=True, disagreements={"nodes": 2}, health_nodes=3,
         )  # fmt: skip
 
     def cluster_facts(self):

@@ -120,6 +120,7 @@ agents = st.builds(Agent, weights, st.sampled_from(["", "up", "drain", "down"]),
 anything = st.builds(
     Signals,
     override=overrides,
+    everywhere=st.none(),  # two operators: below
     registry=st.sampled_from(Registry),
     active=st.sampled_from(Active),
     active_why=st.text(max_size=5),
@@ -188,3 +189,36 @@ def test_whoever_says_down_is_heard_but_for_an_operator(said):
     ):
         found = effective(worse)
         assert not found.usable and not found.draining
+
+
+CAUTION = [Mode.MAINTENANCE, Mode.DRAIN, Mode.UP, Mode.AUTO]
+
+
+@pytest.mark.parametrize("here", Mode)
+@pytest.mark.parametrize("everywhere", Mode)
+@pytest.mark.parametrize("active", [Active.UP, Active.DOWN])
+def test_of_two_operators_the_more_cautious_one_holds(here, everywhere, active):
+    both = effective(Signals(override=says(here), everywhere=says(everywhere), active=active))
+    holds = min(here, everywhere, key=CAUTION.index)
+    alone = effective(Signals(override=says(holds), active=active))
+    assert (both.word, both.usable, both.draining) == (alone.word, alone.usable, alone.draining)
+    assert both.decided == alone.decided
+    assert len([one for one in both.reasons if one.startswith("operator ann")]) == 2  # both are shown
+    turned = effective(Signals(override=says(everywhere), everywhere=says(here), active=active))
+    assert turned.word == both.word
+
+
+@pytest.mark.parametrize(
+    ("here", "everywhere", "weight"),
+    [
+        (None, None, 1.0),
+        (0.5, None, 0.5),
+        (None, 0.25, 0.25),
+        (0.5, 0.25, 0.25),
+        (2.0, 0.5, 0.5),
+        (2.0, None, 2.0),
+    ],
+)
+def test_of_two_weights_the_smaller_one_holds(here, everywhere, weight):
+    found = effective(Signals(override=says(Mode.AUTO, here), everywhere=says(Mode.AUTO, everywhere)))
+    assert found.weight == weight

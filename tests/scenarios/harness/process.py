@@ -90,11 +90,13 @@ class Lb:
         return self.output.read_text(errors="replace")
 
     # -- the admin API
-    def admin(self, method: str, path: str, body: str | None = None) -> tuple[int, str]:
+    def admin(
+        self, method: str, path: str, body: str | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, str]:
         host, port = self.admin_address.rsplit(":", 1)
         connection = http.client.HTTPConnection(host, int(port), timeout=60)
         try:
-            connection.request(method, path, body)
+            connection.request(method, path, body, headers or {})
             response = connection.getresponse()
             return response.status, response.read().decode()
         finally:

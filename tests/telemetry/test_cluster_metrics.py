@@ -1,0 +1,28 @@
+"""The metrics of shared health: there where it is configured, and only there."""
+
+from __future__ import annotations
+
+from lb.telemetry.cells import Cells
+from lb.telemetry.ledger import Ledger
+from lb.telemetry.metrics import Metrics
+from tests.telemetry.facts import Facts
+
+
+def samples(facts):
+    text = Metrics(Cells(-1, 0, 1, 4096), Ledger(4096), facts).render().decode()
+    lines = (line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("lb_cluster_health_"))
+    return {name: float(value) for name, value in lines}
+
+
+def test_both_kinds_of_disagreement_are_always_there():
+    assert samples(Facts()) == {
+        'lb_cluster_health_disagreements{between="nodes"}': 2,
+        'lb_cluster_health_disagreements{between="passive"}': 0,
+        "lb_cluster_health_nodes": 3,
+    }
+
+
+def test_without_shared_health_there_are_none():
+    facts = Facts()
+    facts.cluster_said = facts.cluster_said._replace(disagreements=None)
+    assert samples(facts) == {}
