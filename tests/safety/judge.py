@@ -1,0 +1,95 @@
+"""The end of a run: heal everything but a leader that is killed for good, publish once more, and judge.
+
+What is judged is what the nodes wrote down and what is in the store, read over a wire that nobody disturbs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import msgspec
+
+from lb.cluster.contract import EngineError
+from lb.cluster.records import Revision
+from tests.cluster.checker import Published, violations
+from tests.safety.node import engine_of
+
+LAST = 1_000_000  # the number of the first publication after everything was healed
+
+
+async def judged(run):
+    for node in run.nodes:
+        node.pause(False)
+        node.trouble()
+        node.late(0.0)
+        if not node.lives:
+            await node.start()
+    last = await run.until(run.leader, run.healed) or run.nodes[0]
+    await last.kill()  # nobody may wait for it
+    run.faults["kill-for-good"] += 1
+    live = [node for node in run.nodes if node is not last]
+    found = await last_publication(run, live)
+    said = run.published = await stored(run)
+    if said and not found:
+        await run.until(lambda: all(_applied(node)[-1:] == said[-1:] for node in live), run.healed / 2)
+        said = run.published = await stored(run)
+    applied = {node.name: _applied(node) for node in run.nodes}
+    found += violations(said, applied, [node.name for node in live] if not found else [])
+    by_number = {one.revision: one for one in said}
+    for node in run.nodes:
+        for line in node.heard():
+            if line["what"] == "accepted" and _published(line) not in said:
+                found.append(
+                    f"{_published(line)} was accepted; the store has {by_number.get(line['revision'])}"
+                )
+            if line["what"] == "promised" and line["revision"] not in by_number:
+                found.append(f"revision {line['revision']} was promised by {node.name}, and is not there")
+            if line["what"] == "bug":
+                found.append(f"{node.name}: {line['text']}")
+    return found
+
+
+async def last_publication(run, live):
+    """Somebody must be able to publish; what was found where nobody is."""
+    end = time.monotonic() + run.healed
+    number = LAST
+    while time.monotonic() < end:
+        live[number % len(live)].order(f"push {number}")
+
+        def promised(wanted=number):
+            return any(line.get("number") == wanted for node in live for line in node.heard())
+
+        if await run.until(promised, min(10.0, end - time.monotonic())):
+            return []
+        number += 1
+    return [f"nobody could publish within {run.healed:g}s when everything was healed"]
+
+
+async def stored(run):
+    """What was accepted, in the order of the store."""
+    ports = [server.port for server in run.ground.servers]
+    engine = engine_of({**run.given(), "ports": ports, "node": "judge", "folder": str(run.folder / "judge")})
+    end = time.monotonic() + 30
+    try:
+        while True:
+            try:
+                entries = await engine.list("revisions")
+                break
+            except EngineError:
+                if time.monotonic() > end:
+                    raise
+                await asyncio.sleep(0.5)
+    finally:
+        await engine.close()
+    ordered = sorted(entries.values(), key=lambda entry: entry.version)
+    found = [msgspec.json.decode(entry.value, type=Revision) for entry in ordered]
+    return [Published(one.revision, one.epoch, one.digest) for one in found]
+
+
+def _published(line):
+    return Published(line["revision"], line["epoch"], line["digest"])
+
+
+def _applied(node):
+    return [_published(line) for line in node.heard() if line["what"] == "applied"]
