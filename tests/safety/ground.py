@@ -28,6 +28,10 @@ class Ground:
 
     async def ready(self):
         await self.spawner.start()
+        await self.healed()
+
+    async def healed(self):
+        """Until its servers are in order."""
         while self.several is not None and not await asyncio.to_thread(self.several.leader):
             await asyncio.sleep(0.2)
 

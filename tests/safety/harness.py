@@ -8,7 +8,6 @@ meets the cluster, the machine decides. A fault is counted where it was seen to 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 import tempfile
 import time
@@ -165,7 +164,7 @@ class Run:
     async def in_commit(self, unlucky, fault):
         """It happens where the next publication is this node's, which need not be."""
         word, hit = fault.kind.partition("-")[0], fault.kind
-        unlucky.order(f"in-commit {word} {fault.moment:.4f}")
+        unlucky.order(f"in-commit {word} {fault.moment:.4f} {time.monotonic() + self.ttl}")
         self.publish()
         seen = len(unlucky.heard())
         if await self.until(
@@ -173,24 +172,25 @@ class Run:
         ):
             await self.pass_time(fault.long)
 
-    async def history(self):
-        """The violations that were found, none at best; the folder stays where there are some."""
-        try:
-            await self.begin()
-            await self.until(self.leader, 60)
-            self.publish()
-            for fault in self.plan:
-                await self.disturb(fault)
-            self.found = await judged(self)
-        except Exception as error:  # of the harness: as bad as a violation
-            self.found = [f"the harness: {error!r}"]
-        finally:
-            await self.end()
+    async def suffer(self):
+        """All faults of the plan."""
+        await self.begin()
+        await self.until(self.leader, 60)
+        self.publish()
+        for fault in self.plan:
+            await self.disturb(fault)
+
+    async def settle(self):
+        """The violations, none at best, when the engine is well again; `end` must follow."""
+        self.found = await judged(self)
+
+    async def finish(self):
+        """Its folder stays where something was found."""
+        await self.end()
         for node in self.nodes:
             self.faults.update(line["fault"] for line in node.heard() if line["what"] == "did")
         if not self.found:
             shutil.rmtree(self.folder, ignore_errors=True)
-        return self.found
 
     @property
     def elections(self):
@@ -198,22 +198,26 @@ class Run:
 
 
 async def batch(ground, seeds, at_once, told, engine=None, **more):
-    """All runs; so many clusters at a time, whose engine is in trouble now and then."""
-    runs, waiting = [], list(seeds)
+    """All runs, in waves of so many clusters at a time: while they have faults, so has their engine; when all
+    have had theirs it is healed, and they are judged."""
+    seeds, done = list(seeds), []
     await ground.ready()
-    disturbing = asyncio.create_task(ground.trouble(Random(waiting[0])))
-
-    async def serve():
-        while waiting:
-            run = Run(ground, waiting.pop(0), engine, **more)
-            await run.history()
-            runs.append(run)
+    for at in range(0, len(seeds), at_once):
+        runs = [Run(ground, seed, engine, **more) for seed in seeds[at : at + at_once]]
+        disturbing = asyncio.create_task(ground.trouble(Random(f"{seeds[at]}, servers")))
+        try:
+            try:
+                ended = await asyncio.gather(*(run.suffer() for run in runs), return_exceptions=True)
+            finally:
+                disturbing.cancel()
+                await asyncio.gather(disturbing, return_exceptions=True)
+            await ground.healed()
+            judged = await asyncio.gather(*(run.settle() for run in runs), return_exceptions=True)
+            for run, *errors in zip(runs, ended, judged, strict=True):
+                run.found += [f"the harness: {error!r}" for error in errors if error is not None]
+        finally:
+            await asyncio.gather(*(run.finish() for run in runs))
+        for run in runs:
             told(run)
-
-    try:
-        await asyncio.gather(*(serve() for _ in range(at_once)))
-    finally:
-        disturbing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await disturbing
-    return runs
+        done += runs
+    return done

@@ -1,7 +1,7 @@
 """One node of a cluster as a process: elector, follower and desk as in lb, and a log of what they did.
 
 A process of tests.safety.spawner; orders are lines that come through a pipe: `push N`, `resign`,
-`stall SECONDS`, `stall-elector SECONDS`, `clock SECONDS`, `in-commit stop|kill SECONDS`. There are no
+`stall SECONDS`, `stall-elector SECONDS`, `clock SECONDS`, `in-commit stop|kill SECONDS UNTIL`. There are no
 workers: what is put in force is written down.
 """
 
@@ -56,7 +56,7 @@ class Recorded:
 
     def __init__(self, electing, log):
         self.electing, self.log, self.resign = electing, log, electing.resign
-        self.hit = None  # what befalls the next publication, and how many seconds after it was sent
+        self.hit = None  # what befalls the next publication, how many seconds after it was sent, until when
 
     @property
     def term(self):
@@ -66,8 +66,8 @@ class Recorded:
         heads = [msgspec.json.decode(one.value, type=Revision) for one in writes if one.key == HEAD]
         for head in heads:
             self.log.revision("tried", head)
-        if heads and self.hit is not None:
-            (what, seconds), self.hit = self.hit, None
+        if heads and self.hit is not None and time.monotonic() < self.hit[2]:
+            (what, seconds, _), self.hit = self.hit, None
             threading.Timer(seconds, self._befall, [what]).start()
         outcome = "unknown"
         try:
@@ -168,5 +168,5 @@ async def main(given):
             case ["clock", seconds]:
                 _step[0] += float(seconds)
                 log.say("did", fault="clock", wall=time.time() - _real())
-            case ["in-commit", what, seconds]:
-                leader.hit = (what, float(seconds))
+            case ["in-commit", what, seconds, until]:
+                leader.hit = (what, float(seconds), float(until))
