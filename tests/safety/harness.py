@@ -177,6 +177,7 @@ class Run:
         await self.begin()
         await self.until(self.leader, 60)
         self.publish()
+        await self.pass_time(1.0)  # one lease in peace
         for fault in self.plan:
             await self.disturb(fault)
 
@@ -210,7 +211,9 @@ async def batch(ground, seeds, at_once, told, engine=None, **more):
                 ended = await asyncio.gather(*(run.suffer() for run in runs), return_exceptions=True)
             finally:
                 disturbing.cancel()
-                await asyncio.gather(disturbing, return_exceptions=True)
+                (failed,) = await asyncio.gather(disturbing, return_exceptions=True)
+            if isinstance(failed, Exception):
+                raise failed
             await ground.healed()
             judged = await asyncio.gather(*(run.settle() for run in runs), return_exceptions=True)
             for run, *errors in zip(runs, ended, judged, strict=True):

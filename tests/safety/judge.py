@@ -30,23 +30,27 @@ async def judged(run):
     run.faults["kill-for-good"] += 1
     live = [node for node in run.nodes if node is not last]
     found = await last_publication(run, live)
-    said = run.published = await stored(run)
-    if said and not found:
-        await run.until(lambda: all(_applied(node)[-1:] == said[-1:] for node in live), run.healed / 2)
+    # What was heard is older than what the store says: whatever was accepted until then must be there.
+    end = time.monotonic() + run.healed / 2
+    while True:
+        heard = {node.name: list(node.heard()) for node in run.nodes}
+        applied = {name: _all(lines, "applied") for name, lines in heard.items()}
         said = run.published = await stored(run)
-    applied = {node.name: _applied(node) for node in run.nodes}
+        arrived = all(applied[node.name][-1:] == said[-1:] for node in live)
+        if arrived or found or time.monotonic() > end:
+            break
+        await asyncio.sleep(0.1)
     found += violations(said, applied, [node.name for node in live] if not found else [])
     by_number = {one.revision: one for one in said}
-    for node in run.nodes:
-        for line in node.heard():
-            if line["what"] == "accepted" and _published(line) not in said:
-                found.append(
-                    f"{_published(line)} was accepted; the store has {by_number.get(line['revision'])}"
-                )
+    for name, lines in heard.items():
+        for one in _all(lines, "accepted"):
+            if one not in said:
+                found.append(f"{one} was accepted; the store has {by_number.get(one.revision)}")
+        for line in lines:
             if line["what"] == "promised" and line["revision"] not in by_number:
-                found.append(f"revision {line['revision']} was promised by {node.name}, and is not there")
+                found.append(f"revision {line['revision']} was promised by {name}, and is not there")
             if line["what"] == "bug":
-                found.append(f"{node.name}: {line['text']}")
+                found.append(f"{name}: {line['text']}")
     return found
 
 
@@ -87,9 +91,7 @@ async def stored(run):
     return [Published(one.revision, one.epoch, one.digest) for one in found]
 
 
-def _published(line):
-    return Published(line["revision"], line["epoch"], line["digest"])
-
-
-def _applied(node):
-    return [_published(line) for line in node.heard() if line["what"] == "applied"]
+def _all(lines, what):
+    return [
+        Published(line["revision"], line["epoch"], line["digest"]) for line in lines if line["what"] == what
+    ]

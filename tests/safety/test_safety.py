@@ -15,13 +15,15 @@ from tests.safety.ground import Ground
 from tests.safety.harness import KINDS, batch, plan
 
 RUNS = {"local": 2, "redis": 2, "etcd": 2, "zookeeper": 1, "consul": 1, "naive": 1}
-FAULTS = {"consul": 1}  # in one run: its leases are long; the others: 4
-WITHIN = 110.0  # seconds, for all of them
+FAULTS = {"consul": 1, "naive": 0}  # in one run: Consul's leases are long; the others: 3
+WITHIN = 200.0  # seconds, for all of them, on a machine that does other things too
+
+pytestmark = pytest.mark.timeout(WITHIN + 40)
 
 
 async def histories(engine):
     ground = await asyncio.to_thread(Ground, "redis" if engine in NAIVE else engine)
-    more = {"faults": FAULTS.get(engine, 4), "healed": 5.0 if engine in NAIVE else 60.0}
+    more = {"faults": FAULTS.get(engine, 3), "healed": 5.0 if engine in NAIVE else 60.0}
     try:
         return await batch(ground, range(1, RUNS[engine] + 1), 2, lambda run: None, engine, **more)
     finally:
