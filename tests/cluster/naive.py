@@ -1,7 +1,8 @@
 """The lock that many write first, as an engine: what the suite, and every harness, has to catch.
 
 SETNX without expiry, the name of the node as its value; GET, then DEL; a look at the lock before the write
-instead of in it. It behaves well as long as nobody dies, pauses or meets another.
+instead of in it. It behaves well as long as nobody dies, pauses or meets another. `expires`: the second
+version that many write, after the first holder died: with an expiry, and the rest as before.
 """
 
 from __future__ import annotations
@@ -10,16 +11,27 @@ import asyncio
 import time
 
 import redis.asyncio as aioredis
+from redis.exceptions import RedisError
 
-from lb.cluster.contract import Conflict, Deposed, Entry, Holder, Term, Write, deadline
+from lb.cluster.contract import Conflict, Deposed, EngineError, Entry, Holder, Term, Write, deadline
+
+
+class _Client(aioredis.Redis):
+    async def execute_command(self, *words, **more):
+        try:
+            return await super().execute_command(*words, **more)
+        except (RedisError, OSError) as error:
+            raise EngineError(f"redis: {error}") from None
 
 
 class NaiveEngine:
     name = "redis"
     value_limit = 2**20
 
-    def __init__(self, url: str, cluster: str) -> None:
-        self.redis = aioredis.Redis.from_url(url)
+    def __init__(self, url: str, cluster: str, expires: bool = False) -> None:
+        self.redis = _Client.from_url(url)
+        self.expires = expires
+        self.ttl = 10.0
         self.place = f"naive:{cluster}:"
 
     async def close(self):
@@ -27,7 +39,9 @@ class NaiveEngine:
 
     async def acquire(self, node, ttl, above=0):
         before = time.monotonic()
-        if not await self.redis.setnx(f"{self.place}lock", node):
+        self.ttl = ttl
+        expiry = int(ttl * 1000) if self.expires else None
+        if not await self.redis.set(f"{self.place}lock", node, nx=True, px=expiry):
             if await self.redis.get(f"{self.place}lock") != node.encode():
                 return None
         epoch = await self.redis.incr(f"{self.place}epoch")
@@ -36,7 +50,9 @@ class NaiveEngine:
     async def renew(self, term):
         before = time.monotonic()
         await self._check(term)
-        return term._replace(deadline=deadline(before, 10))
+        if self.expires:
+            await self.redis.pexpire(f"{self.place}lock", int(self.ttl * 1000))
+        return term._replace(deadline=deadline(before, self.ttl))
 
     async def release(self, term):
         await self._check(term)
@@ -77,7 +93,7 @@ class NaiveEngine:
     async def commit(self, term, writes):
         await self._check(term)
         for write in writes:
-            await self.put(write)
+            await self.put(write._replace(version=None))
 
     async def changed(self, prefix, wait):
         await asyncio.sleep(wait)

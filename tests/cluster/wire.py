@@ -1,10 +1,11 @@
-"""A wire between an engine and its server that can be cut, or lose what comes back."""
+"""A wire between an engine and its server that can be cut, lose what comes back, or be late."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import ssl
+import time
 
 
 class Wire:
@@ -17,6 +18,8 @@ class Wire:
         self.deaf = False  # requests arrive, answers do not
         self.deaf_after = b""  # become deaf as soon as a request has this in it
         self.cut = False  # connections end, new ones too
+        self.late_until = 0.0  # time.monotonic(): what is sent before, either way, arrives then
+        self.harmed = 0  # connections refused, answers lost, pieces that came late
         self.heard = bytearray()  # all that was sent to the server
         self._ends: set[asyncio.StreamWriter] = set()
 
@@ -41,6 +44,7 @@ class Wire:
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.cut:
+            self.harmed += 1
             writer.close()
             return
         try:
@@ -67,7 +71,11 @@ class Wire:
                     self.heard += piece
                     if self.deaf_after and self.deaf_after in piece:
                         self.deaf = True
-                elif self.deaf:
+                if (left := self.late_until - time.monotonic()) > 0:
+                    self.harmed += 1
+                    await asyncio.sleep(left)
+                if self.deaf and not out:
+                    self.harmed += 1
                     continue
                 writer.write(piece)
                 await writer.drain()

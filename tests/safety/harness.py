@@ -1,175 +1,95 @@
 """A cluster of three processes on a real engine, faults at random, and the history that came of it.
 
 The wires are in this process: every node reaches every server of the engine through one of its own, which
-can be cut, or lose the answers. What is judged is what the nodes wrote down and what is in the store at the
-end, read over a wire that nobody disturbs.
+can be cut, lose the answers, or be late. What is tried is drawn from the seed before anything runs; when it
+meets the cluster, the machine decides. A fault is counted where it was seen to happen.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import shutil
-import signal
-import sys
 import tempfile
 import time
-from functools import partial
+from collections import Counter
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
-import msgspec
-
-from lb.cluster.contract import EngineError
-from lb.cluster.records import Revision
-from tests.cluster.checker import Published, strays, violations
-from tests.cluster.real import Server
-from tests.cluster.several import Several
 from tests.cluster.wire import Wire
-from tests.safety.node import engine_of
+from tests.safety.judge import judged
+from tests.safety.spawning import Node
 
-ROOT = Path(__file__).resolve().parents[2]
 NODES = ("lb-1", "lb-2", "lb-3")
-SECTIONS = {
-    "consul": lambda ports: {"address": [f"http://127.0.0.1:{port}" for port in ports]},
-    "etcd": lambda ports: {"endpoints": [f"http://127.0.0.1:{port}" for port in ports]},
-    "zookeeper": lambda ports: {"servers": [f"127.0.0.1:{port}" for port in ports]},
-    "redis": lambda ports: {"url": f"redis://127.0.0.1:{ports[0]}"},
-}
-SECTIONS["naive"] = SECTIONS["redis"]
-ENGINES = ("local", "consul", "etcd", "zookeeper", "redis")
-TTL = {"consul": 10.0}  # the least that Consul takes; the others: 2
-FAULTS = 8  # in one run
-HEALED = 90.0  # seconds after the faults within which everything must be in order
+KINDS = (
+    "stop", "stop-in-commit", "kill", "kill-in-commit", "cut", "deaf", "late", "clock", "stall",
+    "stall-elector", "resign",
+)  # fmt: skip
+FAULTS = 8  # in one run, before the leader is killed for good
+HEALED = 60.0  # seconds after the faults within which everything must be in order
+ENDS = ("elected", "deposed", "expired", "resigned", "ended")
 
 
-class Ground:
-    """The servers of one engine, for any number of clusters at a time: three that elect a leader, one Redis,
-    none for local."""
+class Fault(NamedTuple):
+    """`victim`: of the nodes, where it is not the leader; durations in leases."""
 
-    def __init__(self, engine):
-        self.engine = engine
-        self.several = Several(engine) if engine in ("consul", "etcd", "zookeeper") else None
-        if self.several is not None:
-            self.servers = self.several.servers
-        else:
-            self.servers = [] if engine == "local" else [Server("redis")]
+    kind: str
+    leader: bool
+    victim: int
+    long: float
+    after: float
+    jump: int  # seconds that the clock is stepped
+    moment: float  # seconds after a publication was sent
 
-    async def ready(self):
-        while self.several is not None and not await asyncio.to_thread(self.several.leader):
-            await asyncio.sleep(0.2)
-
-    async def trouble(self, random):
-        """Until cancelled: kill a server, the leader rather than another, or all; start them again."""
-        ttl = TTL.get(self.engine, 2.0)
-        try:
-            while self.servers:
-                await asyncio.sleep(random.uniform(2, 4) * ttl)
-                leader = await asyncio.to_thread(self.several.leader) if self.several else None
-                chosen = [leader or random.choice(self.servers)]
-                if random.random() < 0.3:
-                    chosen = self.servers
-                for server in chosen:
-                    server.stop()
-                await asyncio.sleep(random.uniform(0.1, 1.0) * ttl)
-                self.start()
-        finally:
-            self.start()
-
-    def start(self):
-        for server in self.servers:
-            if server.process.poll() is not None:
-                server.launch()
-
-    def close(self):
-        for server in self.servers:
-            server.close()
+    def __str__(self):
+        return f"{self.kind} of {'the leader' if self.leader else NODES[self.victim]}"
 
 
-class Node:
-    """A process of tests.safety.node, over its restarts."""
-
-    def __init__(self, run, name, wires):
-        self.name, self.wires, self.run = name, wires, run
-        self.log = run.folder / f"{name}.log"
-        self.process = None
-        self.paused = False
-        self.given = {
-            **run.given([wire.port for wire in wires]), "node": name, "folder": str(run.folder / name),
-            "log": str(self.log),
-        }  # fmt: skip
-
-    async def start(self):
-        with open(self.run.folder / f"{self.name}.err", "ab") as errors:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "tests.safety.node", json.dumps(self.given), cwd=ROOT,
-                stdin=asyncio.subprocess.PIPE, stdout=errors, stderr=errors,
-            )  # fmt: skip
-
-    @property
-    def lives(self):
-        return self.process is not None and self.process.returncode is None
-
-    def order(self, words):
-        if self.lives:
-            self.process.stdin.write(f"{words}\n".encode())
-
-    async def kill(self):
-        if self.lives:
-            with contextlib.suppress(ProcessLookupError):
-                self.process.kill()
-            await self.process.wait()
-        self.paused = False
-
-    def pause(self, on):
-        if self.lives:
-            self.process.send_signal(signal.SIGSTOP if on else signal.SIGCONT)
-        self.paused = on
-
-    def cut(self, on=False, deaf=False):
-        for wire in self.wires:
-            wire.cut, wire.deaf = on, deaf
-            wire.hang_up()
-
-    def heard(self):
-        """What it wrote down so far."""
-        if not self.log.exists():
-            return []
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+def plan(seed, faults=FAULTS):
+    random = Random(seed)
+    return [
+        Fault(
+            random.choice(KINDS), random.random() < 0.7, random.randrange(3), random.uniform(1.2, 2.0),
+            random.uniform(0.1, 0.6), random.choice((-86400, -30, 30, 86400)), random.uniform(0, 0.01),
+        )
+        for _ in range(faults)
+    ]  # fmt: skip
 
 
 class Run:
     """One cluster from its first publication to its judgement."""
 
-    def __init__(self, ground, seed, engine=None):
-        self.ground, self.random, self.seed = ground, Random(seed), seed
+    def __init__(self, ground, seed, engine=None, faults=FAULTS, healed=HEALED):
+        self.ground, self.seed = ground, seed
         self.engine = engine or ground.engine
-        self.ttl = TTL.get(self.engine, 2.0)
+        self.ttl = ground.ttl
+        self.plan, self.healed = plan(seed, faults), healed
+        self.random = Random(f"{seed}, publications")
         self.folder = Path(tempfile.mkdtemp(prefix="lb-safety-"))
         self.cluster = f"run-{seed}"
         self.nodes = []
         self.number = 0
         self.first = {}  # by staged revision: the nodes that it is for
-        self.faults = []
+        self.faults, self.published, self.found = Counter(), [], []
 
-    def given(self, ports):
-        section = (
-            {"folder": str(self.folder / "shared")}
-            if self.engine == "local"
-            else SECTIONS[self.engine](ports)
-        )
-        return {"engine": self.engine, "section": section, "cluster": self.cluster, "ttl": self.ttl}
+    def given(self):
+        """What all nodes are given, but for their wires."""
+        return {
+            "engine": self.engine, "cluster": self.cluster, "ttl": self.ttl,
+            "shared": str(self.folder / "shared"),
+        }  # fmt: skip
 
     async def begin(self):
         for name in NODES:
             wires = [await Wire(server.port).start() for server in self.ground.servers]
-            self.nodes.append(Node(self, name, wires))
+            given = {**self.given(), "ports": [wire.port for wire in wires]}
+            self.nodes.append(Node(self.ground.spawner, self.folder, name, wires, given))
         await asyncio.gather(*(node.start() for node in self.nodes))
 
     async def end(self):
         for node in self.nodes:
             await node.kill()
+            node.close()
             for wire in node.wires:
                 await wire.stop()
 
@@ -177,10 +97,11 @@ class Run:
         """Whoever was elected last and did not say that it ended; None where that is nobody."""
         last = None
         for node in self.nodes:
-            for line in node.heard():
-                if line["what"] in ("elected", "deposed", "expired", "resigned", "ended"):
+            for line in reversed(node.heard()):
+                if line["what"] in ENDS:
                     if last is None or line["at"] > last[0]:
                         last = (line["at"], node if line["what"] == "elected" else None)
+                    break
         return last[1] if last else None
 
     async def until(self, condition, within):
@@ -196,151 +117,112 @@ class Run:
         first = f" {self.random.choice(NODES)}" if self.random.random() < 0.3 else ""
         self.random.choice(self.nodes).order(f"push {self.number}{first}")
 
-    async def disturb(self):
-        """One fault, at the leader rather than at another."""
-        leader = self.leader()
-        unlucky = (
-            leader if leader is not None and self.random.random() < 0.7 else self.random.choice(self.nodes)
-        )
-        fault = self.random.choice(
-            ("stop", "kill", "cut", "deaf", "clock", "stall", "stall-elector", "resign")
-        )
-        self.faults.append(f"{fault} {unlucky.name}")
-        long = self.random.uniform(1.2, 2.0) * self.ttl
-        match fault:
+    async def pass_time(self, leases):
+        end = time.monotonic() + leases * self.ttl
+        while (left := end - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, self.random.uniform(0.15, 0.45) * self.ttl))
+            self.publish()
+
+    async def disturb(self, fault):
+        leader = self.leader() if fault.leader else None
+        unlucky = leader or self.nodes[fault.victim]
+        if not unlucky.lives:
+            await unlucky.start()
+        match fault.kind:
             case "stop":
                 unlucky.pause(True)
-                await self.pass_time(long)
+                await self.pass_time(fault.long)
+                self.faults["stop"] += unlucky.state == "T"
                 unlucky.pause(False)
+            case "stop-in-commit":
+                await self.in_commit(unlucky, fault)
+                unlucky.pause(False)
+            case "kill-in-commit":
+                await self.in_commit(unlucky, fault)
             case "kill":
                 await unlucky.kill()
-                if self.random.random() < 0.7:
-                    await self.pass_time(self.random.uniform(0, 1.5) * self.ttl)
-                    await unlucky.start()
-            case "cut" | "deaf":
-                unlucky.cut(on=fault == "cut", deaf=fault == "deaf")
-                await self.pass_time(long)
-                unlucky.cut()
+                self.faults["kill"] += 1
+                await self.pass_time((fault.long - 1.2) * 2)  # at once, or after the lease
+                await unlucky.start()
+            case "cut" | "deaf" | "late":
+                before = unlucky.harmed()
+                if fault.kind == "late":
+                    unlucky.late(time.monotonic() + fault.long * self.ttl)
+                else:
+                    unlucky.trouble(cut=fault.kind == "cut", deaf=fault.kind == "deaf")
+                await self.pass_time(fault.long)
+                self.faults[fault.kind] += unlucky.harmed() > before
+                if fault.kind != "late":
+                    unlucky.trouble()
             case "clock":
-                unlucky.order(f"clock {self.random.choice((-86400, -30, 30, 86400))}")
+                unlucky.order(f"clock {fault.jump}")
             case "stall" | "stall-elector":
-                unlucky.order(f"{fault} {long:.2f}")
+                unlucky.order(f"{fault.kind} {fault.long * self.ttl:.2f}")
+                await self.pass_time(fault.long)
             case "resign":
                 unlucky.order("resign")
+        await self.pass_time(fault.after)
 
-    async def pass_time(self, seconds):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            await asyncio.sleep(self.random.uniform(0.1, 0.4) * self.ttl)
-            if self.number < 15:  # the store keeps 20
-                self.publish()
+    async def in_commit(self, unlucky, fault):
+        """It happens where the next publication is this node's, which need not be."""
+        word, hit = fault.kind.partition("-")[0], fault.kind
+        unlucky.order(f"in-commit {word} {fault.moment:.4f} {time.monotonic() + self.ttl}")
+        self.publish()
+        seen = len(unlucky.heard())
+        if await self.until(
+            lambda: any(line.get("fault") == hit for line in unlucky.heard()[seen:]), self.ttl
+        ):
+            await self.pass_time(fault.long)
 
-    async def history(self):
-        """The violations that were found, none at best."""
-        try:
-            await self.begin()
-            await self.until(self.leader, 60)
-            self.publish()
-            for _ in range(FAULTS):
-                await self.disturb()
-                await self.pass_time(self.random.uniform(0.1, 0.6) * self.ttl)
-            return await self.judge()
-        finally:
-            await self.end()
+    async def suffer(self):
+        """All faults of the plan."""
+        await self.begin()
+        await self.until(self.leader, 60)
+        self.publish()
+        await self.pass_time(1.0)  # one lease in peace
+        for fault in self.plan:
+            await self.disturb(fault)
 
-    async def judge(self):
+    async def settle(self):
+        """The violations, none at best, when the engine is well again; `end` must follow."""
+        self.found = await judged(self)
+
+    async def finish(self):
+        """Its folder stays where something was found."""
+        await self.end()
         for node in self.nodes:
-            if node.paused:
-                node.pause(False)
-            node.cut()
-        # Of those that were killed and stay so, the first is not started: nobody may wait for it.
-        dead = [node for node in self.nodes if not node.lives]
-        for node in dead[1:]:
-            await node.start()
-        live = [node for node in self.nodes if node.lives]
-        found = []
-        numbers = range(1000, 1100)
-        for number in numbers:
-            live[number % len(live)].order(f"push {number}")
-            if await self.until(partial(self.promised, number, live), HEALED / 6):
-                break
-            if number - 1000 > 6:
-                found.append("nobody could publish when everything was healed")
-                break
-        said = await self.stored()
-        if said and not found:
-            await self.until(lambda: all(_applied(n)[-1:] == said[-1:] for n in live), 20)
-            said = await self.stored()
-        applied = {node.name: _applied(node) for node in self.nodes}
-        found += violations(said, applied, [node.name for node in live] if not found else [])
-        found += strays(self.first, applied)
-        by_number = {one.revision: one for one in said}
-        for node in self.nodes:
-            for line in node.heard():
-                if line["what"] == "accepted" and _published(line) not in said:
-                    found.append(
-                        f"{_published(line)} was accepted; the store has {by_number.get(line['revision'])}"
-                    )
-                if line["what"] == "promised" and line["revision"] not in by_number:
-                    found.append(f"revision {line['revision']} was promised by {node.name}, and is not there")
-                if line["what"] == "bug":
-                    found.append(f"{node.name}: {line['text']}")
-        self.published = len(said)
-        if not found:
+            self.faults.update(line["fault"] for line in node.heard() if line["what"] == "did")
+        if not self.found:
             shutil.rmtree(self.folder, ignore_errors=True)
-        return found
 
-    def promised(self, number, live):
-        return any(
-            line["what"] == "promised" and line["number"] == number for node in live for line in node.heard()
-        )
-
-    async def stored(self):
-        """What was accepted, in the order of the store."""
-        ports = [server.port for server in self.ground.servers]
-        engine = engine_of({**self.given(ports), "node": "judge", "folder": str(self.folder / "judge")})
-        try:
-            end = time.monotonic() + 30
-            while True:
-                try:
-                    entries = await engine.list("revisions")
-                    break
-                except EngineError:
-                    if time.monotonic() > end:
-                        raise
-                    await asyncio.sleep(0.5)
-        finally:
-            await engine.close()
-        ordered = sorted(entries.values(), key=lambda entry: entry.version)
-        found = [msgspec.json.decode(entry.value, type=Revision) for entry in ordered]
-        self.first = {one.revision: one.stage.first for one in found if one.stage is not None}
-        return [Published(one.revision, one.epoch, one.digest) for one in found]
+    @property
+    def elections(self):
+        return sum(line["what"] == "elected" for node in self.nodes for line in node.heard())
 
 
-def _published(line):
-    return Published(line["revision"], line["epoch"], line["digest"])
-
-
-def _applied(node):
-    return [_published(line) for line in node.heard() if line["what"] == "applied"]
-
-
-async def batch(ground, seeds, engine=None, at_once=8, told=lambda run, found: None):
-    """Violations by seed; so many clusters at a time, whose engine is in trouble now and then."""
-    found, waiting = {}, list(seeds)
+async def batch(ground, seeds, at_once, told, engine=None, **more):
+    """All runs, in waves of so many clusters at a time: while they have faults, so has their engine; when all
+    have had theirs it is healed, and they are judged."""
+    seeds, done = list(seeds), []
     await ground.ready()
-    disturbing = asyncio.create_task(ground.trouble(Random(waiting[0])))
-
-    async def serve():
-        while waiting:
-            run = Run(ground, waiting.pop(0), engine)
-            found[run.seed] = await run.history()
-            told(run, found[run.seed])
-
-    try:
-        await asyncio.gather(*(serve() for _ in range(at_once)))
-    finally:
-        disturbing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await disturbing
-    return found
+    for at in range(0, len(seeds), at_once):
+        runs = [Run(ground, seed, engine, **more) for seed in seeds[at : at + at_once]]
+        disturbing = asyncio.create_task(ground.trouble(Random(f"{seeds[at]}, servers")))
+        try:
+            try:
+                ended = await asyncio.gather(*(run.suffer() for run in runs), return_exceptions=True)
+            finally:
+                disturbing.cancel()
+                (failed,) = await asyncio.gather(disturbing, return_exceptions=True)
+            if isinstance(failed, Exception):
+                raise failed
+            await ground.healed()
+            judged = await asyncio.gather(*(run.settle() for run in runs), return_exceptions=True)
+            for run, *errors in zip(runs, ended, judged, strict=True):
+                run.found += [f"the harness: {error!r}" for error in errors if error is not None]
+        finally:
+            await asyncio.gather(*(run.finish() for run in runs))
+        for run in runs:
+            told(run)
+        done += runs
+    return done

@@ -1,8 +1,8 @@
 """One node of a cluster as a process: elector, follower and desk as in lb, and a log of what they did.
 
-`python -m tests.safety.node JSON`; orders are lines of standard input: `push N`, `push N NODE` (on this node
-first), `resign`, `stall SECONDS`, `stall-elector SECONDS`, `clock SECONDS`. There are no workers: what is put
-in force is written down.
+A process of tests.safety.spawner; orders are lines that come through a pipe: `push N`, `push N NODE` (on it
+first), `resign`, `stall SECONDS`, `stall-elector SECONDS`, `clock SECONDS`, `in-commit stop|kill SECONDS UNTIL`. There are no
+workers: what is put in force is written down.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import asyncio  # noqa: E402
 import contextlib  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
-import sys  # noqa: E402
+import signal  # noqa: E402
+import threading  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import msgspec  # noqa: E402
@@ -33,6 +34,7 @@ from lb.cluster.shared import Shared  # noqa: E402
 from lb.cluster.wishing import UnheardError, ask  # noqa: E402
 from lb.config.cluster import ClusterSpec  # noqa: E402
 from lb.control.statedir import write_whole  # noqa: E402
+from tests.safety.engines import NAIVE, section  # noqa: E402
 
 
 class Log:
@@ -54,6 +56,7 @@ class Recorded:
 
     def __init__(self, electing, log):
         self.electing, self.log, self.resign = electing, log, electing.resign
+        self.hit = None  # what befalls the next publication, how many seconds after it was sent, until when
 
     @property
     def term(self):
@@ -63,6 +66,9 @@ class Recorded:
         heads = [msgspec.json.decode(one.value, type=Revision) for one in writes if one.key == HEAD]
         for head in heads:
             self.log.revision("tried", head)
+        if heads and self.hit is not None and time.monotonic() < self.hit[2]:
+            (what, seconds, _), self.hit = self.hit, None
+            threading.Timer(seconds, self._befall, [what]).start()
         outcome = "unknown"
         try:
             await self.electing.commit(epoch, writes)
@@ -74,16 +80,21 @@ class Recorded:
             for head in heads:
                 self.log.revision(outcome, head)
 
+    def _befall(self, what):
+        self.log.say("did", fault=f"{what}-in-commit")
+        os.kill(os.getpid(), signal.SIGSTOP if what == "stop" else signal.SIGKILL)
+
 
 def engine_of(given):
-    if given["engine"] == "naive":
+    parts = section(given["engine"], given["ports"], given["shared"])
+    if given["engine"] in NAIVE:
         from tests.cluster.naive import NaiveEngine
 
-        return NaiveEngine(given["section"]["url"], given["cluster"])
+        return NaiveEngine(parts["url"], given["cluster"], given["engine"] == "naive-expiring")
     spec = ClusterSpec.model_validate(
         {
             "engine": given["engine"], "name": given["cluster"], "node": given["node"],
-            "ttl": f"{given['ttl']}s", given["engine"]: given["section"],
+            "ttl": f"{given['ttl']}s", given["engine"]: parts,
         }
     )  # fmt: skip
     return connect(spec, Path(given["folder"]))
@@ -111,7 +122,8 @@ async def main(given):
 
     shared = Shared(engine_of(given))
     follower = Follower(shared, given["node"], memory, apply, lambda: applied[0])
-    desk = Desk(shared, Recorded(electing, log), memory, no_problems)
+    leader = Recorded(electing, log)
+    desk = Desk(shared, leader, memory, no_problems, history=1000)  # the judge reads all of them
     await electing.start()
     tasks = {asyncio.create_task(part.run()) for part in (follower, desk)}
 
@@ -130,9 +142,16 @@ async def main(given):
 
     for task in tasks:
         task.add_done_callback(ended)
+
+    def stall(fault, seconds):
+        before = time.monotonic()
+        time.sleep(seconds)
+        log.say("did", fault=fault, seconds=time.monotonic() - before)
+
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    orders = os.fdopen(os.open(given["orders"], os.O_RDWR | os.O_NONBLOCK), "rb", 0)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), orders)
     log.say("started", pid=os.getpid())
     while words := (await reader.readline()).decode().split():
         match words:
@@ -140,15 +159,15 @@ async def main(given):
                 tasks.add(one := asyncio.create_task(publish(int(number), first)))
                 one.add_done_callback(ended)
             case ["resign"]:
+                if electing.term is not None:
+                    log.say("did", fault="resign")
                 electing.resign()
             case ["stall", seconds]:
-                time.sleep(float(seconds))
+                stall("stall", float(seconds))
             case ["stall-elector", seconds]:
-                electing._loop.call_soon_threadsafe(time.sleep, float(seconds))
+                electing._loop.call_soon_threadsafe(stall, "stall-elector", float(seconds))
             case ["clock", seconds]:
                 _step[0] += float(seconds)
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    asyncio.run(main(json.loads(sys.argv[1])))
+                log.say("did", fault="clock", wall=time.time() - _real())
+            case ["in-commit", what, seconds, until]:
+                leader.hit = (what, float(seconds), float(until))

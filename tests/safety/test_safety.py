@@ -1,0 +1,72 @@
+"""A few histories on every engine, and the naive recipe caught: the short form of `python -m tests.safety`.
+
+All engines at once, most of whose time is waiting for leases to end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+
+from tests.safety.engines import ENGINES, NAIVE
+from tests.safety.ground import Ground
+from tests.safety.harness import KINDS, batch, plan
+
+RUNS = {"local": 2, "redis": 2, "etcd": 2, "zookeeper": 1, "consul": 1, "naive": 1}
+FAULTS = {"consul": 1, "naive": 0}  # in one run: Consul's leases are long; the others: 3
+WITHIN = 200.0  # seconds, for all of them, on a machine that does other things too
+
+pytestmark = pytest.mark.timeout(WITHIN + 40)
+
+
+async def histories(engine):
+    ground = await asyncio.to_thread(Ground, "redis" if engine in NAIVE else engine)
+    more = {"faults": FAULTS.get(engine, 3), "healed": 5.0 if engine in NAIVE else 60.0}
+    try:
+        return await batch(ground, range(1, RUNS[engine] + 1), 2, lambda run: None, engine, **more)
+    finally:
+        await ground.close()
+
+
+async def everything():
+    engines = list(RUNS)
+    async with asyncio.timeout(WITHIN):
+        found = await asyncio.gather(*map(histories, engines), return_exceptions=True)
+    return dict(zip(engines, found, strict=True))
+
+
+@pytest.fixture(scope="module")
+def done():
+    return asyncio.run(everything())
+
+
+def runs_of(done, engine):
+    found = done[engine]
+    if isinstance(found, FileNotFoundError) and os.environ.get("CI") != "true":
+        pytest.skip(f"{engine}: {found}")
+    if isinstance(found, BaseException):
+        raise found
+    return found
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_no_history_with_faults_breaks_a_rule(engine, done):
+    for run in runs_of(done, engine):
+        assert run.found == [], f"seed {run.seed}, {run.folder}: {'; '.join(map(str, run.plan))}"
+        assert run.published, "nothing was published"
+        assert run.elections > 1, "the leader was killed, and nobody followed"
+        assert run.faults.total() > 1, "nothing happened"
+
+
+def test_the_naive_recipe_is_caught(done):
+    """Its leader is killed, and a lock without expiry is locked for ever."""
+    for run in runs_of(done, "naive"):
+        assert any("nobody could publish" in one for one in run.found), run.found
+        assert run.published, "it works until something happens"
+
+
+def test_what_is_tried_follows_from_the_seed():
+    assert plan(7) == plan(7) != plan(8)
+    assert {fault.kind for seed in range(40) for fault in plan(seed)} == set(KINDS)
