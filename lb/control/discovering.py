@@ -55,7 +55,7 @@ class Discovering:
         self._statuses = statuses
         self._events = events
         self.refresh: Callable[[], None] = _nothing
-        self._providers = Providers()
+        self.providers = Providers()
         self._following: dict[str, tuple[DiscoverSpec, DiscoverySpec, Following, asyncio.Task[None]]] = {}
         self._kept = read(self._path, self._set_aside)
         self._saving: asyncio.Task[None] | None = None
@@ -71,15 +71,15 @@ class Discovering:
             if wanted.get(name) != discover or spec.discovery != discovery:
                 task.cancel()
                 del self._following[name]
-        for name, discover in wanted.items():
-            if name not in self._following:
-                self._begin(name, discover, spec.discovery)
-        await self._first_answers()
+        begun = [name for name in wanted if name not in self._following]
+        for name in begun:
+            self._begin(name, wanted[name], spec.discovery)
+        await _first_answers([self._following[name][2] for name in begun])
 
     def _begin(self, name: str, discover: DiscoverSpec, discovery: DiscoverySpec) -> None:
         provider: Provider
         try:
-            provider = self._providers.make(discover, discovery)
+            provider = self.providers.make(discover, discovery)
         except ProviderError as error:
             provider = Broken(error)
         following = Following(name, described(discover), provider, discovery.brake.settings(), self._changed)
@@ -88,20 +88,6 @@ class Discovering:
             following.begin_with(kept.members, max(0.0, time.time() - kept.at))
         task = asyncio.create_task(following.run())
         self._following[name] = (discover, discovery, following, task)
-
-    async def _first_answers(self) -> None:
-        firsts = [asyncio.create_task(one.first.wait()) for one in self.all() if not one.heard]
-        if not firsts:
-            return
-        await asyncio.wait(firsts, timeout=FIRST_ANSWERS)
-        for first in firsts:
-            first.cancel()
-        for one in self.all():
-            if not one.heard:
-                log.warning(
-                    "a source of servers has not answered yet: what it said in an earlier life is in force",
-                    service=one.service, source=one.source, members=len(one.members), why=one.error,
-                )  # fmt: skip
 
     def all(self) -> list[Following]:
         return [following for _, _, following, _ in self._following.values()]
@@ -214,6 +200,21 @@ class Discovering:
             "the file of what sources said last makes no sense: it is not used",
             file=self._path, moved_to=moved, error=error,
         )  # fmt: skip
+
+
+async def _first_answers(begun: Sequence[Following]) -> None:
+    firsts = [asyncio.create_task(one.first.wait()) for one in begun]
+    if not firsts:
+        return
+    await asyncio.wait(firsts, timeout=FIRST_ANSWERS)
+    for first in firsts:
+        first.cancel()
+    for one in begun:
+        if not one.heard:
+            log.warning(
+                "a source of servers has not answered yet: what it said in an earlier life is in force",
+                service=one.service, source=one.source, members=len(one.members), why=one.error,
+            )  # fmt: skip
 
 
 def _nothing() -> None:

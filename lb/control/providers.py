@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import Any
 
 from lb.config.discovery import DiscoverSpec, DiscoverySpec
+from lb.discovery.asking import Telling
+from lb.discovery.catalog import Catalog
 from lb.discovery.contract import Provider, ProviderError
 
 
@@ -31,12 +33,22 @@ class Providers:
             return DnsProvider(discover.dns.query())
         if discover.consul is not None:
             from lb.discovery.consul import ConsulProvider
-            from lb.discovery.consul_http import ConsulClient
 
-            connection = discovery.consul.connection()
-            client = self._clients.setdefault(connection, ConsulClient(connection))
-            return ConsulProvider(client, discover.consul.query())
+            return ConsulProvider(self._consul(discovery), discover.consul.query())
         return _own(discover.provider or "", discover.options)
+
+    def catalog(self, discovery: DiscoverySpec) -> Telling[Catalog]:
+        """The catalogue that routes are made of."""
+        from lb.discovery.consul_catalog import ConsulCatalogProvider
+
+        assert discovery.consul.catalog is not None
+        return ConsulCatalogProvider(self._consul(discovery), discovery.consul.catalog.catalog())
+
+    def _consul(self, discovery: DiscoverySpec) -> Any:
+        from lb.discovery.consul_http import ConsulClient
+
+        connection = discovery.consul.connection()
+        return self._clients.setdefault(connection, ConsulClient(connection))
 
 
 def described(discover: DiscoverSpec) -> str:

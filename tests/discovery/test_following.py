@@ -7,9 +7,10 @@ from random import Random
 
 import pytest
 
+from lb.discovery.asking import LONGEST_PAUSE
 from lb.discovery.brake import BrakeSettings
 from lb.discovery.contract import Member, Membership, ProviderError, Registered, Unusable
-from lb.discovery.following import GATHER, LONGEST_PAUSE, Following, sound
+from lb.discovery.following import GATHER, Following, sound
 from tests.health.test_checks import FakeLoop
 
 A, B, C, D = (Member(f"10.0.0.{n}:80") for n in range(1, 5))
