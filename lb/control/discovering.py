@@ -16,10 +16,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lb.config.discovery import DiscoverSpec, DiscoverySpec
+from lb.config.discovery import DiscoverySpec
 from lb.config.spec import Spec
 from lb.control.events import Events
-from lb.control.providers import Providers, described
+from lb.control.providers import Followed, Providers, described
 from lb.control.statedir import set_aside, write_whole
 from lb.control.statuses import Statuses
 from lb.discovery.contract import Member, Provider, ProviderError, Registered
@@ -56,7 +56,7 @@ class Discovering:
         self._events = events
         self.refresh: Callable[[], None] = _nothing
         self.providers = Providers()
-        self._following: dict[str, tuple[DiscoverSpec, DiscoverySpec, Following, asyncio.Task[None]]] = {}
+        self._following: dict[str, tuple[Followed, DiscoverySpec, Following, asyncio.Task[None]]] = {}
         self._kept = read(self._path, self._set_aside)
         self._saving: asyncio.Task[None] | None = None
         self._planned: dict[str, tuple[Any, ...]] = {}  # by service, what the last plan was told
@@ -66,7 +66,7 @@ class Discovering:
         """Follow what `spec` says, and wait a moment for the first answers: a generation should not begin
         with yesterday's. Who follows the same as before goes on; new ones begin with the last good word of
         an earlier life, where it was of the same source."""
-        wanted = {n: s.discover for n, s in spec.services.items() if s.discover is not None}
+        wanted = {n: f for n, s in spec.services.items() if (f := s.followed) is not None}
         for name, (discover, discovery, _, task) in list(self._following.items()):
             if wanted.get(name) != discover or spec.discovery != discovery:
                 task.cancel()
@@ -76,7 +76,7 @@ class Discovering:
             self._begin(name, wanted[name], spec.discovery)
         await _first_answers([self._following[name][2] for name in begun])
 
-    def _begin(self, name: str, discover: DiscoverSpec, discovery: DiscoverySpec) -> None:
+    def _begin(self, name: str, discover: Followed, discovery: DiscoverySpec) -> None:
         provider: Provider
         try:
             provider = self.providers.make(discover, discovery)
@@ -223,4 +223,4 @@ def _nothing() -> None:
 
 def _planned(members: Sequence[Member]) -> tuple[Any, ...]:
     """What of the members is part of a plan."""
-    return tuple((member.address, member.weight, member.priority) for member in members)
+    return tuple((member.address, member.weight, member.priority, member.backup) for member in members)

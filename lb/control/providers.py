@@ -13,6 +13,9 @@ from lb.config.discovery import DiscoverSpec, DiscoverySpec
 from lb.discovery.asking import Telling
 from lb.discovery.catalog import Catalog
 from lb.discovery.contract import Provider, ProviderError
+from lb.discovery.dns import ResolvedServer
+
+Followed = DiscoverSpec | tuple[ResolvedServer, ...]
 
 
 class Providers:
@@ -21,8 +24,12 @@ class Providers:
     def __init__(self) -> None:
         self._clients: dict[Any, Any] = {}
 
-    def make(self, discover: DiscoverSpec, discovery: DiscoverySpec) -> Provider:
+    def make(self, discover: Followed, discovery: DiscoverySpec) -> Provider:
         """Raises ProviderError where a class of the operator's own cannot be had."""
+        if isinstance(discover, tuple):
+            from lb.discovery.dns import ResolveProvider
+
+            return ResolveProvider(discover)
         if discover.file is not None:
             from lb.discovery.file import FileProvider
 
@@ -51,8 +58,10 @@ class Providers:
         return self._clients.setdefault(connection, ConsulClient(connection))
 
 
-def described(discover: DiscoverSpec) -> str:
+def described(discover: Followed) -> str:
     """The source for people, which also tells one source from another."""
+    if isinstance(discover, tuple):
+        return "dns " + ", ".join(f"{one.name}:{one.port}" for one in discover)
     if discover.file is not None:
         return f"file {discover.file}"
     if discover.dns is not None:

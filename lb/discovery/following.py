@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Callable
 from random import Random
 
+from msgspec import structs
+
 from lb.config.addresses import server_address
 from lb.discovery.asking import Asking
 from lb.discovery.brake import Brake, BrakeSettings
@@ -128,9 +130,7 @@ def sound(members: tuple[Member, ...]) -> tuple[tuple[Member, ...], tuple[Unusab
             continue
         known = good.get(address)
         if known is None or (known.state is not Registered.UP and member.state is Registered.UP):
-            good[address] = Member(
-                address, member.weight, member.priority, member.state, member.why, member.name, member.zone
-            )
+            good[address] = structs.replace(member, address=address)
         if known is not None:
             bad.append(Unusable(entry, f"{address} is there twice"))
     return tuple(good.values()), tuple(bad)
