@@ -91,5 +91,5 @@ def _show_catalog(one: dict[str, Any]) -> None:
 
 def _state(one: dict[str, Any]) -> str:
     word = "answers" if one["answered"] else "silent"
-    age = "" if one["age"] is None else f", {one['age']:g}s old" if not one["answered"] else ""
+    age = "" if one["age"] is None else f", {one['age']:g}s old" if one["age"] else ""
     return paint(word, "green" if one["answered"] else "red") + age

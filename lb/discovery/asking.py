@@ -56,6 +56,7 @@ class Asking(ABC, Generic[Word]):
         self.error = ""
         self.errors = 0
         self.updates = 0
+        self._old = False  # the source itself calls its last word old
         self._random = random or Random()
 
     @property
@@ -64,7 +65,7 @@ class Asking(ABC, Generic[Word]):
         if self.answered_at is None:
             return -1.0
         # a source that holds its answer until something changes confirms by holding
-        if self.heard and not self.error:
+        if self.heard and not self.error and not self._old:
             return 0.0
         return asyncio.get_running_loop().time() - self.answered_at
 
@@ -102,6 +103,7 @@ class Asking(ABC, Generic[Word]):
 
     def _answered(self, word: Word) -> None:
         self.answered_at = asyncio.get_running_loop().time() - word.age
+        self._old = word.age > 0
         if self.error:
             log.note("a source answers again", service=self.service, source=self.source)
             self.error = ""
@@ -110,7 +112,7 @@ class Asking(ABC, Generic[Word]):
     def _fail(self, error: str) -> None:
         self.errors += 1
         if not self.error:
-            if self.answered_at is not None and self.heard:
+            if self.answered_at is not None and self.heard and not self._old:
                 self.answered_at = asyncio.get_running_loop().time()
             log.warning(
                 "a source does not answer: what it said last stays in force",
