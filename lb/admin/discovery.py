@@ -13,7 +13,13 @@ from lb.admin.keys import CONTROL
 
 async def discovery(request: web.Request) -> web.Response:
     control = request.app[CONTROL]
-    return answer({"services": list(control.discovery()), "registration": control.registration()})
+    return answer(
+        {
+            "services": list(control.discovery()),
+            "catalog": control.catalog(),
+            "registration": control.registration(),
+        }
+    )
 
 
 async def accept(request: web.Request) -> web.Response:

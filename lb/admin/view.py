@@ -227,6 +227,9 @@ class ControlView(ProcessFacts, Protocol):
     def discovery(self) -> Sequence[Mapping[str, Any]]:
         """What is known of every source of servers, as plain data."""
 
+    def catalog(self) -> Mapping[str, Any] | None:
+        """What is known of the catalogue that makes routes, as plain data; None where none is asked for."""
+
     def registration(self) -> Mapping[str, Any] | None:
         """What is known of lb's own registration; None where none is asked for."""
 

@@ -29,14 +29,17 @@ app = typer.Typer(
 @app.command("list", epilog=EXIT_CODES)
 def list_(*, admin: Admin = ADMIN, json: AsJson = False) -> None:
     """Show every source: whether it answers, how old its word is, what is held, kept out or set aside."""
-    found = _ask(admin, "GET", "/api/v1/discovery")["services"]
+    answer = _ask(admin, "GET", "/api/v1/discovery")
+    found, catalog = answer["services"], answer["catalog"]
     if json:
-        json_.dump(found, sys.stdout, indent=2)
+        json_.dump({"services": found, "catalog": catalog}, sys.stdout, indent=2)
         say()
         return
     for one in found:
         _show(one)
-    if not found:
+    if catalog is not None:
+        _show_catalog(catalog)
+    elif not found:
         say("no service follows a source")
 
 
@@ -61,10 +64,7 @@ def _ask(admin: str, method: str, path: str) -> Any:
 
 
 def _show(one: dict[str, Any]) -> None:
-    word = "answers" if one["answered"] else "silent"
-    age = "" if one["age"] is None else f", {one['age']:g}s old" if not one["answered"] else ""
-    state = paint(word, "green" if one["answered"] else "red")
-    say(f"{one['service']}: {one['source']}, {one['members']} servers, {state}{age}")
+    say(f"{one['service']}: {one['source']}, {one['members']} servers, {_state(one)}")
     if one["error"]:
         say(f"  {one['error']}")
     if one["held"]:
@@ -74,3 +74,22 @@ def _show(one: dict[str, Any]) -> None:
         say(f"  kept out for {seconds:g}s: {address} comes and goes")
     for bad in one["unusable"]:
         say(f"  set aside: {bad['entry']}: {bad['reason']}")
+
+
+def _show_catalog(one: dict[str, Any]) -> None:
+    say(f"{one['source']}: {len(one['routes'])} routes, {_state(one)}")
+    if one["error"]:
+        say(f"  {one['error']}")
+    for made in one["routes"]:
+        say(f"  route {made['route']}: service {made['service']}, tag {made['tag']}")
+    for service, seconds in one["held"].items():
+        say(f"  held for {seconds:g}s: the routes of {service}")
+        say(f"  let go of them now: lb discovery accept {service}")
+    for bad in one["unusable"]:
+        say(f"  set aside: {bad['entry']}: {bad['reason']}")
+
+
+def _state(one: dict[str, Any]) -> str:
+    word = "answers" if one["answered"] else "silent"
+    age = "" if one["age"] is None else f", {one['age']:g}s old" if one["age"] else ""
+    return paint(word, "green" if one["answered"] else "red") + age

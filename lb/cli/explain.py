@@ -101,6 +101,8 @@ def show(answer: Mapping[str, Any]) -> None:
     say(f"from {client}, on listener {request['listener']}, generation {answer['generation']}")
     say()
     _routes(answer["routes"])
+    if "origin" in answer:
+        say(f"made of  {answer['origin']}")
     say()
     action = answer["action"]
     if action == "refuse":

@@ -12,14 +12,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PrivateAttr
 
 from lb.config.addresses import HostName, server_address
 from lb.config.fields import ca_file
 from lb.config.problems import shown, wrong, wrong_key
 from lb.config.section import Finding, Section, always
 from lb.config.values import ONE_OR_MORE, Text, Truth, choice, duration, text, whole
-from lb.discovery.consul_settings import ConsulConnection, ConsulOwn, ConsulQuery, ConsulTls
+from lb.discovery.consul_settings import ConsulCatalog, ConsulConnection, ConsulOwn, ConsulQuery, ConsulTls
 from lb.discovery.contract import Registered
 
 PORT = {"http": ":8500", "https": ":8501"}
@@ -145,6 +145,29 @@ class RegisterSpec(Section):
         return ConsulOwn(self.name, self.port, self.address or "", self.tags, self.ttl)
 
 
+def _prefix(value: str) -> str:
+    if not _META_KEY.match(value):
+        raise wrong(
+            f'found {shown(value)}; a prefix of tags has letters, digits, - and _; "lb" for lb.route='
+        )
+    return value
+
+
+class CatalogSpec(Section):
+    """Routes out of the tags of Consul's services: `lb.route=HOST/PATH`. Those of the file come first."""
+
+    prefix: Annotated[str, text(_prefix)] = Field(
+        default="lb", description="How tags for lb begin, before the dot."
+    )
+    tags: Annotated[tuple[Annotated[str, plain("a tag")], ...], ONE_OR_MORE] = Field(
+        default=(), description="Further tags that an instance must have, all of them."
+    )
+
+    def catalog(self) -> ConsulCatalog:
+        """As lb.discovery takes it."""
+        return ConsulCatalog(self.prefix, self.tags)
+
+
 class ConsulSpec(Section):
     """The agents of Consul that lb asks. Files of TLS and of the token are read again when they change."""
 
@@ -178,7 +201,9 @@ class ConsulSpec(Section):
     datacenter: Plain | None = Field(default=None, description="Absent: the agent's own.")
     namespace: Plain | None = Field(default=None, description="Consul Enterprise: the namespace.")
     partition: Plain | None = Field(default=None, description="Consul Enterprise: the admin partition.")
-
+    catalog: CatalogSpec | None = Field(
+        default=None, description="Make routes and services out of the tags in Consul; absent: none."
+    )
     registration: RegisterSpec | None = Field(
         default=None, description="Register lb itself in Consul; absent: not."
     )
@@ -250,6 +275,14 @@ class ConsulDiscoverSpec(Section):
             if key in given and "prepared_query" in given:
                 yield (key,), wrong_key('no effect beside "prepared_query": the query itself says it')
 
+    _marked: str = PrivateAttr("")
+
+    def marked(self, begin: str) -> ConsulDiscoverSpec:
+        """The same, of the instances that have a tag that begins so: those that ask for routes."""
+        found = self.model_copy()
+        found._marked = begin
+        return found
+
     def query(self) -> ConsulQuery:
         """As lb.discovery takes it."""
         return ConsulQuery(
@@ -257,6 +290,7 @@ class ConsulDiscoverSpec(Section):
             prepared_query=self.prepared_query or "",
             tags=self.tags,
             meta=tuple(sorted(self.node_meta.items())),
+            marked=self._marked,
             filter=self.filter or "",
             warning=Registered(self.warning),
             zone_key=self.zone_key,

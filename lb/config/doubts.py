@@ -32,7 +32,7 @@ def doubts(spec: Spec) -> Iterator[Doubt]:
 
 def _service(service: ServiceSpec) -> Iterator[Doubt]:
     check, outlier, count = service.health_check, service.outlier, len(service.servers)
-    if service.discover is not None:
+    if service.followed is not None:
         count = 0  # nobody knows how many
     if check is not None:
         yield from _check(check)

@@ -15,6 +15,7 @@ from typing import Literal
 from lb.balancing.contract import AlgorithmError
 from lb.balancing.registry import make
 from lb.config.cases import failures
+from lb.config.catalog import service_name
 from lb.config.doubts import doubts
 from lb.config.merge import NAMED, Loc, Merged
 from lb.config.problems import Problem
@@ -86,10 +87,11 @@ def _unused(spec: Spec) -> Iterator[Finding]:
         share.service for route in spec.routes for share in route.split
     }
     used |= {route.mirror.service for route in spec.routes if route.mirror is not None}
+    catalog = spec.discovery.consul.catalog is not None
     for name, service in spec.services.items():
-        if name not in used:
+        if name not in used and not (catalog and name.startswith(service_name(""))):
             yield "warning", (NAMED, name), f'no route uses the service "{name}"', True
         if service.servers and not service.discover and all(s.backup for s in service.servers):
             yield "warning", (NAMED, name), "all servers are backups: they serve every request", True
-    if not spec.routes:
+    if not spec.routes and not catalog:
         yield "warning", ("routes",), "there are no routes: every request gets 404", False

@@ -3,6 +3,7 @@ is in lb.config.health and lb.config.resilience."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 
@@ -18,6 +19,7 @@ from lb.config.section import Finding, Section, always
 from lb.config.shares import percent
 from lb.config.sticky import StickyItem
 from lb.config.values import LIST, Checked, Truth, choice, duration, fraction, text, whole
+from lb.discovery.dns import ResolvedServer
 
 ALGORITHMS = (
     "round_robin",
@@ -30,6 +32,7 @@ ALGORITHMS = (
     "first",
 )
 HASHING = "consistent_hash"
+_NUMBERS = re.compile(r"[0-9.]+\Z")
 METHODS = ("auto", "rendezvous", "maglev", "ketama")
 KEYS = ("client_ip", "host", "path", "uri")
 NAMED_KEYS = ("header", "cookie", "query")
@@ -132,8 +135,6 @@ def _algorithm(value: object) -> object:
 class ServerSpec(Section):
     """One member of a service."""
 
-    later: ClassVar[Mapping[str, str]] = {"resolve": "following the DNS records of a server's name"}
-
     address: ServerAddress = Field(
         description='"10.0.0.1:8080", "[::1]:8080", "name:8080" or "unix:/run/app.sock".'
     )
@@ -148,8 +149,19 @@ class ServerSpec(Section):
         description="Asked while no other server is eligible, whatever its priority; comes before panic.",
     )
 
+    resolve: Annotated[float | None, duration()] = Field(
+        default=None,
+        description="Ask DNS for the name this often (1s at least): every A and AAAA record is a server with "
+        "this weight, priority and backup. Absent: the system resolves the name when it connects.",
+    )
+
     @classmethod
     def impossible(cls, given: Mapping[str, Any]) -> Iterator[Finding]:
+        address = given.get("address")
+        if "resolve" in given and isinstance(address, str):
+            name = address.rpartition(":")[0]
+            if address.startswith("unix:") or name.startswith("[") or _NUMBERS.match(name):
+                yield ("resolve",), wrong_key(f"no effect: {shown(address)} is no name that DNS knows")
         if given.get("backup") is True and given.get("priority"):
             yield ("priority",), wrong_key('no effect beside "backup": backups come after all priorities')
 
@@ -225,9 +237,21 @@ class ServiceSpec(Section):
         default=None, description="A limit of concurrent requests per server that follows its latency."
     )
 
+    @property
+    def followed(self) -> DiscoverSpec | tuple[ResolvedServer, ...] | None:
+        """The source of servers beside those that are written; None where there is none."""
+        return self.discover or tuple(_resolved(one) for one in self.servers if one.resolve) or None
+
     @classmethod
     def impossible(cls, given: Mapping[str, Any]) -> Iterator[Finding]:
         servers = given.get("servers")
+        if "discover" in given and isinstance(servers, (list, tuple)):
+            for index, server in enumerate(servers):
+                if isinstance(server, dict) and "resolve" in server:
+                    yield (
+                        ("servers", index, "resolve"),
+                        wrong_key('cannot stand beside "discover": a service has one source'),
+                    )
         misspelt = any(nearest(key, ["servers", "discover"]) for key in given if key not in cls.keys)
         if "servers" not in given and "discover" not in given and not misspelt:
             yield (), wrong('the key "servers" is missing')
@@ -257,6 +281,12 @@ class ServiceSpec(Section):
                 )
         if weights and all(weight == 0 and weight is not False for weight in weights):
             yield ("servers",), wrong("all weights are 0; at least one server needs a weight above 0")
+
+
+def _resolved(server: ServerSpec) -> ResolvedServer:
+    name, _, port = server.address.rpartition(":")
+    every = server.resolve or 0.0
+    return ResolvedServer(name, int(port), every, server.weight, server.priority, server.backup)
 
 
 def _own_port(check: object, address: str) -> Iterator[Finding]:

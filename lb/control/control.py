@@ -23,6 +23,7 @@ from lb import build
 from lb.admin.app import make_app
 from lb.config import ConfigError, Spec, sources
 from lb.control.admin_site import AdminSite
+from lb.control.cataloguing import Cataloguing
 from lb.control.checking import checks_of
 from lb.control.clustering import Clustering, memory_of, recalled
 from lb.control.clusterview import ClusterView
@@ -100,13 +101,14 @@ class Control:
         self.supervisor.differed = partial(tell_difference, self.events)
         self.checks: Checks | None = None
         self.discovering = Discovering(self.state_dir, self.statuses, self.events)
+        self.cataloguing = Cataloguing(self.state_dir, self.discovering.providers, self.events)
         self.registering = Registering()
         self.reloader = Reloader(
             path, reading, self.supervisor, self._reconcile, self.events, sticky_key(self.state_dir),
             self.discovering.members,
         )  # fmt: skip
-        self.reloader.prepare = self.discovering.prepare
-        self.discovering.refresh = self.reloader.refresh
+        self.reloader.prepare = self._prepare
+        self.discovering.refresh = self.cataloguing.refresh = self.reloader.refresh
         self.reloader.shared = shared
         self.clustering: Clustering | None = None
         if self.spec.cluster is not None and memory is not None:
@@ -119,7 +121,7 @@ class Control:
         self.overrides = Overrides(self.state_dir, self.statuses, self.events)
         self.view = View(
             self.reloader, self.supervisor, self.statuses, self.overrides, self.events, self.webhook,
-            self.discovering, lambda: self.checks.waiting if self.checks is not None else 0,
+            self.discovering, self.cataloguing, lambda: self.checks.waiting if self.checks is not None else 0,
             ClusterView(self.clustering) if self.clustering is not None else None, self.registering.shown,
         )  # fmt: skip
         self.admin: AdminSite | None = None
@@ -183,7 +185,6 @@ class Control:
         if self.admin is not None and not self.succession.replacing:
             await self.admin.start(make_app(self.view))
         self._spawn(self.webhook.run())
-        await self.discovering.prepare(self.spec)
         plan = await self.reloader.start()
         if self.admin is not None and self.succession.replacing:
             await self.admin.start(make_app(self.view))
@@ -239,6 +240,11 @@ class Control:
                 sharing.run = self.checks.reconcile
         wanted = checks_of(spec, plan)
         self.checks.reconcile(wanted if sharing is None else sharing.follow(wanted))
+
+    async def _prepare(self, spec: Spec) -> Spec:
+        whole = await self.cataloguing.prepare(spec)
+        await self.discovering.prepare(whole)
+        return whole
 
     async def _tick(self) -> None:
         while True:
@@ -321,6 +327,7 @@ class Control:
         for task in self._tasks:
             task.cancel()
         await self.registering.stop()
+        await self.cataloguing.close()
         await self.discovering.close()
         if self.checks is not None:
             await self.checks.close()

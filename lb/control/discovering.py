@@ -16,10 +16,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lb.config.discovery import DiscoverSpec, DiscoverySpec
+from lb.config.discovery import DiscoverySpec
 from lb.config.spec import Spec
 from lb.control.events import Events
-from lb.control.providers import Providers, described
+from lb.control.providers import Followed, Providers, described
 from lb.control.statedir import set_aside, write_whole
 from lb.control.statuses import Statuses
 from lb.discovery.contract import Member, Provider, ProviderError, Registered
@@ -55,8 +55,8 @@ class Discovering:
         self._statuses = statuses
         self._events = events
         self.refresh: Callable[[], None] = _nothing
-        self._providers = Providers()
-        self._following: dict[str, tuple[DiscoverSpec, DiscoverySpec, Following, asyncio.Task[None]]] = {}
+        self.providers = Providers()
+        self._following: dict[str, tuple[Followed, DiscoverySpec, Following, asyncio.Task[None]]] = {}
         self._kept = read(self._path, self._set_aside)
         self._saving: asyncio.Task[None] | None = None
         self._planned: dict[str, tuple[Any, ...]] = {}  # by service, what the last plan was told
@@ -66,20 +66,20 @@ class Discovering:
         """Follow what `spec` says, and wait a moment for the first answers: a generation should not begin
         with yesterday's. Who follows the same as before goes on; new ones begin with the last good word of
         an earlier life, where it was of the same source."""
-        wanted = {n: s.discover for n, s in spec.services.items() if s.discover is not None}
+        wanted = {n: f for n, s in spec.services.items() if (f := s.followed) is not None}
         for name, (discover, discovery, _, task) in list(self._following.items()):
             if wanted.get(name) != discover or spec.discovery != discovery:
                 task.cancel()
                 del self._following[name]
-        for name, discover in wanted.items():
-            if name not in self._following:
-                self._begin(name, discover, spec.discovery)
-        await self._first_answers()
+        begun = [name for name in wanted if name not in self._following]
+        for name in begun:
+            self._begin(name, wanted[name], spec.discovery)
+        await _first_answers([self._following[name][2] for name in begun])
 
-    def _begin(self, name: str, discover: DiscoverSpec, discovery: DiscoverySpec) -> None:
+    def _begin(self, name: str, discover: Followed, discovery: DiscoverySpec) -> None:
         provider: Provider
         try:
-            provider = self._providers.make(discover, discovery)
+            provider = self.providers.make(discover, discovery)
         except ProviderError as error:
             provider = Broken(error)
         following = Following(name, described(discover), provider, discovery.brake.settings(), self._changed)
@@ -88,20 +88,6 @@ class Discovering:
             following.begin_with(kept.members, max(0.0, time.time() - kept.at))
         task = asyncio.create_task(following.run())
         self._following[name] = (discover, discovery, following, task)
-
-    async def _first_answers(self) -> None:
-        firsts = [asyncio.create_task(one.first.wait()) for one in self.all() if not one.heard]
-        if not firsts:
-            return
-        await asyncio.wait(firsts, timeout=FIRST_ANSWERS)
-        for first in firsts:
-            first.cancel()
-        for one in self.all():
-            if not one.heard:
-                log.warning(
-                    "a source of servers has not answered yet: what it said in an earlier life is in force",
-                    service=one.service, source=one.source, members=len(one.members), why=one.error,
-                )  # fmt: skip
 
     def all(self) -> list[Following]:
         return [following for _, _, following, _ in self._following.values()]
@@ -216,10 +202,25 @@ class Discovering:
         )  # fmt: skip
 
 
+async def _first_answers(begun: Sequence[Following]) -> None:
+    firsts = [asyncio.create_task(one.first.wait()) for one in begun]
+    if not firsts:
+        return
+    await asyncio.wait(firsts, timeout=FIRST_ANSWERS)
+    for first in firsts:
+        first.cancel()
+    for one in begun:
+        if not one.heard:
+            log.warning(
+                "a source of servers has not answered yet: what it said in an earlier life is in force",
+                service=one.service, source=one.source, members=len(one.members), why=one.error,
+            )  # fmt: skip
+
+
 def _nothing() -> None:
     """Until there is a Reloader."""
 
 
 def _planned(members: Sequence[Member]) -> tuple[Any, ...]:
     """What of the members is part of a plan."""
-    return tuple((member.address, member.weight, member.priority) for member in members)
+    return tuple((member.address, member.weight, member.priority, member.backup) for member in members)

@@ -83,7 +83,7 @@ def _listener(listener: ListenerSpec, ledger: Slots) -> ListenerPlan:
 def _service(
     name: str, service: ServiceSpec, ledger: Slots, sticky_key: str, members: Sequence[Member]
 ) -> ServicePlan:
-    written = {server.address for server in service.servers}
+    written = {server.address: server for server in service.servers if server.resolve is None}
     breaker, adaptive = service.breaker, service.adaptive_concurrency
     return ServicePlan(
         name=name,
@@ -96,12 +96,13 @@ def _service(
                 server.priority,
                 ledger.server(name, server.address),
             )
-            for server in service.servers
+            for server in written.values()
         )
         + tuple(
             ServerPlan(
                 member.address,
                 member.weight,
+                member.backup,
                 priority=member.priority,
                 slot=ledger.server(name, member.address),
             )

@@ -10,7 +10,12 @@ from importlib import import_module
 from typing import Any
 
 from lb.config.discovery import DiscoverSpec, DiscoverySpec
+from lb.discovery.asking import Telling
+from lb.discovery.catalog import Catalog
 from lb.discovery.contract import Provider, ProviderError
+from lb.discovery.dns import ResolvedServer
+
+Followed = DiscoverSpec | tuple[ResolvedServer, ...]
 
 
 class Providers:
@@ -19,8 +24,12 @@ class Providers:
     def __init__(self) -> None:
         self._clients: dict[Any, Any] = {}
 
-    def make(self, discover: DiscoverSpec, discovery: DiscoverySpec) -> Provider:
+    def make(self, discover: Followed, discovery: DiscoverySpec) -> Provider:
         """Raises ProviderError where a class of the operator's own cannot be had."""
+        if isinstance(discover, tuple):
+            from lb.discovery.dns import ResolveProvider
+
+            return ResolveProvider(discover)
         if discover.file is not None:
             from lb.discovery.file import FileProvider
 
@@ -31,16 +40,28 @@ class Providers:
             return DnsProvider(discover.dns.query())
         if discover.consul is not None:
             from lb.discovery.consul import ConsulProvider
-            from lb.discovery.consul_http import ConsulClient
 
-            connection = discovery.consul.connection()
-            client = self._clients.setdefault(connection, ConsulClient(connection))
-            return ConsulProvider(client, discover.consul.query())
+            return ConsulProvider(self._consul(discovery), discover.consul.query())
         return _own(discover.provider or "", discover.options)
 
+    def catalog(self, discovery: DiscoverySpec) -> Telling[Catalog]:
+        """The catalogue that routes are made of."""
+        from lb.discovery.consul_catalog import ConsulCatalogProvider
 
-def described(discover: DiscoverSpec) -> str:
+        assert discovery.consul.catalog is not None
+        return ConsulCatalogProvider(self._consul(discovery), discovery.consul.catalog.catalog())
+
+    def _consul(self, discovery: DiscoverySpec) -> Any:
+        from lb.discovery.consul_http import ConsulClient
+
+        connection = discovery.consul.connection()
+        return self._clients.setdefault(connection, ConsulClient(connection))
+
+
+def described(discover: Followed) -> str:
     """The source for people, which also tells one source from another."""
+    if isinstance(discover, tuple):
+        return "dns " + ", ".join(f"{one.name}:{one.port}" for one in discover)
     if discover.file is not None:
         return f"file {discover.file}"
     if discover.dns is not None:

@@ -38,7 +38,8 @@ def worker_count(spec: Spec) -> int:
 
 class Reloader:
     """Holds the configuration in force. `counts` and `last` are for the admin API. `prepare` is waited for
-    before a valid configuration becomes a plan, and again with the old one where that is refused."""
+    before a valid configuration becomes a plan, and again with the old one where that is refused; it gives
+    the configuration with what sources add to it."""
 
     def __init__(
         self,
@@ -72,7 +73,7 @@ class Reloader:
         self._one_at_a_time = asyncio.Lock()
         self._next: asyncio.Task[Reload] | None = None
         self._refreshing: asyncio.Task[None] | None = None
-        self.prepare: Callable[[Spec], Awaitable[None]] = _nothing
+        self.prepare: Callable[[Spec], Awaitable[Spec]] = _unchanged
 
     def make_plan(self, spec: Spec) -> Plan:
         """Raises PlanRefusedError where something that the Spec needs is not installed."""
@@ -85,10 +86,11 @@ class Reloader:
 
     async def start(self) -> Plan:
         """The first generation. Raises BindError, PlanRefusedError, WorkerFailedError or OSError."""
-        plan = self.make_plan(self.spec)
+        whole = await self.prepare(self.spec)
+        plan = self.make_plan(whole)
         self.listeners.open_missing(plan.listeners)
         warn(self.reading)
-        self.reconcile(self.spec, plan)
+        self.reconcile(whole, plan)
         await self.supervisor.start(plan)
         self.plan = plan
         self.last = Reload(True, plan.generation, time.time(), "start")
@@ -107,8 +109,8 @@ class Reloader:
             return await self._guarded(trigger, self.shared)
 
     def refresh(self) -> None:
-        """Put a generation in force with the members of now, of the configuration as it is. While one is
-        under way, all further wishes become one more."""
+        """Put a generation in force with the members and routes of now, of the configuration as it is. While
+        one is under way, all further wishes become one more."""
         if self.plan is not None and self._refreshing is None:
             self._refreshing = asyncio.create_task(self._refresh())
 
@@ -119,7 +121,7 @@ class Reloader:
                 return
             began = time.monotonic()
             try:
-                plan = await self._apply(self.spec)
+                plan = await self._apply(self.spec, await self.prepare(self.spec))
             except (BindError, PlanRefusedError) as error:
                 log.error(f"discovered servers cannot be put in force, the old ones stay: {error}")
                 return
@@ -158,9 +160,9 @@ class Reloader:
             log.note("reload: nothing changed", trigger=trigger, generation=self.generation)
             return self._result("unchanged", trigger)
         began = time.monotonic()
-        await self.prepare(spec)
+        whole = await self.prepare(spec)
         try:
-            plan = await self._apply(spec)
+            plan = await self._apply(spec, whole)
         except (BindError, PlanRefusedError) as error:
             await self.prepare(before)
             log.error(f"reload refused, the old configuration stays in force: {error}", trigger=trigger)
@@ -177,11 +179,11 @@ class Reloader:
             log.warning(change)
         return self._result("success", trigger, changes=(*changes, *waiting))
 
-    async def _apply(self, spec: Spec) -> Plan:
-        plan = self.make_plan(spec)
+    async def _apply(self, spec: Spec, whole: Spec) -> Plan:
+        plan = self.make_plan(whole)
         opened = self.listeners.open_missing(plan.listeners)
         try:
-            await self.supervisor.apply(plan, lambda: self.reconcile(spec, plan))
+            await self.supervisor.apply(plan, lambda: self.reconcile(whole, plan))
         except PlanRefusedError:
             self.listeners.forget(opened)
             raise
@@ -236,8 +238,9 @@ class Reloader:
         return Reload(ok, self.generation, time.time(), trigger, changes, problems, error)
 
 
-async def _nothing(spec: Spec) -> None:
+async def _unchanged(spec: Spec) -> Spec:
     """Until somebody has something to prepare."""
+    return spec
 
 
 def warn(reading: Reading) -> None:

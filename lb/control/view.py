@@ -13,6 +13,7 @@ from typing import Any
 from lb.admin.view import Condition, Question, Reload
 from lb.config import resolved
 from lb.config.problems import nearest
+from lb.control.cataloguing import Cataloguing
 from lb.control.clusterview import ClusterView
 from lb.control.discovering import Discovering
 from lb.control.events import Event, Events
@@ -41,6 +42,7 @@ class View:
         events: Events,
         webhook: Webhook,
         discovering: Discovering,
+        cataloguing: Cataloguing,
         probes_waiting: Callable[[], int] = lambda: 0,
         cluster: ClusterView | None = None,
         registration: Callable[[], Mapping[str, Any] | None] = lambda: None,
@@ -54,6 +56,7 @@ class View:
         self._events = events
         self._webhook = webhook
         self._discovering = discovering
+        self._cataloguing = cataloguing
         self._probes_waiting = probes_waiting
         self._cluster = cluster
         self._registration = registration
@@ -183,6 +186,9 @@ class View:
     def discovery(self) -> Sequence[Mapping[str, Any]]:
         return self._discovering.shown()
 
+    def catalog(self) -> Mapping[str, Any] | None:
+        return self._cataloguing.shown()
+
     def registration(self) -> Mapping[str, Any] | None:
         return self._registration()
 
@@ -190,7 +196,8 @@ class View:
         names = [one["service"] for one in self.discovery()]
         if service not in names:
             raise LookupError(f"no service {service} follows a source{nearest(service, names)}")
-        if not self._discovering.accept(service):
+        believed = [self._discovering.accept(service), self._cataloguing.let_go(service)]
+        if not any(believed):
             raise LookupError(f"nothing of {service} is held")
 
     @property
@@ -213,7 +220,9 @@ class View:
             raise ValueError("no configuration is in force yet")
         from lb.control.explain import explain
 
-        return await asyncio.to_thread(explain, plan, question, self.cells, self._statuses.states())
+        found = await asyncio.to_thread(explain, plan, question, self.cells, self._statuses.states())
+        origin = self._cataloguing.origin(str(found["route"]))
+        return found if origin is None else {**found, "origin": origin.text}
 
 
 def _state(server: Mapping[str, Any]) -> str:

@@ -48,6 +48,7 @@ class Instance(Struct):
     meta: dict[str, str] | None = field(name="Meta", default=None)
     weights: Weights | None = field(name="Weights", default=None)
     locality: Locality | None = field(name="Locality", default=None)
+    tags: list[str] | None = field(name="Tags", default=None)
 
 
 class Check(Struct):
@@ -101,7 +102,8 @@ def membership(body: bytes, query: ConsulQuery) -> Membership:
         except EntryError as error:
             unusable.append(Unusable(_named(raw, place), str(error)[:MOST_WORDS]))
         else:
-            same.setdefault(found.address, []).append(found)
+            if found is not None:
+                same.setdefault(found.address, []).append(found)
     members: list[Member] = []
     for address in sorted(same):
         kept, *others = sorted(same[address], key=lambda one: (PREFERRED[one.state], one.name))
@@ -128,12 +130,15 @@ def aggregated(checks: list[Check]) -> tuple[str, Check | None]:
     return worst, why
 
 
-def _member(raw: Raw, query: ConsulQuery) -> Member:
+def _member(raw: Raw, query: ConsulQuery) -> Member | None:
+    """None: it is not meant."""
     try:
         entry = _ENTRY.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EntryError(str(error)) from None
     machine, instance = entry.machine, entry.instance
+    if not any(tag.startswith(query.marked) for tag in instance.tags or [""]):
+        return None
     status, check = aggregated(entry.checks or [])
     weights = instance.weights or Weights()
     weight = weights.warning if status == "warning" else weights.passing

@@ -55,14 +55,29 @@ class ConsulOwn(Struct, frozen=True):
         return f"{self.name}-{self.port}"
 
 
+class ConsulCatalog(Struct, frozen=True):
+    """Routes out of Consul's catalogue. `prefix`: of the tags that speak to lb ("lb" for "lb.route=…");
+    `tags`: others that an instance must have, all of them."""
+
+    prefix: str = "lb"
+    tags: tuple[str, ...] = ()
+
+    @property
+    def route(self) -> str:
+        """How a tag begins that says where requests come from."""
+        return f"{self.prefix}.route="
+
+
 class ConsulQuery(Struct, frozen=True):
     """What is followed: one service, or the outcome of a prepared query (by name or id). `tags` and `meta`
-    (of Consul's nodes): all must hold. `warning`: what a server with a check in warning is."""
+    (of Consul's nodes): all must hold; `marked`: how a further tag must begin, "" for none. `warning`: what a
+    server with a check in warning is."""
 
     service: str = ""
     prepared_query: str = ""
     tags: tuple[str, ...] = ()
     meta: tuple[tuple[str, str], ...] = ()
+    marked: str = ""
     filter: str = ""
     warning: Registered = Registered.UP
     zone_key: str = "zone"

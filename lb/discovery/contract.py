@@ -34,7 +34,8 @@ class Member(Struct, frozen=True, omit_defaults=True):
     """One server as its source knows it. `address`: as servers are written in the configuration
     ("10.0.0.1:8080", "[::1]:8080"). `weight` 0..65,535; `priority` 0..100, lower ones come first. `why`: the
     source's own words for a state that is not UP. `name`: what the source calls it (a Consul service id).
-    `zone`: where it runs, "" for unknown."""
+    `zone`: where it runs, "" for unknown. `backup`: as in the
+    configuration."""
 
     address: str
     weight: int = 1
@@ -43,6 +44,7 @@ class Member(Struct, frozen=True, omit_defaults=True):
     why: str = ""
     name: str = ""
     zone: str = ""
+    backup: bool = False
 
 
 class Unusable(Struct, frozen=True):

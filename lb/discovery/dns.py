@@ -39,6 +39,18 @@ class DnsQuery(NamedTuple):
     servers: tuple[tuple[str, int], ...] = ()
 
 
+class ResolvedServer(NamedTuple):
+    """A server of the configuration whose name is asked for again every `every` seconds; each of its
+    addresses is a server with this weight, priority and `backup`."""
+
+    name: str
+    port: int
+    every: float
+    weight: int = 1
+    priority: int = 0
+    backup: bool = False
+
+
 class _Found(NamedTuple):
     addresses: tuple[str, ...]
     ttl: float
@@ -52,7 +64,7 @@ class DnsProvider:
 
     async def watch(self) -> AsyncGenerator[Membership, None]:
         """See the contract. Raises ProviderError alone."""
-        resolver = self._resolver()
+        resolver = _resolver(self._query.servers)
         told: Membership | None = None
         while True:
             try:
@@ -63,16 +75,6 @@ class DnsProvider:
                 told = found
                 yield found
             await asyncio.sleep(min(max(ttl, SHORTEST), LONGEST))
-
-    def _resolver(self) -> dns.asyncresolver.Resolver:
-        try:
-            resolver = dns.asyncresolver.Resolver(configure=not self._query.servers)
-        except (dns.exception.DNSException, OSError) as error:
-            raise ProviderError(f"DNS: the system's name servers are not known: {_words(error)}") from None
-        if self._query.servers:
-            resolver.nameservers = [dns.nameserver.Do53Nameserver(*one) for one in self._query.servers]
-        resolver.lifetime = PATIENCE
-        return resolver
 
     async def _ask(self, resolver: dns.asyncresolver.Resolver) -> tuple[Membership, float]:
         if self._query.records == "srv":
@@ -108,6 +110,57 @@ class DnsProvider:
                     Member(joined, max(1, one.weight), min(ranks[one.priority], MOST_PRIORITY), name=host),
                 )
         return Membership(tuple(members.values()), tuple(unusable)), ttl
+
+
+class ResolveProvider:
+    """The servers of one service that are written as names. Where an address is there twice, the first
+    counts. A name that fails is an error for all of them: what they were stays in force."""
+
+    def __init__(
+        self, servers: tuple[ResolvedServer, ...], name_servers: tuple[tuple[str, int], ...] = ()
+    ) -> None:
+        """`name_servers`: as in DnsQuery."""
+        self._servers = servers
+        self._name_servers = name_servers
+
+    async def watch(self) -> AsyncGenerator[Membership, None]:
+        """See the contract. Raises ProviderError alone."""
+        resolver = _resolver(self._name_servers)
+        now = asyncio.get_running_loop().time
+        due = dict.fromkeys(self._servers, 0.0)
+        found: dict[ResolvedServer, tuple[str, ...]] = {}
+        told: Membership | None = None
+        while True:
+            for server in [one for one in self._servers if due[one] <= now()]:
+                try:
+                    answer = await _addresses(resolver, server.name, TYPES["address"])
+                except (dns.exception.DNSException, OSError) as error:
+                    raise ProviderError(f"DNS, {server.name}: {_words(error)}") from None
+                found[server] = answer.addresses
+                due[server] = now() + max(server.every, SHORTEST)
+            members: dict[str, Member] = {}
+            for one in self._servers:
+                for address in found[one]:
+                    joined = _joined(address, one.port)
+                    made = Member(joined, one.weight, one.priority, name=one.name, backup=one.backup)
+                    members.setdefault(joined, made)
+            word = Membership(tuple(members.values()))
+            if word != told:
+                told = word
+                yield word
+            await asyncio.sleep(max(0.0, min(due.values()) - now()))
+
+
+def _resolver(name_servers: tuple[tuple[str, int], ...]) -> dns.asyncresolver.Resolver:
+    """`name_servers`: as in DnsQuery. Raises ProviderError."""
+    try:
+        resolver = dns.asyncresolver.Resolver(configure=not name_servers)
+    except (dns.exception.DNSException, OSError) as error:
+        raise ProviderError(f"DNS: the system's name servers are not known: {_words(error)}") from None
+    if name_servers:
+        resolver.nameservers = [dns.nameserver.Do53Nameserver(*one) for one in name_servers]
+    resolver.lifetime = PATIENCE
+    return resolver
 
 
 async def _addresses(resolver: dns.asyncresolver.Resolver, name: str, types: tuple[str, ...]) -> _Found:

@@ -89,5 +89,9 @@ class ProcessFacts(Protocol):
         """Of every source of servers: service, members, age (seconds, None where it never answered), held
         (addresses), unusable (entries), errors, updates."""
 
+    def catalog(self) -> Mapping[str, Any] | None:
+        """Of the catalogue that makes routes: routes, held, unusable, errors, age (as above); None where
+        there is none."""
+
     def workers(self) -> Sequence[WorkerFacts]:
         """All places for workers in the order of `worker`, dead ones too."""

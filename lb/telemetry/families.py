@@ -309,6 +309,12 @@ DISCOVERY_HELD = _gauge("lb_discovery_held", _BY_SERVICE, "Servers that it took 
 DISCOVERY_UNUSABLE = _gauge("lb_discovery_unusable", _BY_SERVICE, "Entries of it that are set aside.")
 DISCOVERY_ERRORS = _counter("lb_discovery_errors", _BY_SERVICE, "How often it failed.")
 DISCOVERY_UPDATES = _counter("lb_discovery_updates", _BY_SERVICE, "How often its word changed something.")
+CATALOG_ROUTES = _gauge("lb_catalog_routes", (), "Routes in force that a catalogue asked for.")
+CATALOG_AGE = _gauge("lb_catalog_age_seconds", (), "Since it last confirmed them; 0 while it answers.")
+CATALOG_HELD = _gauge("lb_catalog_held", (), "Services that are gone from it and keep their routes.")
+CATALOG_UNUSABLE = _gauge("lb_catalog_unusable", (), "Tags of it that are set aside.")
+CATALOG_ERRORS = _counter("lb_catalog_errors", (), "How often it failed.")
+CATALOG = (CATALOG_ROUTES, CATALOG_AGE, CATALOG_HELD, CATALOG_UNUSABLE, CATALOG_ERRORS)
 PROBES_WAITING = _gauge(
     "lb_probes_waiting", (), "Probes that are due and wait; above 0 for long: too many servers hang."
 )
@@ -368,6 +374,7 @@ FACTS = (
     DISCOVERY_UNUSABLE,
     DISCOVERY_ERRORS,
     DISCOVERY_UPDATES,
+    *CATALOG,
     WORKERS,
     RESTARTS,
     WORKER_RSS,

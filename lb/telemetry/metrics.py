@@ -113,6 +113,7 @@ class _SmallFamilies(Collector):
         yield _metric(f.WEBHOOK_LOST, [((), facts.webhook_lost)])
         yield _metric(f.PROBES_WAITING, [((), facts.probes_waiting)])
         yield from self._discovery()
+        yield from self._catalog()
 
     def _discovery(self) -> Iterable[Metric]:
         sources = self._facts.discovery()
@@ -123,6 +124,16 @@ class _SmallFamilies(Collector):
         yield _metric(f.DISCOVERY_UNUSABLE, [((one["service"],), len(one["unusable"])) for one in sources])
         yield _metric(f.DISCOVERY_ERRORS, [((one["service"],), one["errors"]) for one in sources])
         yield _metric(f.DISCOVERY_UPDATES, [((one["service"],), one["updates"]) for one in sources])
+
+    def _catalog(self) -> Iterable[Metric]:
+        found = self._facts.catalog()
+        if found is None:
+            return
+        yield _metric(f.CATALOG_ROUTES, [((), len(found["routes"]))])
+        yield _metric(f.CATALOG_AGE, [((), found["age"])] if found["age"] is not None else [])
+        yield _metric(f.CATALOG_HELD, [((), len(found["held"]))])
+        yield _metric(f.CATALOG_UNUSABLE, [((), len(found["unusable"]))])
+        yield _metric(f.CATALOG_ERRORS, [((), found["errors"])])
 
     def _cluster(self) -> Iterable[Metric]:
         facts = self._facts.cluster_facts()

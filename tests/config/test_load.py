@@ -211,7 +211,6 @@ LATER = {
     "listeners: [{bind: ':1', tls: {certificates: []}}]": "listeners[0].tls",
     "listeners: [{bind: ':1', proxy_protocol: true}]": "listeners[0].proxy_protocol",
     "services: {s: {servers: [a:1], tls: {}}}": "services.s.tls",
-    "services: {s: {servers: [{address: a:1, resolve: 30s}]}}": "services.s.servers[0].resolve",
 }
 
 
@@ -222,6 +221,22 @@ def test_what_is_not_built_yet_is_refused(text):
     (problem,) = problems_of(text)
     path = LATER.get(text) or LATER[text.partition("\n")[2]]
     assert f": {path}: not supported yet: " in problem
+
+
+@pytest.mark.parametrize(
+    ("server", "more", "message"),
+    [
+        ("10.0.0.1:80", "", 's.servers[0].resolve: no effect: "10.0.0.1:80" is no name'),
+        ("[fd00::1]:80", "", "no effect"),
+        ("unix:/a", "", "no effect"),
+        ("a.test:80", ", discover: {file: /x}", 's.servers[0].resolve: cannot stand beside "discover"'),
+    ],
+)
+def test_what_cannot_be_resolved(server, more, message):
+    (problem,) = problems_of(
+        f'listeners: [":1"]\nservices: {{s: {{servers: [{{address: "{server}", resolve: 30s}}]{more}}}}}\n'
+    )
+    assert message in problem
 
 
 def test_proxy_protocol_false_is_fine():

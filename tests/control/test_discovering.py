@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 
+import dns.rcode
 import pytest
 
 from lb.config import loads
 from lb.control import discovering as module
 from lb.control.discovering import Discovering
 from lb.control.events import Events
+from lb.control.planning import make_plan
+from lb.discovery import dns as source
 from lb.discovery.contract import Member, Membership, Registered
 from lb.discovery.kept import FILE, KeptWord, encoded
+from lb.telemetry.ledger import Ledger
 from lb.upstream.status import Registry
+from tests.discovery.test_dns import serving
 
 BASE = 'listeners: [":1"]\nroutes: {"/": app}\n'
 OWN = (
@@ -183,5 +189,32 @@ def test_what_is_held_is_an_event_and_accepted(play):
         assert [(e.kind, e.reason) for e in events.last] == [
             ("discovery", "removal_held"), ("discovery", "removal_released"),
         ]  # fmt: skip
+
+    play(script)
+
+
+RESOLVED = (
+    BASE + "services: {app: {servers: [{address: 'app.test:80', resolve: 1s, weight: 3, backup: true}, "
+    "'b.test:80']}}\n"
+)
+
+
+def test_servers_that_are_names_are_what_dns_says_and_stay_while_it_fails(play, monkeypatch):
+    async def script(found, _):
+        async with serving() as (server, place):
+            server.records["app.test.", "A"] = ["10.0.0.1", "10.0.0.2"]
+            monkeypatch.setattr(
+                source, "_resolver", partial(lambda made, _: made((place,)), source._resolver)
+            )
+            monkeypatch.setattr(source, "SHORTEST", 0.01)
+            spec = loads(RESOLVED)
+            await found.prepare(spec)
+            plan = make_plan(spec, 1, Ledger(), members=found.members).services[0]
+            said = [(one.address, one.weight, one.backup) for one in plan.servers]
+            assert said == [("b.test:80", 1, False), ("10.0.0.1:80", 3, True), ("10.0.0.2:80", 3, True)]
+            server.rcode = dns.rcode.SERVFAIL
+            while not found.shown()[0]["error"]:
+                await asyncio.sleep(0.01)
+            assert (found.shown()[0]["source"], len(found.members("app"))) == ("dns app.test:80", 2)
 
     play(script)

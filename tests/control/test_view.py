@@ -27,7 +27,7 @@ def view(tmp_path):
     )
     events = Events()
     overrides = Overrides(tmp_path, Receiver(), events)
-    return View(SimpleNamespace(plan=plan), None, None, overrides, events, None, None)
+    return View(SimpleNamespace(plan=plan), None, None, overrides, events, None, None, None)
 
 
 def test_an_order_for_a_server_of_the_plan(view):

@@ -14,7 +14,7 @@ import pytest
 
 from lb.discovery import dns as subject
 from lb.discovery.contract import Member, ProviderError
-from lb.discovery.dns import DnsProvider, DnsQuery
+from lb.discovery.dns import DnsProvider, DnsQuery, ResolvedServer, ResolveProvider
 from tests.discovery.suite import ProviderSuite
 
 NAME = "api.test."
@@ -168,5 +168,33 @@ def test_a_server_that_is_silent_is_an_error_in_time(monkeypatch):
             server.mute = True
             with pytest.raises(ProviderError, match=r"DNS, api\.test: "):
                 await anext(DnsProvider(DnsQuery("api.test", servers=(place,))).watch())
+
+    asyncio.run(go())
+
+
+def test_servers_that_are_names_keep_what_is_written_of_them(monkeypatch):
+    monkeypatch.setattr(subject, "SHORTEST", 0.01)
+
+    async def go():
+        async with serving() as (server, place):
+            server.records = {(NAME, "A"): ["10.0.0.1"], (NAME, "AAAA"): ["fd00::1"],
+                              ("more.test.", "A"): ["10.0.0.1", "10.0.0.2"]}  # fmt: skip
+            servers = (
+                ResolvedServer("api.test", 80, 0.01, weight=3, priority=1),
+                ResolvedServer("more.test", 80, 3600.0, backup=True),
+            )
+            async with aclosing(ResolveProvider(servers, (place,)).watch()) as words:
+                assert (await anext(words)).members == (
+                    Member("10.0.0.1:80", 3, 1, name="api.test"),
+                    Member("[fd00::1]:80", 3, 1, name="api.test"),
+                    Member("10.0.0.2:80", backup=True, name="more.test"),
+                )
+                server.records.update({(NAME, "A"): ["10.0.0.7"], ("more.test.", "A"): ["10.0.0.8"]})
+                found = {one.address for one in (await anext(words)).members}
+                assert found == {"10.0.0.7:80", "[fd00::1]:80", "10.0.0.1:80", "10.0.0.2:80"}
+                assert server.asked.count(("more.test.", "A")) == 1, "its time has not come"
+                server.rcode = dns.rcode.SERVFAIL
+                with pytest.raises(ProviderError, match=r"DNS, api\.test: "):
+                    await anext(words)
 
     asyncio.run(go())

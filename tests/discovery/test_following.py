@@ -7,9 +7,10 @@ from random import Random
 
 import pytest
 
+from lb.discovery.asking import LONGEST_PAUSE
 from lb.discovery.brake import BrakeSettings
 from lb.discovery.contract import Member, Membership, ProviderError, Registered, Unusable
-from lb.discovery.following import GATHER, LONGEST_PAUSE, Following, sound
+from lb.discovery.following import GATHER, Following, sound
 from tests.health.test_checks import FakeLoop
 
 A, B, C, D = (Member(f"10.0.0.{n}:80") for n in range(1, 5))
@@ -183,3 +184,10 @@ def test_addresses_come_in_normal_form_and_once():
         good, bad = sound(order)
         assert [(m.address, m.state) for m in good] == [("a:80", Registered.UP)]
         assert len(bad) == 1 and "twice" in bad[0].reason
+
+
+def test_a_word_that_its_source_calls_old_is_as_old_as_it_says():
+    def look(one):
+        assert (one.error, one.age) == ("", pytest.approx(27.0, abs=0.1))
+
+    play([[A], 1, Membership((A,), age=20.0)], seconds=8, look=look)

@@ -1,8 +1,8 @@
 """One node of a cluster as a process: elector, follower and desk as in lb, and a log of what they did.
 
 A process of tests.safety.spawner; orders are lines that come through a pipe: `push N`, `push N NODE` (on it
-first), `resign`, `stall SECONDS`, `stall-elector SECONDS`, `clock SECONDS`, `in-commit stop|kill SECONDS UNTIL`. There are no
-workers: what is put in force is written down.
+first), `resign`, `stall SECONDS`, `stall-elector SECONDS`, `clock SECONDS`, `in-commit stop|kill SECONDS
+UNTIL`. There are no workers: what is put in force is written down.
 """
 
 from __future__ import annotations

@@ -294,7 +294,7 @@ def test_an_agent_whose_servers_die_costs_nothing(trio):
         name: Origin(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n" + name.encode()))
         for name in "abc"
     }
-    s = Scenario(CONFIG % agent.server.port, **origins)
+    s = Scenario((CONFIG % agent.server.port).replace('"]}', '"], wait: 2s}'), **origins)
     for letter in "ab":
         agent.register(s, letter)
     with s, Load(s) as load:
@@ -307,6 +307,12 @@ def test_an_agent_whose_servers_die_costs_nothing(trio):
         print(f"another leader: {time.monotonic() - began:.2f}s")
         agent.register(s, "c")
         changed(load, "abc", "registered under the new leader", within=20)
+        # one of three is no majority: it answers, and says itself that it may be behind
+        next(server for server in servers if server is not first).stop()
+        eventually(
+            lambda: source(s)["answered"] and source(s)["age"] > 0, 20, "it is not told that it is old"
+        )
+        assert s.lb.metric("lb_discovery_age_seconds") > 0
         for server in servers:
             server.stop()
         eventually(lambda: not source(s)["answered"], 30, "it is not told that nobody answers")

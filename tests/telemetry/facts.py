@@ -19,6 +19,12 @@ class Facts:
         self.event_counts = {("override", "drain", "app"): 4}
         self.webhook_lost = 2
         self.probes_waiting = 3
+        self.catalog_said: dict[str, Any] | None = {
+            "source": "consul catalog lb.route=", "answered": False, "error": "no agent", "age": 2.5,
+            "errors": 2, "updates": 1, "held": {"consul:web": 3.0},
+            "unusable": [{"entry": "x: lb.y", "reason": "not known"}],
+            "routes": [{"route": "consul:web:/a", "service": "web", "tag": "lb.route=/a"}],
+        }  # fmt: skip
         self.sources: list[dict[str, Any]] = [
             {"service": "app", "members": 2, "age": 1.5, "held": ["a:1"], "unusable": [{}], "errors": 3,
              "updates": 4},
@@ -38,6 +44,9 @@ class Facts:
 
     def discovery(self) -> list[dict[str, Any]]:
         return self.sources
+
+    def catalog(self) -> dict[str, Any] | None:
+        return self.catalog_said
 
     def workers(self) -> list[WorkerFacts]:
         return [
