@@ -224,15 +224,17 @@ class Control:
                 limit=hard, max_connections=wanted,
             )  # fmt: skip
 
-    def _reconcile(self, spec: Spec, plan: Plan) -> None:
-        """Let what outlives a configuration follow the one that comes into force now."""
-        self.statuses.reconcile(spec, plan)
-        self.discovering.tell_states()
-        self.ejections.reconcile(spec, plan)
+    def _reconcile(self, spec: Spec, plan: Plan, whole: bool) -> None:
+        """Let what outlives a configuration follow the one that comes into force now; not `whole`: `plan` has
+        those services alone that discovery changed."""
+        changed = None if whole else {service.name for service in plan.services}
+        self.statuses.reconcile(spec, plan, whole)
+        self.discovering.tell_states(changed)
+        self.ejections.reconcile(spec, plan, whole)
         self.registering.follow(spec)
         if self.checks is None:
             self.checks = Checks(self.statuses.probed)
-        self.checks.reconcile(checks_of(spec, plan))
+        self.checks.reconcile(checks_of(spec, plan), changed)
 
     async def _tick(self) -> None:
         while True:

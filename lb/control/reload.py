@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
 from lb.admin.view import Reload
@@ -18,12 +18,16 @@ from lb.control.checking import lacking_of
 from lb.control.events import Events
 from lb.control.listeners import BindError
 from lb.control.loading import Reading, read_valid
-from lb.control.planning import Members, make_plan, nobody
+from lb.control.planning import Members, make_plan, nobody, service_plan
 from lb.control.supervisor import PlanRefusedError, Supervisor
-from lb.plan import Plan
+from lb.plan import Plan, Update
+from lb.telemetry.ledger import ServerId
 from lb.worker.journal import Journal
+from lb.worker.messages import updated
 
 SHOWN_CHANGES = 50  # lines of a diff in the log
+
+Reconcile = Callable[[Spec, Plan, bool], None]
 
 log = Journal("lb.control")
 
@@ -45,14 +49,14 @@ class Reloader:
         path: Path,
         reading: Reading,
         supervisor: Supervisor,
-        reconcile: Callable[[Spec, Plan], None] = lambda spec, plan: None,
+        reconcile: Reconcile = lambda spec, plan, whole: None,
         events: Events | None = None,
         sticky_key: str = "",
         members: Members = nobody,
     ) -> None:
         """`reading`: what `path` held when lb started; in force after `start`. `reconcile` lets what outlives
-        a configuration follow one that all workers have accepted, before they go over to it. `sticky_key` and
-        `members`: as in make_plan."""
+        a configuration follow one that all workers have accepted, before they go over to it; not `whole`: its
+        plan has those services alone that an update changes. `sticky_key` and `members`: as in make_plan."""
         self.path = path
         self.reading = reading
         self.spec = reading.spec
@@ -72,6 +76,8 @@ class Reloader:
         self._one_at_a_time = asyncio.Lock()
         self._next: asyncio.Task[Reload] | None = None
         self._refreshing: asyncio.Task[None] | None = None
+        self._changed: set[str] = set()  # services whose members are others than the plan's
+        self._refused = False  # the last plan or update was: what it named, the next one must look at
         self.prepare: Callable[[Spec], Awaitable[None]] = _nothing
 
     def make_plan(self, spec: Spec) -> Plan:
@@ -88,7 +94,7 @@ class Reloader:
         plan = self.make_plan(self.spec)
         self.listeners.open_missing(plan.listeners)
         warn(self.reading)
-        self.reconcile(self.spec, plan)
+        self.reconcile(self.spec, plan, True)
         await self.supervisor.start(plan)
         self.plan = plan
         self.last = Reload(True, plan.generation, time.time(), "start")
@@ -106,9 +112,29 @@ class Reloader:
             self._next = None
             return await self._guarded(trigger, self.shared)
 
-    def refresh(self) -> None:
-        """Put a generation in force with the members of now, of the configuration as it is. While one is
-        under way, all further wishes become one more."""
+    def make_update(self, plan: Plan, names: Collection[str]) -> Update:
+        """What becomes of these services of `plan`, which is in force, with the members of now. It costs what
+        they hold, and not what the plan holds."""
+        before = [service for service in plan.services if service.name in names]
+        self._generation += 1
+        self.ledger.begin(
+            self._generation,
+            [ServerId(service.name, server.address) for service in before for server in service.servers],
+        )
+        fresh = [
+            service_plan(
+                service.name, self.spec.services[service.name], self.ledger, self.sticky_key,
+                self.members(service.name),
+            )
+            for service in before
+        ]  # fmt: skip
+        changed = tuple(now for now, old in zip(fresh, before, strict=True) if now != old)
+        return Update(plan.generation, self._generation, changed)
+
+    def refresh(self, service: str) -> None:
+        """Put a generation in force with the members that this service has now, of the configuration as it
+        is. While one is under way, all further wishes become one more."""
+        self._changed.add(service)
         if self.plan is not None and self._refreshing is None:
             self._refreshing = asyncio.create_task(self._refresh())
 
@@ -118,8 +144,15 @@ class Reloader:
             if self.plan is None or self.supervisor.stopping:
                 return
             began = time.monotonic()
+            names, self._changed = self._changed, set()
             try:
-                plan = await self._apply(self.spec)
+                if self._refused:
+                    plan = await self._apply(self.spec)
+                else:
+                    update = self.make_update(self.plan, names)
+                    if not update.services:
+                        return
+                    plan = await self._update(self.plan, update)
             except (BindError, PlanRefusedError) as error:
                 log.error(f"discovered servers cannot be put in force, the old ones stay: {error}")
                 return
@@ -181,14 +214,27 @@ class Reloader:
         plan = self.make_plan(spec)
         opened = self.listeners.open_missing(plan.listeners)
         try:
-            await self.supervisor.apply(plan, lambda: self.reconcile(spec, plan))
+            await self.supervisor.apply(plan, lambda: self.reconcile(spec, plan, True))
         except PlanRefusedError:
+            self._refused = True
             self.listeners.forget(opened)
             raise
+        self._refused = False
         for bound in opened:
             log.note("listening", address=bound.shown)
         self.listeners.forget(self.listeners.unused(plan.listeners))
         self.spec, self.plan = spec, plan
+        self.ledger.sweep(self.supervisor.cells)
+        return plan
+
+    async def _update(self, before: Plan, update: Update) -> Plan:
+        plan, part = updated(before, update), Plan(update.generation, services=update.services)
+        try:
+            await self.supervisor.apply(plan, lambda: self.reconcile(self.spec, part, False), update)
+        except PlanRefusedError:
+            self._refused = True
+            raise
+        self.plan = plan
         self.ledger.sweep(self.supervisor.cells)
         return plan
 
