@@ -25,6 +25,7 @@ from lb.telemetry.ledger import ServerId
 from lb.worker.journal import Journal
 from lb.worker.messages import updated
 
+AGAIN = 2.0  # seconds after which members that were refused are tried again
 SHOWN_CHANGES = 50  # lines of a diff in the log
 
 Reconcile = Callable[[Spec, Plan, bool], None]
@@ -121,20 +122,22 @@ class Reloader:
             self._generation,
             [ServerId(service.name, server.address) for service in before for server in service.servers],
         )
-        fresh = [
+        fresh = tuple(
             service_plan(
                 service.name, self.spec.services[service.name], self.ledger, self.sticky_key,
                 self.members(service.name),
             )
             for service in before
-        ]  # fmt: skip
-        changed = tuple(now for now, old in zip(fresh, before, strict=True) if now != old)
-        return Update(plan.generation, self._generation, changed)
+        )  # fmt: skip
+        return Update(plan.generation, self._generation, fresh)
 
     def refresh(self, service: str) -> None:
         """Put a generation in force with the members that this service has now, of the configuration as it
         is. While one is under way, all further wishes become one more."""
         self._changed.add(service)
+        self._wish()
+
+    def _wish(self) -> None:
         if self.plan is not None and self._refreshing is None:
             self._refreshing = asyncio.create_task(self._refresh())
 
@@ -150,11 +153,13 @@ class Reloader:
                     plan = await self._apply(self.spec)
                 else:
                     update = self.make_update(self.plan, names)
-                    if not update.services:
+                    if not update.services:  # a reload took them away in the meantime
                         return
                     plan = await self._update(self.plan, update)
             except (BindError, PlanRefusedError) as error:
                 log.error(f"discovered servers cannot be put in force, the old ones stay: {error}")
+                # the only worker may just be being replaced, and the source says nothing more by itself
+                asyncio.get_running_loop().call_later(AGAIN, self._wish)
                 return
         took = f"{(time.monotonic() - began) * 1000:.0f}ms"
         log.note("discovered servers are in force", generation=plan.generation, took=took)

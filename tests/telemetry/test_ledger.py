@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lb.telemetry import layout
 from lb.telemetry.cells import Cells
-from lb.telemetry.ledger import OTHER, Ledger, RouteId, create_cells_file
+from lb.telemetry.ledger import OTHER, Ledger, RouteId, ServerId, create_cells_file
 
 SIZE = 4096
 
