@@ -271,3 +271,12 @@ class Plan(Record, frozen=True):
     services: tuple[ServicePlan, ...] = ()
     access_log: AccessLogPlan | None = None
     shutdown_grace: float = 30.0
+
+
+class Update(Record, frozen=True):
+    """The Plan of generation `base` becomes that of `generation`: these services, which it has, are others;
+    all else stays."""
+
+    base: int
+    generation: int
+    services: tuple[ServicePlan, ...]

@@ -6,12 +6,12 @@ the generation in force uses is touched. Must not live here: I/O, and anything p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Sequence
 from random import Random
 
 from lb.balancing.keys import compile_key
 from lb.balancing.registry import make
-from lb.plan import Plan, RoutePlan, ServerPlan, ServicePlan
+from lb.plan import Plan, RoutePlan, ServicePlan, Update
 from lb.proxy.rules import ListenerRules, MirrorRules, RouteRules
 from lb.routing.route import Route
 from lb.routing.table import Table, build_steps
@@ -40,36 +40,47 @@ class Snapshot:
         table: Table,
         routes: list[RouteRules],
         services: dict[str, Service],
-        members: list[tuple[Server, ServerPlan, ServicePlan]],
         line: LineFormat | None,
+        used_by: dict[str, list[int]],
+        update: Update | None = None,
     ) -> None:
+        """`used_by`: by service, the numbers of the routes that it is part of. `update`: what alone is not
+        shared with the Snapshot before."""
         self.plan = plan
         self.generation = plan.generation
         self.listeners = listeners
         self.table = table
         self.routes = routes
         self.services = services
-        self.members = members
         self.line = line
+        self.used_by = used_by
+        self.fresh = plan.services if update is None else update.services
+        self.whole = update is None
 
     def __repr__(self) -> str:
         return f"<Snapshot {self.generation}: {len(self.routes)} routes, {len(self.services)} services>"
 
     def take_effect(self, registry: Registry) -> None:
         """Give the Servers their new weights, limits and counters, and the algorithms their members."""
-        for server, plan, service_plan in self.members:
-            connections = service_plan.connections
-            server.configure(plan, connections, service_plan.suspect_after)
-            server.guard(service_plan.server_breaker, service_plan.adaptive)
-            pool = server.pool
-            pool.max_idle = connections.max_idle
-            pool.idle_timeout = connections.idle_timeout
-            pool.max_age = connections.max_age
-        for service_plan in self.plan.services:
+        for service_plan in self.fresh:
             service = self.services[service_plan.name]
+            connections = service_plan.connections
+            for server, plan in zip(service.servers, service_plan.servers, strict=True):
+                server.configure(plan, connections, service_plan.suspect_after)
+                server.guard(service_plan.server_breaker, service_plan.adaptive)
+                pool = server.pool
+                pool.max_idle = connections.max_idle
+                pool.idle_timeout = connections.idle_timeout
+                pool.max_age = connections.max_age
             service.breaker = registry.breaker(service.name, service_plan.service_breaker)
             service.refresh()
-        registry.reconcile(self.plan.services)
+        registry.reconcile(self.fresh, self.whole)
+
+    def changed_routes(self) -> Iterable[int]:
+        """The numbers of the routes that are not shared with the Snapshot before."""
+        if self.whole:
+            return range(len(self.routes))
+        return sorted({n for service in self.fresh for n in self.used_by.get(service.name, ())})
 
 
 def build(
@@ -78,18 +89,7 @@ def build(
     """Build a Snapshot; yields between slices of a few milliseconds so that the loop never stalls.
 
     Raises SnapshotError, naming what is wrong, when the plan cannot be run."""
-    services: dict[str, Service] = {}
-    members: list[tuple[Server, ServerPlan, ServicePlan]] = []
-    for service_plan in plan.services:
-        servers: list[Server] = []
-        for number, server_plan in enumerate(service_plan.servers):
-            if number % _SLICE == _SLICE - 1:
-                yield
-            server = registry.server(service_plan.name, server_plan.address)
-            servers.append(server)
-            members.append((server, server_plan, service_plan))
-        services[service_plan.name] = _service(service_plan, servers, rng, clock)
-        yield
+    services = yield from _services(plan.services, registry, rng, clock)
     try:
         listeners = {p.name: ListenerRules(p) for p in plan.listeners}
         table = yield from build_steps(plan.routes)
@@ -97,18 +97,61 @@ def build(
     except ValueError as error:
         raise SnapshotError(str(error)) from error
     routes: list[RouteRules] = []
-    route: Route
+    used_by: dict[str, list[int]] = {}
     for number, route in enumerate(table.routes):
         if number % _SLICE == _SLICE - 1:
             yield
         route_plan = plan.routes[number]
-        try:
-            used = [services[s.service] for s in route_plan.services]
-            mirror = _mirror(route_plan, services)
-        except KeyError as error:
-            raise SnapshotError(f"route {route_plan.name}: there is no service {error.args[0]!r}") from None
-        routes.append(RouteRules(route, route_plan, used, mirror))
-    return Snapshot(plan, listeners, table, routes, services, members, line)
+        routes.append(_rules(route, route_plan, services))
+        for name in _used(route_plan):
+            used_by.setdefault(name, []).append(number)
+    return Snapshot(plan, listeners, table, routes, services, line, used_by)
+
+
+def build_update(
+    before: Snapshot, plan: Plan, update: Update, registry: Registry, rng: Random, clock: Callable[[], float]
+) -> Generator[None, None, Snapshot]:
+    """As `build`, of a plan that differs from that of `before` by `update` alone: all that this does not
+    touch is shared, the services that stay with their algorithms as they are."""
+    fresh = yield from _services(update.services, registry, rng, clock)
+    services = before.services | fresh
+    made = Snapshot(
+        plan, before.listeners, before.table, [*before.routes], services, before.line, before.used_by, update
+    )
+    for number in made.changed_routes():
+        made.routes[number] = _rules(before.table.routes[number], plan.routes[number], services)
+    return made
+
+
+def _services(
+    plans: Sequence[ServicePlan], registry: Registry, rng: Random, clock: Callable[[], float]
+) -> Generator[None, None, dict[str, Service]]:
+    services: dict[str, Service] = {}
+    for service_plan in plans:
+        servers: list[Server] = []
+        for number, server_plan in enumerate(service_plan.servers):
+            if number % _SLICE == _SLICE - 1:
+                yield
+            server = registry.server(service_plan.name, server_plan.address)
+            servers.append(server)
+        services[service_plan.name] = _service(service_plan, servers, rng, clock)
+        yield
+    return services
+
+
+def _used(route: RoutePlan) -> set[str]:
+    """The names of the services that a route forwards or copies to."""
+    mirrored = {route.mirror.service} if route.mirror is not None else set()
+    return {weighted.service for weighted in route.services} | mirrored
+
+
+def _rules(route: Route, plan: RoutePlan, services: dict[str, Service]) -> RouteRules:
+    try:
+        used = [services[s.service] for s in plan.services]
+        mirror = _mirror(plan, services)
+    except KeyError as error:
+        raise SnapshotError(f"route {plan.name}: there is no service {error.args[0]!r}") from None
+    return RouteRules(route, plan, used, mirror)
 
 
 def _mirror(route: RoutePlan, services: dict[str, Service]) -> MirrorRules | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from random import Random
 from time import perf_counter
 
@@ -20,11 +21,15 @@ from lb.plan import (
     RoutePlan,
     ServerPlan,
     ServicePlan,
+    StatePlan,
+    Update,
     WeightedService,
 )
+from lb.proxy.plane import DataPlane
 from lb.snapshot import SnapshotError, build
 from lb.telemetry.cells import Cells
 from lb.upstream.registry import Registry
+from lb.worker.messages import updated
 
 ROUND_ROBIN = AlgorithmPlan()
 
@@ -171,3 +176,121 @@ def test_a_large_plan_yields_often():
     made, yields, longest = run(many, registry())
     assert len(made.routes) == 3000 and yields >= 80
     assert longest < 0.5  # a few ms; the machine of a test may be busy
+
+
+# ------------------------------------------------------------------------------------------- updates
+
+
+def change(plane: DataPlane, plan: Plan, *services: ServicePlan) -> Plan:
+    """`plan`, which is in force, with these services instead of its own."""
+    update = Update(plan.generation, plan.generation + 1, services)
+    following = updated(plan, update)
+    publish(plane, following, update)
+    return following
+
+
+def publish(plane: DataPlane, plan: Plan, update: Update | None = None) -> None:
+    steps = plane.build(plan, update)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            plane.publish(end.value)
+            return
+
+
+def plane() -> DataPlane:
+    loop = asyncio.new_event_loop()
+    try:
+        return DataPlane(loop, Cells(-1, 0, 1, 10_000), 0, lambda lines: None)
+    finally:
+        loop.close()
+
+
+def many(*services: ServicePlan) -> Plan:
+    routes = [route(f"to-{s.name}", s.name) for s in services]
+    split = RoutePlan("split", services=tuple(WeightedService(s.name, 1) for s in services))
+    copied = route("copied", "a", mirror=MirrorPlan("b"))
+    return Plan(1, (ListenerPlan("web", ("127.0.0.1:0",)),), (*routes, split, copied), services)
+
+
+def test_an_update_shares_all_but_its_services():
+    house = plane()
+    plan = many(service("a", "a:1", "a:2"), service("b", "b:1"), service("c", "c:1"))
+    publish(house, plan)
+    before = house.snapshot
+    assert before is not None
+    rules, balancer, kept = (
+        [*before.routes],
+        before.services["c"].groups[0].balancer,
+        before.services["b"].servers[0],
+    )
+    change(house, plan, service("b", "b:1", "b:2"))
+    after = house.snapshot
+    assert after is not None and after.generation == house.core.generation == 2
+    assert after.table is before.table and after.services["c"] is before.services["c"]
+    assert after.services["c"].groups[0].balancer is balancer
+    assert after.services["b"].servers[0] is kept and len(after.services["b"].eligible) == 2
+    assert [now is old for now, old in zip(after.routes, rules, strict=True)] == [
+        True,
+        False,
+        True,
+        False,
+        False,
+    ]
+    assert after.routes[4].mirror is not None and after.routes[4].mirror.service is after.services["b"]
+    assert all(now.budget is old.budget for now, old in zip(after.routes, rules, strict=True))
+    assert before.routes == rules  # exchanges of the old generation end on it
+
+
+def test_a_refused_update_leaves_everything_as_it_was():
+    house = plane()
+    plan = many(service("a", "a:1"), service("b", "b:1"))
+    publish(house, plan)
+    before = house.snapshot
+    with pytest.raises(SnapshotError, match="service b"):
+        change(house, plan, service("b", "b:1", "x:1", algorithm=AlgorithmPlan("none_such")))
+    assert house.snapshot is before and house.core.generation == 1
+    change(house, plan, service("b", "b:1"))
+    assert ("b", "x:1") not in house.registry.servers and "x:1" not in house.registry.pools
+
+
+def shown(house: DataPlane) -> dict:
+    """What a worker can be seen to do: who is in each service, and at what weight; and what it keeps."""
+    assert house.snapshot is not None
+    return {
+        "services": {
+            name: [(s.address, s.weight, s.usable, s.slot, s in found.eligible) for s in found.servers]
+            for name, found in house.snapshot.services.items()
+        },
+        "routes": [[s is house.snapshot.services[s.name] for s in r.services] for r in house.snapshot.routes],
+        "plan": house.snapshot.plan,
+        "servers": set(house.registry.servers),
+        "pools": set(house.registry.pools),
+    }
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_updates_come_to_the_same_as_one_whole_plan(seed):
+    rng = Random(seed)
+    one, names = plane(), "abcd"
+    plan = many(*(service(name, "s:1") for name in names))
+    publish(one, plan)
+    for _ in range(30):
+        fresh = [
+            service(name, *rng.sample([f"s:{n}" for n in range(6)], rng.randrange(6)))
+            for name in rng.sample(names, rng.randint(1, 3))
+        ]
+        states = [
+            StatePlan(s.name, server.address, usable=rng.random() < 0.7)
+            for s in fresh
+            for server in s.servers
+            if rng.random() < 0.5
+        ]
+        one.set_states(states, False, [s.name for s in fresh])
+        plan = change(one, plan, *fresh)
+    other = plane()
+    publish(other, plan)
+    other.set_states([s for said in one.registry.states.values() for s in said.values()], True)
+    publish(other, plan)
+    assert shown(one) == shown(other)

@@ -108,7 +108,8 @@ class Control:
             self.discovering.members,
         )  # fmt: skip
         self.reloader.prepare = self._prepare
-        self.discovering.refresh = self.cataloguing.refresh = self.reloader.refresh
+        self.discovering.refresh = self.reloader.refresh
+        self.cataloguing.refresh = self.reloader.refresh_all
         self.reloader.shared = shared
         self.clustering: Clustering | None = None
         if self.spec.cluster is not None and memory is not None:
@@ -227,11 +228,13 @@ class Control:
                 limit=hard, max_connections=wanted,
             )  # fmt: skip
 
-    def _reconcile(self, spec: Spec, plan: Plan) -> None:
-        """Let what outlives a configuration follow the one that comes into force now."""
-        self.statuses.reconcile(spec, plan)
-        self.discovering.tell_states()
-        self.ejections.reconcile(spec, plan)
+    def _reconcile(self, spec: Spec, plan: Plan, whole: bool) -> None:
+        """Let what outlives a configuration follow the one that comes into force now; not `whole`: `plan` has
+        those services alone that discovery changed."""
+        changed = None if whole else {service.name for service in plan.services}
+        self.statuses.reconcile(spec, plan, whole)
+        self.discovering.tell_states(changed)
+        self.ejections.reconcile(spec, plan, whole)
         self.registering.follow(spec)
         sharing = self.clustering.sharing if self.clustering is not None else None
         if self.checks is None:
@@ -239,7 +242,10 @@ class Control:
             if sharing is not None:
                 sharing.run = self.checks.reconcile
         wanted = checks_of(spec, plan)
-        self.checks.reconcile(wanted if sharing is None else sharing.follow(wanted))
+        if sharing is None:
+            self.checks.reconcile(wanted, changed)
+        else:
+            self.checks.reconcile(sharing.follow(wanted, changed))
 
     async def _prepare(self, spec: Spec) -> Spec:
         whole = await self.cataloguing.prepare(spec)

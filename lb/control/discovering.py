@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +47,15 @@ class Broken:
 
 
 class Discovering:
-    """One per control process, in its loop. `refresh` asks for a generation with the members of now."""
+    """One per control process, in its loop. `refresh` asks for a generation with the members that a service
+    has now."""
 
     def __init__(self, folder: Path, statuses: Statuses, events: Events) -> None:
         """`folder`: the state folder."""
         self._path = folder / FILE
         self._statuses = statuses
         self._events = events
-        self.refresh: Callable[[], None] = _nothing
+        self.refresh: Callable[[str], None] = _nothing
         self.providers = Providers()
         self._following: dict[str, tuple[Followed, DiscoverySpec, Following, asyncio.Task[None]]] = {}
         self._kept = read(self._path, self._set_aside)
@@ -100,15 +101,17 @@ class Discovering:
         self._planned[service] = _planned(found[2].members)
         return found[2].members
 
-    def tell_states(self) -> None:
-        """Have the statuses know what the sources say; after they followed a new plan. Only now is forgotten
-        what was said of those that went: a server that drains must not come up before it goes."""
-        there = {one.service: {member.address for member in one.members} for one in self.all()}
-        for service in [*self._told]:
-            for address in self._told.pop(service) - there.get(service, set()):
+    def tell_states(self, services: Collection[str] | None = None) -> None:
+        """Have the statuses know what the sources say of all services, or of these; after they followed a new
+        plan. Only now is forgotten what was said of those that went: a server that drains must not come up
+        before it goes."""
+        for service in [*self._told, *self._following] if services is None else services:
+            found = self._following.get(service)
+            there = {member.address for member in found[2].members} if found is not None else set()
+            for address in self._told.pop(service, set()) - there:
                 self._statuses.registered(service, address, Registry.NONE, None)
-        for one in self.all():
-            self._tell_states(one)
+            if found is not None:
+                self._tell_states(found[2])
 
     def accept(self, service: str) -> bool:
         """Believe the source of a service: what is held goes. False where nothing is held."""
@@ -166,7 +169,7 @@ class Discovering:
         elif cause == "released":
             self._emit(one, "removal_released", f"{one.source}: nothing of {one.service} is held any more")
         if _planned(one.members) != self._planned.get(one.service):
-            self.refresh()
+            self.refresh(one.service)
         self._tell_states(one)
 
     def _emit(self, one: Following, kind: str, text: str, **facts: Any) -> None:
@@ -217,7 +220,7 @@ async def _first_answers(begun: Sequence[Following]) -> None:
             )  # fmt: skip
 
 
-def _nothing() -> None:
+def _nothing(service: str) -> None:
     """Until there is a Reloader."""
 
 

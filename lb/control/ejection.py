@@ -20,7 +20,7 @@ from lb.control.evidence import CONSECUTIVE, Evidence, counts_of, text_of
 from lb.plan import Plan, ServicePlan
 from lb.telemetry import layout
 from lb.telemetry.cells import Cells
-from lb.telemetry.ledger import Ledger, ServerId
+from lb.telemetry.ledger import Ledger
 from lb.upstream.outliers import Counts, Verdict, failing, slow
 from lb.worker.messages import Suspect
 
@@ -84,16 +84,17 @@ class Ejections:
 
     # -------------------------------------------------------------------------------------- what comes in
 
-    def reconcile(self, spec: Spec, plan: Plan) -> None:
-        """Follow a new configuration; to be called after the statuses did. An ejection under way ends when it
+    def reconcile(self, spec: Spec, plan: Plan, whole: bool = True) -> None:
+        """Follow a new configuration; to be called after the statuses did. Not `whole`: services that `plan`
+        does not name stay as they are. An ejection under way ends when it
         would have, or at once where the service has no passive checks any more."""
-        before, self._watches = self._watches, {}
-        slots = dict(self._ledger.servers())
+        before = self._watches
+        self._watches = {} if whole else before.copy()
         for service in plan.services:
             rules = spec.services[service.name].outlier
             old = before.get(service.name)
             if rules is not None:
-                self._watches[service.name] = self._watch(service, rules, old, slots)
+                self._watches[service.name] = self._watch(service, rules, old)
             elif old is not None:
                 for address, place in old.places.items():
                     if place.until is not None:
@@ -141,16 +142,14 @@ class Ejections:
 
     # ----------------------------------------------------------------------------------------- comparison
 
-    def _watch(
-        self, service: ServicePlan, rules: OutlierSpec, old: _Watch | None, slots: dict[ServerId, int]
-    ) -> _Watch:
+    def _watch(self, service: ServicePlan, rules: OutlierSpec, old: _Watch | None) -> _Watch:
         watch = _Watch(service.name, rules, old.looked if old is not None else self._clock())
         for server in service.servers:
             place = old.places.get(server.address) if old is not None else None
             if place is None:
                 place = _Place()
                 place.returned = self._clock()  # not compared before it was there for a whole interval
-            slot = slots.get(ServerId(service.name, server.address))
+            slot = self._ledger.own(service.name, server.address)
             if slot is not None and slot != place.slot:
                 place.cells = self._cells.totals(slot, layout.SERVER_SIZE)
             place.slot = slot

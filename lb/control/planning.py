@@ -60,7 +60,7 @@ def make_plan(
             for route in spec.routes
         ),
         services=tuple(
-            _service(name, service, ledger, sticky_key, members(name))
+            service_plan(name, service, ledger, sticky_key, members(name))
             for name, service in spec.services.items()
         ),
         access_log=None if log is None else AccessLogPlan(log.path, log.format),
@@ -80,9 +80,10 @@ def _listener(listener: ListenerSpec, ledger: Slots) -> ListenerPlan:
     )
 
 
-def _service(
+def service_plan(
     name: str, service: ServiceSpec, ledger: Slots, sticky_key: str, members: Sequence[Member]
 ) -> ServicePlan:
+    """One service of a Plan; as in make_plan."""
     written = {server.address: server for server in service.servers if server.resolve is None}
     breaker, adaptive = service.breaker, service.adaptive_concurrency
     return ServicePlan(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
 from lb.admin.view import Reload
@@ -18,12 +18,17 @@ from lb.control.checking import lacking_of
 from lb.control.events import Events
 from lb.control.listeners import BindError
 from lb.control.loading import Reading, read_valid
-from lb.control.planning import Members, make_plan, nobody
+from lb.control.planning import Members, make_plan, nobody, service_plan
 from lb.control.supervisor import PlanRefusedError, Supervisor
-from lb.plan import Plan
+from lb.plan import Plan, Update
+from lb.telemetry.ledger import ServerId
 from lb.worker.journal import Journal
+from lb.worker.messages import updated
 
+AGAIN = 2.0  # seconds after which members that were refused are tried again
 SHOWN_CHANGES = 50  # lines of a diff in the log
+
+Reconcile = Callable[[Spec, Plan, bool], None]
 
 log = Journal("lb.control")
 
@@ -46,14 +51,14 @@ class Reloader:
         path: Path,
         reading: Reading,
         supervisor: Supervisor,
-        reconcile: Callable[[Spec, Plan], None] = lambda spec, plan: None,
+        reconcile: Reconcile = lambda spec, plan, whole: None,
         events: Events | None = None,
         sticky_key: str = "",
         members: Members = nobody,
     ) -> None:
         """`reading`: what `path` held when lb started; in force after `start`. `reconcile` lets what outlives
-        a configuration follow one that all workers have accepted, before they go over to it. `sticky_key` and
-        `members`: as in make_plan."""
+        a configuration follow one that all workers have accepted, before they go over to it; not `whole`: its
+        plan has those services alone that an update changes. `sticky_key` and `members`: as in make_plan."""
         self.path = path
         self.reading = reading
         self.spec = reading.spec
@@ -73,6 +78,9 @@ class Reloader:
         self._one_at_a_time = asyncio.Lock()
         self._next: asyncio.Task[Reload] | None = None
         self._refreshing: asyncio.Task[None] | None = None
+        self._whole = reading.spec  # the Spec with what a catalogue added to it, as it is in force
+        self._changed: set[str] = set()  # services whose members are others than the plan's
+        self._anew = False  # the next refresh is a whole plan: routes changed, or the last one was refused
         self.prepare: Callable[[Spec], Awaitable[Spec]] = _unchanged
 
     def make_plan(self, spec: Spec) -> Plan:
@@ -90,7 +98,8 @@ class Reloader:
         plan = self.make_plan(whole)
         self.listeners.open_missing(plan.listeners)
         warn(self.reading)
-        self.reconcile(whole, plan)
+        self.reconcile(whole, plan, True)
+        self._whole = whole
         await self.supervisor.start(plan)
         self.plan = plan
         self.last = Reload(True, plan.generation, time.time(), "start")
@@ -108,9 +117,36 @@ class Reloader:
             self._next = None
             return await self._guarded(trigger, self.shared)
 
-    def refresh(self) -> None:
-        """Put a generation in force with the members and routes of now, of the configuration as it is. While
-        one is under way, all further wishes become one more."""
+    def make_update(self, plan: Plan, names: Collection[str]) -> Update:
+        """What becomes of these services of `plan`, which is in force, with the members of now. It costs what
+        they hold, and not what the plan holds."""
+        before = [service for service in plan.services if service.name in names]
+        self._generation += 1
+        self.ledger.begin(
+            self._generation,
+            [ServerId(service.name, server.address) for service in before for server in service.servers],
+        )
+        fresh = tuple(
+            service_plan(
+                service.name, self._whole.services[service.name], self.ledger, self.sticky_key,
+                self.members(service.name),
+            )
+            for service in before
+        )  # fmt: skip
+        return Update(plan.generation, self._generation, fresh)
+
+    def refresh(self, service: str) -> None:
+        """Put a generation in force with the members that this service has now, of the configuration as it
+        is. While one is under way, all further wishes become one more."""
+        self._changed.add(service)
+        self._wish()
+
+    def refresh_all(self) -> None:
+        """The same with the routes and the members of now."""
+        self._anew = True
+        self._wish()
+
+    def _wish(self) -> None:
         if self.plan is not None and self._refreshing is None:
             self._refreshing = asyncio.create_task(self._refresh())
 
@@ -120,10 +156,20 @@ class Reloader:
             if self.plan is None or self.supervisor.stopping:
                 return
             began = time.monotonic()
+            names, self._changed = self._changed, set()
             try:
-                plan = await self._apply(self.spec, await self.prepare(self.spec))
+                if self._anew:
+                    self._anew = False
+                    plan = await self._apply(self.spec, await self.prepare(self.spec))
+                else:
+                    update = self.make_update(self.plan, names)
+                    if not update.services:  # a reload took them away in the meantime
+                        return
+                    plan = await self._update(self.plan, update)
             except (BindError, PlanRefusedError) as error:
                 log.error(f"discovered servers cannot be put in force, the old ones stay: {error}")
+                # the only worker may just be being replaced, and the source says nothing more by itself
+                asyncio.get_running_loop().call_later(AGAIN, self._wish)
                 return
         took = f"{(time.monotonic() - began) * 1000:.0f}ms"
         log.note("discovered servers are in force", generation=plan.generation, took=took)
@@ -183,14 +229,26 @@ class Reloader:
         plan = self.make_plan(whole)
         opened = self.listeners.open_missing(plan.listeners)
         try:
-            await self.supervisor.apply(plan, lambda: self.reconcile(whole, plan))
+            await self.supervisor.apply(plan, lambda: self.reconcile(whole, plan, True))
         except PlanRefusedError:
+            self._anew = True
             self.listeners.forget(opened)
             raise
         for bound in opened:
             log.note("listening", address=bound.shown)
         self.listeners.forget(self.listeners.unused(plan.listeners))
-        self.spec, self.plan = spec, plan
+        self.spec, self.plan, self._whole = spec, plan, whole
+        self.ledger.sweep(self.supervisor.cells)
+        return plan
+
+    async def _update(self, before: Plan, update: Update) -> Plan:
+        plan, part = updated(before, update), Plan(update.generation, services=update.services)
+        try:
+            await self.supervisor.apply(plan, lambda: self.reconcile(self._whole, part, False), update)
+        except PlanRefusedError:
+            self._anew = True
+            raise
+        self.plan = plan
         self.ledger.sweep(self.supervisor.cells)
         return plan
 

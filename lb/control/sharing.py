@@ -11,7 +11,7 @@ node is as one that is alone; nothing else has to be noticed for that.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from lb.cluster.bulletin import Bulletin, Finding, Findings
@@ -59,10 +59,13 @@ class Sharing:
         self._bulletin = Bulletin(engine, self._node, self._mine, self.heard, now=self._clock)
         return self._bulletin
 
-    def follow(self, checks: Iterable[CheckPlan]) -> list[CheckPlan]:
-        """Take over what is to be checked; which of it here."""
+    def follow(self, checks: Iterable[CheckPlan], services: Collection[str] | None = None) -> list[CheckPlan]:
+        """Take over what is to be checked, of all services or of these; which of everything here."""
+        others = [] if services is None else [
+            one for one in (*self._plans.values(), *self._agents) if one.service not in services
+        ]  # fmt: skip
         self._plans, self._agents, keys = {}, [], {}
-        for check in checks:
+        for check in (*others, *checks):
             if isinstance(check.probe, AgentProbe):
                 self._agents.append(check)
                 continue

@@ -75,12 +75,14 @@ class Statuses:
             if state.found_down
         )
 
-    def reconcile(self, spec: Spec, plan: Plan) -> None:
+    def reconcile(self, spec: Spec, plan: Plan, whole: bool = True) -> None:
         """Follow a new configuration: servers that stay keep their state, new ones start without, those that
-        went are forgotten, but for what an operator said of them. The workers are told by who puts the
+        went are forgotten, but for what an operator said of them; not `whole`: services that `plan` does not
+        name stay as they are. The workers are told by who puts the
         plan in force: they need `states()` before it."""
         now = self._clock()
-        before, self._services = self._services, {}
+        before = self._services
+        self._services = {} if whole else before
         came: list[ServerState] = []
         for service in plan.services:
             section = spec.services[service.name].health_check
@@ -111,12 +113,12 @@ class Statuses:
             state.told = state.state_plan()
         self._started = True
 
-    def states(self) -> tuple[StatePlan, ...]:
-        """Of every server of which there is something to say."""
+    def states(self, services: Collection[str] | None = None) -> tuple[StatePlan, ...]:
+        """Of every server of which there is something to say; `services`: of those of these alone."""
         return tuple(
             state.explained()
-            for states in self._services.values()
-            for state in states.values()
+            for service in (self._services if services is None else services)
+            for state in self._services.get(service, {}).values()
             if not state.silent
         )
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from lb.control.events import Events
 from lb.control.listeners import Listeners
 from lb.control.worker_process import WorkerFailedError, WorkerProcess
-from lb.plan import Plan, StatePlan
+from lb.plan import Plan, StatePlan, Update
 from lb.telemetry.cells import Cells
 from lb.telemetry.facts import WorkerFacts
 from lb.telemetry.ledger import Ledger
@@ -50,8 +50,8 @@ class PlanRefusedError(Exception):
 
 class Supervisor:
     """Runs one process per worker; `plan` is what all of them have, or are about to get. `states` says what
-    is known of its servers; `suspected` hears of those that fail, `tripped` of circuit breakers, `differed`
-    of copies that were answered otherwise."""
+    is known of its servers, or of those of some services; `suspected` hears of those that fail, `tripped` of
+    circuit breakers, `differed` of copies that were answered otherwise."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Supervisor:
         self.listeners = listeners
         self.count = cells.workers
         self.plan: Plan | None = None
-        self.states: Callable[[], tuple[StatePlan, ...]] = tuple
+        self.states: Callable[[Collection[str] | None], tuple[StatePlan, ...]] = lambda services: ()
         self.suspected: Callable[[Suspect], None] = lambda suspect: None
         self.tripped: Callable[[int, Tripped], None] = lambda worker, tripped: None
         self.differed: Callable[[int, Different], None] = lambda worker, different: None
@@ -110,7 +110,7 @@ class Supervisor:
         """Give a new worker the plan in force and its sockets."""
         try:
             await self._prepare(worker, plan)
-            await worker.commit(plan.generation, self.states(), ANSWER_TIMEOUT)
+            await worker.commit(plan.generation, self.states(None), ANSWER_TIMEOUT)
         except BaseException:
             worker.kill()
             raise
@@ -157,8 +157,11 @@ class Supervisor:
 
     # ---------------------------------------------------------------------------------- plans
 
-    async def apply(self, plan: Plan, accepted: Callable[[], None] = lambda: None) -> None:
+    async def apply(
+        self, plan: Plan, accepted: Callable[[], None] = lambda: None, update: Update | None = None
+    ) -> None:
         """Put `plan` in force in all workers, or in none: then PlanRefusedError. Its addresses must be bound.
+        `update`: by what alone it differs from the plan in force; the workers get no more than that.
         `accepted` is called when all have built it, before the first goes over to it. A worker that is being
         replaced just now gets the plan that is in force then."""
         async with self._plans:
@@ -168,7 +171,7 @@ class Supervisor:
                     "no worker is running that could build it; see the log for why they ended"
                 )
             answers = await asyncio.gather(
-                *(self._prepare(worker, plan) for worker in workers), return_exceptions=True
+                *(self._prepare(worker, update or plan) for worker in workers), return_exceptions=True
             )
             failures = [answer for answer in answers if isinstance(answer, BaseException)]
             if failures:
@@ -177,9 +180,9 @@ class Supervisor:
                 raise failures[0]
             accepted()
             before, self.plan = self.plan, plan
-            await asyncio.gather(*(self._publish(worker, before, plan) for worker in workers))
+            await asyncio.gather(*(self._publish(worker, before, plan, update) for worker in workers))
 
-    async def _prepare(self, worker: WorkerProcess, plan: Plan) -> None:
+    async def _prepare(self, worker: WorkerProcess, plan: Plan | Update) -> None:
         try:
             answer = await worker.prepare(plan, ANSWER_TIMEOUT)
         except TimeoutError:
@@ -192,9 +195,12 @@ class Supervisor:
         if answer.error is not None:
             raise PlanRefusedError(answer.error)
 
-    async def _publish(self, worker: WorkerProcess, before: Plan | None, plan: Plan) -> None:
+    async def _publish(
+        self, worker: WorkerProcess, before: Plan | None, plan: Plan, update: Update | None
+    ) -> None:
+        of = None if update is None else tuple(service.name for service in update.services)
         try:
-            applied = await worker.commit(plan.generation, self.states(), ANSWER_TIMEOUT)
+            applied = await worker.commit(plan.generation, self.states(of), ANSWER_TIMEOUT, of)
             self._move_listeners(worker, before, plan)
         except (TimeoutError, ChannelClosedError, WorkerFailedError) as error:
             # The others are over already: this one's successor starts with the new plan.

@@ -16,7 +16,7 @@ from asyncio.subprocess import Process
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lb.plan import Plan, StatePlan
+from lb.plan import Plan, StatePlan, Update
 from lb.worker.channel import Channel, ChannelClosedError
 from lb.worker.messages import (
     Applied,
@@ -97,8 +97,9 @@ class WorkerProcess:
         except TimeoutError:
             raise WorkerFailedError(f"worker {self.number} did not start within {timeout:g}s") from None
 
-    async def prepare(self, plan: Plan, timeout: float) -> Prepared:
-        """Have it build a plan. Raises ChannelClosedError, WorkerFailedError, TimeoutError."""
+    async def prepare(self, plan: Plan | Update, timeout: float) -> Prepared:
+        """Have it build a plan, or an update of the one it runs. Raises ChannelClosedError,
+        WorkerFailedError, TimeoutError."""
         expected = self._expect((Prepared, plan.generation))
         for piece in pieces(plan):
             self._channel.send(piece)
@@ -106,11 +107,18 @@ class WorkerProcess:
         answer: Prepared = await self._answer(expected, timeout)
         return answer
 
-    async def commit(self, generation: int, states: tuple[StatePlan, ...], timeout: float) -> Applied:
-        """Have it publish what it built; `states`: all that is known of servers. Raises ChannelClosedError,
+    async def commit(
+        self,
+        generation: int,
+        states: tuple[StatePlan, ...],
+        timeout: float,
+        of: tuple[str, ...] | None = None,
+    ) -> Applied:
+        """Have it publish what it built; `states`: all that is known of servers, or of those of the services
+        in `of`. Raises ChannelClosedError,
         WorkerFailedError, TimeoutError."""
         expected = self._expect((Applied, generation))
-        self._channel.send(States(states, whole=True))
+        self._channel.send(States(states, whole=of is None, of=of or ()))
         self._channel.send(Commit(generation))
         answer: Applied = await self._answer(expected, timeout)
         return answer

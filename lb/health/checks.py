@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from random import Random
 from time import perf_counter  # uvloop's clock counts whole milliseconds
 from typing import TypeAlias
@@ -88,12 +88,15 @@ class Checks:
         """Probes that are due and have no place: above 0 for long, the servers are probed too seldom."""
         return sum(not check.gone for check in self._waiting)
 
-    def reconcile(self, wanted: Iterable[CheckPlan]) -> None:
-        """Make `wanted` what is checked: new keys are probed at once, those that stay go on in their rhythm,
-        those that went are stopped and not reported any more."""
+    def reconcile(self, wanted: Iterable[CheckPlan], services: Collection[str] | None = None) -> None:
+        """Make `wanted` what is checked, of all services or of these: new keys are probed at once, those that
+        stay go on in their rhythm, those that went are stopped and not reported any more."""
         plans = {plan.key: plan for plan in wanted}
         now = asyncio.get_running_loop().time()
-        for key in self._checks.keys() - plans.keys():
+        known = (
+            self._checks.keys() if services is None else {k for k in self._checks if k.service in services}
+        )
+        for key in known - plans.keys():
             self._stop(self._checks.pop(key))
         fresh = 0
         for key, plan in plans.items():

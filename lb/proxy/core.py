@@ -7,7 +7,7 @@ for every request, and request ids. Must not live here: decisions.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from email.utils import formatdate
 from random import Random
 from time import monotonic, time
@@ -119,6 +119,13 @@ class Core:
             name = rules.label.decode()
             rules.budget = self.budgets[name] = known.get(name) or Budget()
             rules.budget.configure(rules.budget_share, rules.budget_floor, self.cells.workers)
+        self.routes = routes
+
+    def exchange_routes(self, routes: list[RouteRules], changed: Iterable[int]) -> None:
+        """Put the routes of an update in force: those in force, but for the numbers in `changed`, whose
+        budgets go on."""
+        for number in changed:
+            routes[number].budget = self.routes[number].budget
         self.routes = routes
 
     @cython.ccall

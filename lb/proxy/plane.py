@@ -16,7 +16,7 @@ from time import monotonic
 from typing import Any
 
 from lb.outcomes import Outcome
-from lb.plan import Plan, StatePlan
+from lb.plan import Plan, StatePlan, Update
 from lb.proxy.client import ClientConnection
 from lb.proxy.copies import Copies
 from lb.proxy.core import TICK, Core
@@ -24,7 +24,7 @@ from lb.proxy.exchange import Exchange
 from lb.proxy.hedge import hedge
 from lb.proxy.server import ServerConnection, connect
 from lb.proxy.sweep import sweep
-from lb.snapshot import Snapshot, build
+from lb.snapshot import Snapshot, build, build_update
 from lb.telemetry import layout
 from lb.telemetry.cells import Cells
 from lb.upstream.registry import Registry
@@ -69,27 +69,33 @@ class DataPlane:
 
     # ---------------------------------------------------------------------------------- generations
 
-    def build(self, plan: Plan) -> Generator[None, None, Snapshot]:
-        """Build a Snapshot in slices; nothing changes until it is published. Raises SnapshotError."""
-        return build(plan, self.registry, self.rng, monotonic)
+    def build(self, plan: Plan, update: Update | None = None) -> Generator[None, None, Snapshot]:
+        """Build a Snapshot in slices; nothing changes until it is published. `update`: by what alone the plan
+        differs from that in force. Raises SnapshotError."""
+        if update is None or self.snapshot is None:
+            return build(plan, self.registry, self.rng, monotonic)
+        return build_update(self.snapshot, plan, update, self.registry, self.rng, monotonic)
 
     def publish(self, snapshot: Snapshot) -> None:
         """Put a Snapshot in force: exchanges that began before finish on the generation they began with."""
         snapshot.take_effect(self.registry)
         core = self.core
         core.table = snapshot.table
-        core.take_routes(snapshot.routes)
+        if snapshot.whole:
+            core.take_routes(snapshot.routes)
+        else:
+            core.exchange_routes(snapshot.routes, snapshot.changed_routes())
         core.line = snapshot.line
         core.listeners = snapshot.listeners
         core.generation = snapshot.generation
         self.snapshot = snapshot
-        self._admit()
+        self._admit(snapshot)
 
-    def set_states(self, states: Sequence[StatePlan], whole: bool) -> None:
-        """Take over what control says of servers. All of it at once (`whole`) comes before a publication,
-        which refreshes the Services; a change has effect now."""
-        self.registry.set_states(states, whole)
-        if whole or self.snapshot is None:
+    def set_states(self, states: Sequence[StatePlan], whole: bool, of: Sequence[str] = ()) -> None:
+        """Take over what control says of servers. All of it at once (`whole`, or `of` some services) comes
+        before a publication, which refreshes the Services; a change has effect now."""
+        self.registry.set_states(states, whole, of)
+        if whole or of or self.snapshot is None:
             return
         for name in {state.service for state in states} & self.snapshot.services.keys():
             self.snapshot.services[name].refresh()
@@ -125,11 +131,12 @@ class DataPlane:
         copy, what differs (status, header or body), how, method and path of the request, its id."""
         self.copies.tell = tell
 
-    def _admit(self) -> None:
+    def _admit(self, snapshot: Snapshot) -> None:
         """Let exchanges out of the queues where a new generation made room."""
-        for server in list(self.registry.servers.values()):
-            while (waiting := server.admit()) is not None:
-                waiting.leave_queue()
+        for service in snapshot.fresh:
+            for server in snapshot.services[service.name].servers:
+                while (waiting := server.admit()) is not None:
+                    waiting.leave_queue()
 
     # -------------------------------------------------------------------------------------- accepting
 

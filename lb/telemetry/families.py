@@ -321,15 +321,9 @@ PROBES_WAITING = _gauge(
 CLUSTER_LEADER = _gauge("lb_cluster_leader", (), "1: this lb leads its cluster.")
 CLUSTER_EPOCH = _gauge("lb_cluster_epoch", (), "The term of leadership held, or published last.")
 CLUSTER_REVISION = _gauge("lb_cluster_revision", (), "The shared revision in force here; 0: the own file.")
-CLUSTER_TRANSITIONS = _counter(
-    "lb_cluster_transitions",
-    ("reason",),
-    "Changes of leadership here: elected, deposed, expired, resigned, ended.",
-)
+CLUSTER_TRANSITIONS = _counter("lb_cluster_transitions", ("reason",), "Changes of leadership here.")
 CLUSTER_RENEWAL = _gauge("lb_cluster_renewal_seconds", (), "How long the last renewal of the term took.")
-CLUSTER_LATENESS = _gauge(
-    "lb_cluster_renewal_lateness_seconds", (), "How late the last renewal of the term began."
-)
+CLUSTER_LATENESS = _gauge("lb_cluster_renewal_lateness_seconds", (), "How late that renewal began.")
 CLUSTER_REACHABLE = _gauge("lb_cluster_engine_reachable", (), "1: the cluster's engine answered last.")
 CLUSTER_AGE = _gauge("lb_cluster_engine_age_seconds", (), "Time since the cluster's engine answered.")
 CLUSTER_TROUBLE = _gauge(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 from lb.telemetry.cells import CELL, Cells
@@ -76,24 +76,24 @@ def create_cells_file(workers: int, size: int = REGION) -> int:
     return fd
 
 
-class _Row:
-    __slots__ = ("seen", "slot")
-
-    def __init__(self, slot: int, seen: int) -> None:
-        self.slot = slot
-        self.seen = seen
-
-
 class _Blocks(Generic[Identity]):
-    """All blocks of one kind. `other` is the shared block, `crowded` whether anybody had to use it."""
+    """All blocks of one kind. `other` is the shared block, `crowded` whether anybody had to use it; `slots`
+    by identity; `leaving`: the first generation without an identity that still has its block."""
 
     def __init__(self, size: int, gauges: tuple[int, ...], other: int) -> None:
         self.size = size
         self.gauges = gauges
         self.other = other
         self.crowded = False
-        self.rows: dict[Identity, _Row] = {}
+        self.slots: dict[Identity, int] = {}
+        self.leaving: dict[Identity, int] = {}
         self.free: list[int] = []
+
+    def leave(self, generation: int, identities: Iterable[Identity] | None = None) -> None:
+        """These, or all, are not in `generation`, until somebody asks for them."""
+        for identity in self.slots if identities is None else identities:
+            if identity in self.slots:
+                self.leaving.setdefault(identity, generation)
 
 
 class Ledger:
@@ -113,9 +113,16 @@ class Ledger:
         self._mirrors = _Blocks[MirrorId](MIRROR_SIZE, MIRROR_GAUGES, self._fresh(MIRROR_SIZE))
         self._servers = _Blocks[ServerId](SERVER_SIZE, SERVER_GAUGES, self._fresh(SERVER_SIZE))
 
-    def begin(self, generation: int) -> None:
-        """Identities that are asked for from now on belong to `generation`, which only grows."""
+    def begin(self, generation: int, servers: Iterable[ServerId] | None = None) -> None:
+        """Identities that are asked for from now on belong to `generation`, which only grows. `servers`:
+        those that must be asked for to stay, as it differs from the one before in their services alone; None:
+        all must, servers or not."""
         self._generation = max(generation, self._generation)
+        if servers is not None:
+            self._servers.leave(self._generation, servers)
+            return
+        for blocks in (self._listeners, self._routes, self._mirrors, self._servers):
+            blocks.leave(self._generation)
 
     def listener(self, name: str) -> int:
         """The slot of a listener."""
@@ -132,6 +139,10 @@ class Ledger:
     def server(self, service: str, address: str) -> int:
         """The slot of a server of a service."""
         return self._slot(self._servers, ServerId(service, address))
+
+    def own(self, service: str, address: str) -> int | None:
+        """The slot of a server that has one to itself."""
+        return self._servers.slots.get(ServerId(service, address))
 
     def listeners(self) -> Iterator[tuple[ListenerId, int]]:
         """All listeners that have a block, with their slots; OTHER last where it is in use."""
@@ -152,7 +163,7 @@ class Ledger:
         for gauge in WORKER_GAUGES:
             cells.wipe(worker, gauge)
         for blocks in (self._listeners, self._routes, self._mirrors, self._servers):
-            for slot in (blocks.other, *(row.slot for row in blocks.rows.values())):
+            for slot in (blocks.other, *blocks.slots.values()):
                 for gauge in blocks.gauges:
                     cells.wipe(worker, slot + gauge)
 
@@ -178,31 +189,30 @@ class Ledger:
         return slot
 
     def _slot(self, blocks: _Blocks[Identity], identity: Identity) -> int:
-        row = blocks.rows.get(identity)
-        if row is not None:
-            row.seen = self._generation
-            return row.slot
+        known = blocks.slots.get(identity)
+        if known is not None:
+            blocks.leaving.pop(identity, None)
+            return known
         slot = blocks.free.pop() if blocks.free else self._fresh(blocks.size)
         if slot < 0:
             blocks.crowded = True
             return blocks.other
-        blocks.rows[identity] = _Row(slot, self._generation)
+        blocks.slots[identity] = slot
         return slot
 
     def _all(self, blocks: _Blocks[Identity], other: Identity) -> Iterator[tuple[Identity, int]]:
-        for identity, row in blocks.rows.items():
-            yield identity, row.slot
+        yield from blocks.slots.items()
         if blocks.crowded:
             yield other, blocks.other
 
     def _sweep(self, blocks: _Blocks[Identity], cells: Cells, oldest: int) -> int:
         gone = [
-            (identity, row.slot)
-            for identity, row in blocks.rows.items()
-            if row.seen + 2 <= oldest and self._quiet(blocks, cells, row.slot)
+            (identity, blocks.slots[identity])
+            for identity, left in blocks.leaving.items()
+            if left + 1 <= oldest and self._quiet(blocks, cells, blocks.slots[identity])
         ]
         for identity, slot in gone:
-            del blocks.rows[identity]
+            del blocks.slots[identity], blocks.leaving[identity]
             cells.zero(slot, blocks.size)
             blocks.free.append(slot)
         return len(gone)

@@ -1,11 +1,12 @@
 """The messages between control and a worker, and how a plan is cut into pieces and put together.
 
-Lives here: plain tagged records and the two pure functions on plans. Must not live here: sockets
+Lives here: plain tagged records and the pure functions on plans. Must not live here: sockets
 (lb.worker.channel) or what is done on a message (lb.worker.work, lb.control.supervisor).
 
 A plan travels as PlanBegin, pieces, PlanEnd, so that decoding 5,000 routes never holds the worker's loop
 for more than a few milliseconds. It takes effect in two steps: the worker answers PlanEnd with
-Prepared (built, or why not), and goes over to it on Commit; Discard drops it.
+Prepared (built, or why not), and goes over to it on Commit; Discard drops it. An Update of the plan in force
+travels the same way, opened by UpdateBegin.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from lb.plan import Plan, RoutePlan, ServicePlan, StatePlan
+from lb.plan import Plan, RoutePlan, ServicePlan, StatePlan, Update
 
 PIECE = 100  # routes or services in a message
 PIECE_SERVERS = 500  # a piece of services is closed early when it holds this many servers
@@ -33,6 +34,12 @@ class PlanBegin(Message, frozen=True):
     """Opens a plan: all of it but routes and services."""
 
     plan: Plan
+
+
+class UpdateBegin(Message, frozen=True):
+    """Opens an Update: all of it but the services."""
+
+    update: Update
 
 
 class RoutesPiece(Message, frozen=True):
@@ -60,11 +67,13 @@ class Discard(Message, frozen=True):
 
 
 class States(Message, frozen=True):
-    """What control knows of servers beside the plan; `whole`: a server that is not named has none. Sent to a
-    new worker before its first Commit, before the Commit of every plan, and whenever it changes."""
+    """What control knows of servers beside the plan; `whole`: a server that is not named has none, `of`: the
+    same for those of these services. Sent to a new worker before its first Commit, before the Commit of every
+    plan and update, and whenever it changes."""
 
     states: tuple[StatePlan, ...]
     whole: bool = False
+    of: tuple[str, ...] = ()
 
 
 class Serve(Message, frozen=True):
@@ -168,6 +177,7 @@ class Bye(Message, frozen=True):
 
 ToWorker = (
     PlanBegin
+    | UpdateBegin
     | RoutesPiece
     | ServicesPiece
     | PlanEnd
@@ -187,11 +197,14 @@ ToControl = Ready | Prepared | Applied | Suspect | Tripped | Different | Describ
 # --------------------------------------------------------------------------------- plans in pieces
 
 
-def pieces(plan: Plan) -> Iterator[Message]:
-    """The messages that carry `plan`, from PlanBegin to PlanEnd."""
-    yield PlanBegin(replace(plan, routes=(), services=()))
-    for start in range(0, len(plan.routes), PIECE):
-        yield RoutesPiece(plan.routes[start : start + PIECE])
+def pieces(plan: Plan | Update) -> Iterator[Message]:
+    """The messages that carry `plan`, from PlanBegin or UpdateBegin to PlanEnd."""
+    if isinstance(plan, Update):
+        yield UpdateBegin(replace(plan, services=()))
+    else:
+        yield PlanBegin(replace(plan, routes=(), services=()))
+        for start in range(0, len(plan.routes), PIECE):
+            yield RoutesPiece(plan.routes[start : start + PIECE])
     piece: list[ServicePlan] = []
     servers = 0
     for service in plan.services:
@@ -206,10 +219,10 @@ def pieces(plan: Plan) -> Iterator[Message]:
 
 
 class PlanAssembly:
-    """Puts the pieces of one plan together again."""
+    """Puts the pieces of one plan or update together again."""
 
-    def __init__(self, begin: PlanBegin) -> None:
-        self.head = begin.plan
+    def __init__(self, begin: PlanBegin | UpdateBegin) -> None:
+        self.head = begin.plan if isinstance(begin, PlanBegin) else begin.update
         self.routes: list[RoutePlan] = []
         self.services: list[ServicePlan] = []
 
@@ -219,5 +232,14 @@ class PlanAssembly:
         else:
             self.services.extend(piece.services)
 
-    def plan(self) -> Plan:
+    def plan(self) -> Plan | Update:
+        if isinstance(self.head, Update):
+            return replace(self.head, services=tuple(self.services))
         return replace(self.head, routes=tuple(self.routes), services=tuple(self.services))
+
+
+def updated(plan: Plan, update: Update) -> Plan:
+    """`plan`, which is that of the update's base, with what the update changes."""
+    fresh = {service.name: service for service in update.services}
+    services = tuple(fresh.get(service.name, service) for service in plan.services)
+    return replace(plan, generation=update.generation, services=services)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from time import perf_counter  # uvloop's clock counts whole milliseconds
 from typing import TYPE_CHECKING, Any
 
-from lb.plan import Plan
+from lb.plan import Plan, Update
 from lb.telemetry.logwriter import LogWriter
 from lb.worker.journal import Journal
 from lb.worker.messages import Prepared
@@ -29,16 +29,19 @@ class Preparation:
         self,
         plane: Plane,
         plan: Plan,
+        update: Update | None,
         *,
         current: LogWriter | None,
         dropped: Callable[[int], None],
         finished: Callable[[Prepared], None],
     ) -> None:
-        """`current`: the open access log, kept where the plan has the same path. `dropped` counts lines
-        that a new one loses."""
+        """`update`: by what alone the plan differs from that in force, where that is known. `current`: the
+        open access log, kept where the plan has the same path. `dropped` counts lines that a new one
+        loses."""
         loop = asyncio.get_running_loop()
         self.loop = loop
         self.plan = plan
+        self.update = update
         self.current = current
         self.file: LogWriter | None = None
         self.snapshot: Any = None
@@ -49,7 +52,7 @@ class Preparation:
         self.stall_us = 0  # the longest slice
         self._dropped_lines = dropped
         self._finished = finished
-        self._slices: Generator[None, None, Any] = plane.build(plan)
+        self._slices: Generator[None, None, Any] = plane.build(plan, update)
         loop.call_soon(self._slice)
 
     def _slice(self) -> None:

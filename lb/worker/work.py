@@ -17,7 +17,7 @@ from pathlib import Path
 from time import perf_counter  # uvloop's clock counts whole milliseconds
 from typing import Any, Protocol
 
-from lb.plan import Plan, StatePlan
+from lb.plan import Plan, StatePlan, Update
 from lb.telemetry import layout
 from lb.telemetry.cells import Cells
 from lb.telemetry.logwriter import LogWriter
@@ -49,6 +49,8 @@ from lb.worker.messages import (
     Suspect,
     ToWorker,
     Tripped,
+    UpdateBegin,
+    updated,
 )
 from lb.worker.prepare import Preparation
 
@@ -63,9 +65,9 @@ log = Journal("lb.worker")
 class Plane(Protocol):
     """The data plane as the worker drives it; lb.proxy.plane.DataPlane is the real one."""
 
-    def build(self, plan: Plan) -> Generator[None, None, Any]: ...
+    def build(self, plan: Plan, update: Update | None) -> Generator[None, None, Any]: ...
     def publish(self, snapshot: Any) -> None: ...
-    def set_states(self, states: Sequence[StatePlan], whole: bool) -> None: ...
+    def set_states(self, states: Sequence[StatePlan], whole: bool, of: Sequence[str]) -> None: ...
     def report_suspects(self, tell: Callable[[str, str, int, str], None]) -> None: ...
     def report_trips(self, tell: Callable[[str, str, bool], None]) -> None: ...
     def report_differences(self, tell: Callable[[str, str, str, str, str, str], None]) -> None: ...
@@ -101,7 +103,7 @@ class Worker:
         self.plane.report_trips(lambda *said: self._tell(Tripped(*said)))
         self.plane.report_differences(lambda *said: self._tell(Different(*said)))
         self.generation = 0
-        self.grace = 30.0  # seconds; the plan's shutdown_grace
+        self.plan: Plan | None = None  # in force
         self.file: LogWriter | None = None
         self.preparation: Preparation | None = None
         self.assembly: PlanAssembly | None = None
@@ -136,7 +138,7 @@ class Worker:
 
     def _received(self, message: Any, fd: int) -> None:
         match message:
-            case PlanBegin():
+            case PlanBegin() | UpdateBegin():
                 self.assembly = PlanAssembly(message)
             case RoutesPiece() | ServicesPiece():
                 if self.assembly is not None:
@@ -148,7 +150,7 @@ class Worker:
             case Discard():
                 self._discard()
             case States():
-                self.plane.set_states(message.states, message.whole)
+                self.plane.set_states(message.states, message.whole, message.of)
             case Serve():
                 sock = socket.socket(fileno=fd)
                 self.listening.setdefault(message.listener, []).append((message.address, sock))
@@ -213,10 +215,18 @@ class Worker:
     def _prepare(self) -> None:
         if self.assembly is None:
             return
-        plan, self.assembly = self.assembly.plan(), None
+        told, self.assembly = self.assembly.plan(), None
         self._discard()
+        plan, update = (told, None) if isinstance(told, Plan) else (self.plan, told)
+        if update is not None and plan is not None:
+            if plan.generation != update.base:
+                error = f"an update of generation {update.base} cannot follow generation {plan.generation}"
+                self._tell(Prepared(update.generation, error))
+                return
+            plan = updated(plan, update)
+        assert plan is not None  # control begins with a whole plan
         self.preparation = Preparation(
-            self.plane, plan, current=self.file, dropped=self._dropped, finished=self._prepared
+            self.plane, plan, update, current=self.file, dropped=self._dropped, finished=self._prepared
         )
 
     def _prepared(self, answer: Prepared) -> None:
@@ -243,13 +253,16 @@ class Worker:
                 self.file.close()
             self.file = prepared.file
         self.generation = generation
-        self.grace = prepared.plan.shutdown_grace
+        self.plan = prepared.plan
         build_us, stall_us = prepared.build_us, prepared.stall_us
+        whole = prepared.update is None
         del prepared
         # What the Snapshot is made of lives long: out of the collector's sight, where 5,000 routes would
         # cost it a tenth of a second. It need not see them: a replaced Snapshot has no cycles, and is
-        # freed when its last exchange ends.
-        gc.freeze()
+        # freed when its last exchange ends. An update makes little, and comes often: what else is there at
+        # the moment, cycles of ended connections too, would be out of sight for ever.
+        if whole:
+            gc.freeze()
         stall_us = max(stall_us, round((perf_counter() - began) * 1e6))
         self.cells.put(layout.WORKER_GENERATION, generation)
         self.cells.add(layout.WORKER_RELOADS, 1)
@@ -269,7 +282,7 @@ class Worker:
         if self.draining:
             return
         self.draining = True
-        self.drain_end = self.loop.time() + self.grace
+        self.drain_end = self.loop.time() + (self.plan.shutdown_grace if self.plan is not None else 0.0)
         self.listening.clear()
         self.plane.stop_serving(None)
         self.plane.drain()

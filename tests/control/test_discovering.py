@@ -120,7 +120,7 @@ def test_a_change_asks_for_a_generation_and_a_state_alone_does_not(play):
 
     async def script(found, _):
         wanted = []
-        found.refresh = lambda: wanted.append(1)
+        found.refresh = lambda service: wanted.append(1)
         await found.prepare(loads(OWN))
         found.members("app")
         (following,) = found.all()

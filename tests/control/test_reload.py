@@ -8,6 +8,8 @@ import pytest
 
 from lb.control.loading import read_valid
 from lb.control.reload import Reloader
+from lb.control.supervisor import PlanRefusedError
+from lb.discovery.contract import Member
 from lb.telemetry import layout
 from tests.control.conftest import ask
 
@@ -106,3 +108,40 @@ def test_what_comes_into_force_and_what_is_refused_are_events(reloader):
     assert any("second" in change for change in success.facts["why"])
     assert (failure.reason, failure.facts["trigger"]) == ("failure", "file")
     assert any("listners" in problem for problem in failure.facts["why"])
+
+
+def test_members_come_as_an_update_and_after_a_refusal_as_a_whole_plan(reloader, monkeypatch):
+    reloader.path.write_text(TEXT % "first" + 'services: {app: {servers: ["o:1"]}, other: ["o:1"]}\n')
+    assert reloader.lb.run(reloader.reload("file")).ok
+    members, sent, followed = [Member("a:1")], [], []
+    apply = reloader.supervisor.apply
+
+    async def spy(plan, accepted, update=None):
+        sent.append(update)
+        if len(sent) == 2:
+            raise PlanRefusedError("refused")
+        await apply(plan, accepted, update)
+
+    monkeypatch.setattr(reloader.supervisor, "apply", spy)
+    monkeypatch.setattr("lb.control.reload.AGAIN", 0.01)
+    reloader.members = lambda name: tuple(members) if name == "app" else ()
+    reloader.reconcile = lambda spec, plan, whole: followed.append((whole, [s.name for s in plan.services]))
+
+    def change():
+        generation = reloader.generation
+        reloader.lb.loop.call_soon(reloader.refresh, "app")
+        reloader.lb.until(lambda: reloader.generation > generation)
+        app, other = reloader.plan.services
+        assert [s.address for s in app.servers] == ["o:1", *(member.address for member in members)]
+        assert {worker.generation for worker in reloader.supervisor.facts()} == {reloader.generation}
+        return other
+
+    other = reloader.plan.services[1]
+    assert change() is other  # not planned again
+    assert followed == [(False, ["app"])] and [s.name for s in sent[0].services] == ["app"]
+    members.append(Member("b:1"))
+    change()
+    assert sent[1] is not None and sent[2] is None and followed[1:] == [(True, ["app", "other"])]
+    members.pop()
+    change()
+    assert sent[3].base + 1 == sent[3].generation and not followed[2][0]

@@ -59,7 +59,7 @@ def described(lb, key):
 def test_states_are_there_before_a_plan_is_in_force_and_changes_follow(house):
     lb = house()
     known = [StatePlan("app", "a:1", usable=False)]
-    lb.supervisor.states = lambda: tuple(known)
+    lb.supervisor.states = lambda services: tuple(known)
     lb.start(plan(1))
     assert described(lb, "states_at_publish") == [{"a:1": False}] * 2
     lb.loop.call_soon(lb.supervisor.tell_states, [StatePlan("app", "a:1"), down("b:1")])
@@ -75,7 +75,7 @@ def test_states_of_a_configuration_are_known_before_it_is_in_force_and_only_then
     lb = house()
     lb.start(plan(1))
     known, calls = [], []
-    lb.supervisor.states = lambda: tuple(known)
+    lb.supervisor.states = lambda services: tuple(known)
 
     def accepted():
         calls.append(1)
@@ -90,7 +90,7 @@ def test_states_of_a_configuration_are_known_before_it_is_in_force_and_only_then
 
 def test_a_new_worker_knows_the_states_from_the_start(house):
     lb = house(1)
-    lb.supervisor.states = lambda: (down("a:1"),)
+    lb.supervisor.states = lambda services: (down("a:1"),)
     lb.start(plan(1))
     replaced(lb)
     assert described(lb, "states_at_publish") == [{"a:1": False}]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -192,3 +193,25 @@ def test_beside_servers_of_the_file(tmp_path):
         eventually(lambda: load.now() == {"b"}, because="the source takes out a server of the file as well")
         s.put("b")
         eventually(lambda: load.now() == {"a", "b"}, because="it says nothing of it any more")
+
+
+def test_a_change_of_one_service_leaves_the_others_and_a_new_worker_has_the_last_members(tmp_path):
+    config = (
+        CONFIG.replace("workers: 2", "workers: 1")
+        .replace("  app:", "  other: [$c, $d]\n  app:")
+        .replace('{{"/": app}}', '{{"/": app, "/other": other}}')
+    )
+    with Scene(tmp_path, config=config) as s, s.client() as c:
+        turns = []
+        for name in "cdcdcd":
+            before = s.generation()
+            s.put("a", "b", s.names[name])
+            eventually(lambda before=before: s.generation() > before)
+            turns.append(c.get("/other").body)
+        assert turns in ([b"c", b"d"] * 3, [b"d", b"c"] * 3), "an algorithm that was built anew begins anew"
+        (pid,) = s.lb.workers()
+        os.kill(pid, signal.SIGKILL)
+        s.put("a", "b")  # while there is no worker, or one that is just starting
+        eventually(lambda: s.lb.workers() not in ([], [pid]))
+        eventually(lambda: {s.get("/").body for _ in range(6)} == {b"a", b"b"})
+        assert s.get("/other").body in (b"c", b"d")

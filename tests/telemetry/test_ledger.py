@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lb.telemetry import layout
 from lb.telemetry.cells import Cells
-from lb.telemetry.ledger import OTHER, Ledger, RouteId, create_cells_file
+from lb.telemetry.ledger import OTHER, Ledger, RouteId, ServerId, create_cells_file
 
 SIZE = 4096
 
@@ -79,6 +79,7 @@ def test_gone_for_two_generations_is_freed_and_zeroed():
     ledger.begin(1)
     slot = ledger.route("a", "s")
     cells[1].add(slot + layout.ROUTE_CLASS + 2, 9)
+    ledger.begin(2)
     set_generations(cells, 3, 3)
     assert ledger.sweep(cells[0]) == 1
     assert list(ledger.routes()) == []
@@ -91,6 +92,7 @@ def test_not_freed_while_a_worker_lags_or_an_exchange_is_under_way():
     ledger, cells = make()
     ledger.begin(1)
     slot = ledger.server("s", "127.0.0.1:1")
+    ledger.begin(2)
     set_generations(cells, 3, 2)
     assert ledger.sweep(cells[0]) == 0
     set_generations(cells, 3, 3)
@@ -98,6 +100,21 @@ def test_not_freed_while_a_worker_lags_or_an_exchange_is_under_way():
     assert ledger.sweep(cells[0]) == 0
     cells[1].put(slot + layout.SERVER_IN_FLIGHT, 0)
     assert ledger.sweep(cells[0]) == 1
+
+
+def test_an_update_takes_away_what_it_looks_at_and_nothing_else():
+    ledger, cells = make()
+    ledger.begin(1)
+    stays, goes = ledger.server("s", "127.0.0.1:1"), ledger.server("s", "127.0.0.1:2")
+    other = ledger.server("t", "127.0.0.1:1")
+    ledger.begin(2, [ServerId("s", "127.0.0.1:1"), ServerId("s", "127.0.0.1:2")])
+    assert ledger.server("s", "127.0.0.1:1") == stays
+    set_generations(cells, 2, 2)
+    assert ledger.sweep(cells[0]) == 0  # absent from one generation
+    set_generations(cells, 9, 9)
+    assert ledger.sweep(cells[0]) == 1
+    assert ledger.own("s", "127.0.0.1:2") is None and ledger.server("s", "127.0.0.1:3") == goes
+    assert (ledger.own("s", "127.0.0.1:1"), ledger.own("t", "127.0.0.1:1")) == (stays, other)
 
 
 def test_gauges_that_cancel_out_are_not_quiet():

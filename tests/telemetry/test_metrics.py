@@ -154,6 +154,7 @@ def test_block_that_was_freed_and_given_away_has_the_new_name(cells, ledger):
     cells.add(slot + layout.ROUTE_DURATION, 1)
     assert b'route="old"' in metrics.render()
     cells.put(layout.WORKER_GENERATION, 3)
+    ledger.begin(2)
     ledger.begin(3)
     assert ledger.sweep(cells) == 1
     assert ledger.route("new", "s") == slot

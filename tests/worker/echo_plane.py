@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-from lb.plan import Plan, StatePlan
+from lb.plan import Plan, StatePlan, Update
 from lb.telemetry.cells import Cells
 
 
@@ -33,7 +33,7 @@ class EchoPlane:
         self.closing = False
         self.tasks: set[asyncio.Task[None]] = set()
 
-    def build(self, plan: Plan) -> Generator[None, None, Plan]:
+    def build(self, plan: Plan, update: Update | None) -> Generator[None, None, Plan]:
         for route in plan.routes:
             if route.name in ("refuse", f"refuse-{self.worker}"):
                 raise ValueError(f"route {route.name} is refused")
@@ -46,7 +46,7 @@ class EchoPlane:
         self.current = snapshot
         self.states_at_publish = dict(self.states)
 
-    def set_states(self, states: Sequence[StatePlan], whole: bool) -> None:
+    def set_states(self, states: Sequence[StatePlan], whole: bool, of: Sequence[str]) -> None:
         if whole:
             self.states = {}
         self.states |= {state.address: state.usable for state in states}
