@@ -101,7 +101,9 @@ class Elector:
         try:
             await self._engine.commit(term, writes)
         except Deposed:
-            self._doubt("deposed")
+            standing = self.standing.term
+            if standing is not None and standing.epoch == epoch:  # an answer can outlive its term
+                self._doubt("deposed")
             raise
 
     async def run(self) -> None:
@@ -115,10 +117,10 @@ class Elector:
                     continue
                 self._stand(term, "elected", term.epoch)
                 reason, last = await self._keep(term, sent)
+                self._resigning, self._doubted = False, ""  # of the term that is over
                 self._stand(None, reason, last.epoch)
                 await self._release(last)
                 if reason == "resigned":
-                    self._resigning = False
                     await self._pause(self._ttl * self._random.uniform(1.0, 1.5))
         finally:
             self.standing = self.standing._replace(term=None)

@@ -234,3 +234,66 @@ def test_errors_are_shown():
         await node.stop()
 
     run(life())
+
+
+def taken_over(store):
+    """Somebody else holds the lock for long."""
+    store.holder, store.epoch = ("b", object(), 9, store.now() + 1000), 9
+
+
+def test_a_leader_that_a_commit_finds_deposed_campaigns_at_its_usual_pace():
+    async def life():
+        store = MemoryStore()
+        a = Node(store, "a")
+        await until(lambda: a.elector.term)
+        taken_over(store)
+        a.engine.calls.clear()
+        with pytest.raises(Deposed):
+            await a.elector.commit(1, [Write("x", b"1")])
+        await asyncio.sleep(60)
+        assert a.told[-1] == ("deposed", 1)
+        assert a.engine.calls.count("acquire") < 40
+        await a.stop()
+
+    run(life())
+
+
+def test_a_leader_that_resigns_while_it_is_deposed_campaigns_at_its_usual_pace():
+    async def life():
+        store = MemoryStore()
+        a = Node(store, "a")
+        await until(lambda: a.elector.term)
+        taken_over(store)
+        a.engine.calls.clear()
+        await until(lambda: "renew" in a.engine.calls)
+        a.elector.resign()
+        await asyncio.sleep(60)
+        assert a.engine.calls.count("acquire") < 40
+        await a.stop()
+
+    run(life())
+
+
+def test_what_an_old_term_hears_late_does_not_end_the_new_one():
+    async def life():
+        store = MemoryStore()
+        a = Node(store, "a")
+        await until(lambda: a.elector.term)
+        late = a.elector._engine.commit
+
+        async def slow(term, writes):
+            await asyncio.sleep(TTL * 5)
+            await late(term, writes)
+
+        a.elector._engine.commit = slow
+        asked = asyncio.create_task(a.elector.commit(1, [Write("x", b"1")]))
+        await asyncio.sleep(1)
+        store.holder = None  # forgotten: the next renewal is refused, and a new term begins
+        await until(lambda: a.told.count(("elected", 2)))
+        with pytest.raises(Deposed):
+            await asked
+        await asyncio.sleep(TTL)
+        assert a.told == [("elected", 1), ("deposed", 1), ("elected", 2)]
+        await a.stop()
+
+    run(life())
