@@ -114,7 +114,9 @@ class Run:
 
     def publish(self):
         self.number += 1
-        first = f" {self.random.choice(NODES)}" if self.random.random() < 0.3 else ""
+        # Not the first of all: there is nothing yet that the other nodes could stay with.
+        staged = self.number > 1 and self.random.random() < 0.3
+        first = f" {self.random.choice(NODES)}" if staged else ""
         self.random.choice(self.nodes).order(f"push {self.number}{first}")
 
     async def pass_time(self, leases):
