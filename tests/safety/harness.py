@@ -112,6 +112,9 @@ class Run:
             await asyncio.sleep(0.05)
         return found
 
+    def accepted(self):
+        return any(line["what"] == "accepted" for node in self.nodes for line in node.heard())
+
     def publish(self):
         self.number += 1
         # Not the first of all: there is nothing yet that the other nodes could stay with.
@@ -181,6 +184,7 @@ class Run:
         await self.begin()
         await self.until(self.leader, 60)
         self.publish()
+        await self.until(self.accepted, 4 * self.ttl)
         await self.pass_time(1.0)  # one lease in peace
         for fault in self.plan:
             await self.disturb(fault)
