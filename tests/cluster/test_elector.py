@@ -234,3 +234,77 @@ def test_errors_are_shown():
         await node.stop()
 
     run(life())
+
+
+def taken(store, epoch):
+    store.holder, store.epoch = ("b", object(), epoch, store.now() + 1000), epoch
+
+
+@pytest.mark.parametrize("resigning", [False, True])
+def test_deposed_it_campaigns_at_its_ease(resigning):
+    """By a commit; or by a renewal while it was about to resign."""
+
+    async def life():
+        store = MemoryStore()
+        a = Node(store, "a")
+        await until(lambda: a.elector.term)
+        taken(store, 9)
+        if resigning:
+            a.engine.calls.clear()
+            await until(lambda: a.engine.calls)
+            a.elector.resign()
+            await until(lambda: a.elector.term is None, 0.2)
+        else:
+            with pytest.raises(Deposed):
+                await a.elector.commit(1, [Write("x", b"")])
+        await asyncio.sleep(60)
+        assert a.told[-1] == ("deposed", 1)
+        assert 5 < a.engine.calls.count("acquire") < 40
+        await a.stop()
+
+    run(life())
+
+
+def test_a_late_word_about_an_earlier_term_does_not_end_this_one():
+    async def life():
+        node = Node(MemoryStore(), "a")
+        await until(lambda: node.elector.term)
+        commit = node.engine.commit
+
+        async def late(term, writes):
+            node.elector.resign()
+            await until(lambda: node.elector.term and node.elector.guard().epoch == 2)
+            await commit(term, writes)
+
+        node.engine.commit = late
+        with pytest.raises(Deposed):
+            await node.elector.commit(1, [Write("x", b"")])
+        await asyncio.sleep(TTL)
+        assert node.elector.guard().epoch == 2
+        assert [reason for reason, _ in node.told] == ["elected", "resigned", "elected"]
+        await node.stop()
+
+    run(life())
+
+
+@pytest.mark.parametrize("what", ["acquire", "renew"])
+def test_what_an_engine_may_not_raise_counts_as_no_answer(what):
+    async def life():
+        node = Node(MemoryStore(), "a")
+        bugs, honest = [], getattr(node.engine, what)
+        node.elector._bug = bugs.append
+
+        async def nonsense(*_):
+            raise RecursionError("nested too deeply")
+
+        if what == "renew":
+            await until(lambda: node.elector.term)
+        setattr(node.engine, what, nonsense)
+        await asyncio.sleep(TTL * 2)
+        assert "RecursionError: nested too deeply" in node.elector.standing.error or what == "renew"
+        assert isinstance(bugs[0], RecursionError) and not node.task.done()
+        setattr(node.engine, what, honest)
+        await until(lambda: node.elector.term and not node.elector.standing.error)
+        await node.stop()
+
+    run(life())
