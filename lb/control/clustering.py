@@ -53,16 +53,23 @@ def recalled(path: Path, reading: Reading, memory: Memory | None) -> tuple[Readi
     if memory is None:
         return reading, None
     try:
-        kept = memory.kept()
-        if kept is None:
-            return reading, None
-        shared = SharedText(f"revision {kept.mark.revision}", kept.text)
-        memory.applied = kept.mark
-        return read_valid(path, shared), shared
-    except ConfigError as error:
-        why = "; ".join(str(problem) for problem in error.problems[:SHOWN_PROBLEMS])
+        found = memory.kept()
     except (OSError, ValueError) as error:
-        why = str(error)
+        found, why = [], str(error)
+    else:
+        if not found:
+            return reading, None
+    for kept in found:
+        try:
+            shared = SharedText(f"revision {kept.mark.revision}", kept.data.decode())
+            usable = read_valid(path, shared)
+        except ConfigError as error:
+            why = "; ".join(str(problem) for problem in error.problems[:SHOWN_PROBLEMS])
+        except (OSError, ValueError) as error:
+            why = str(error)
+        else:
+            memory.running = kept.mark
+            return usable, shared
     log.error(
         "the shared configuration that ran last here cannot be used: this node's own file serves until the "
         f"cluster is heard: {why}"
@@ -88,7 +95,7 @@ class Clustering:
         self.node = spec.node or this_host()
         self.memory = memory
         self.reloader = reloader
-        self.electing = Electing(self._elector)
+        self.electing = Electing(self._elector, _bug)
         self.shared: Shared
         self.follower: Follower
         self._desk: Desk
@@ -110,16 +117,14 @@ class Clustering:
         self.shared = Shared(self._engine)
         self.follower = Follower(
             self.shared, self.node, self.memory, self._apply, lambda: self.reloader.generation,
-            told=self._followed, traffic=self._traffic,
+            told=self._followed, bug=_bug, traffic=self._traffic,
         )  # fmt: skip
-        self._desk = Desk(self.shared, self.electing, self.memory, self._check, told=self._rolled)
+        self._desk = Desk(self.shared, self.electing, self.memory, self._check, told=self._rolled, bug=_bug)
 
     async def start(self) -> None:
         """From now on it leads and follows. Whether the engine answers is found out later, and told."""
         await self.electing.start()
         self._tasks = [asyncio.create_task(one) for one in (self.follower.run(), self._desk.run())]
-        for task in self._tasks:
-            task.add_done_callback(_ended)
 
     async def stop(self) -> None:
         """Give the lock back and let go of the engine. Also where it was not started."""
@@ -137,7 +142,12 @@ class Clustering:
         """In the elector's thread, with an engine of its own."""
         engine = connect(self.spec, self._state_dir)
         return Elector(
-            engine, self.node, self.spec.ttl, above=lambda: self.memory.seen.epoch, told=self._led_elsewhere
+            engine,
+            self.node,
+            self.spec.ttl,
+            above=lambda: self.memory.seen.epoch,
+            told=self._led_elsewhere,
+            bug=_bug,
         )
 
     def _led_elsewhere(self, reason: str, epoch: int, text: str) -> None:
@@ -167,6 +177,6 @@ class Clustering:
         ]
 
 
-def _ended(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.bug("an error in the cluster's part of control; the configuration in force stays", error)
+def _bug(error: Exception) -> None:
+    """From any thread."""
+    log.bug("an error in the cluster's part of control; the configuration in force stays", error)

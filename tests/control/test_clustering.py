@@ -9,6 +9,7 @@ import pytest
 
 from lb.admin.view import Unavailable
 from lb.cluster.memory import Mark
+from lb.cluster.records import Traffic
 from lb.cluster.shared import digest_of
 from lb.config import Problem
 from lb.control.clustering import FOLDER, Clustering, memory_of, recalled
@@ -45,8 +46,8 @@ def remembered(folder, data, mark=None):
     reading = read_valid(folder / "lb.yaml")
     memory = memory_of(reading.spec, folder)
     mark = mark or Mark(4, 2, digest_of(data))
-    memory.remember(mark)
-    memory.keep(mark, data)
+    memory.remember(mark, mark, data)
+    memory.keep(mark)
     return memory_of(reading.spec, folder)
 
 
@@ -73,6 +74,13 @@ def test_what_cannot_be_used_any_more_leaves_its_own_file(data, file, tmp_path):
     found, shared = recalled(file, reading, memory)
     assert (first_server(found), shared) == ("127.0.0.1:2", None)
     assert memory.applied == Mark() and memory.seen.revision == 4, "what was seen is not forgotten"
+
+
+def test_what_was_coming_and_cannot_be_used_leaves_what_ran_last(file, tmp_path):
+    memory = remembered(tmp_path, (SHARED % 7).encode())
+    memory.remember(mark := Mark(5, 2, digest_of(b"listners: []")), mark, b"listners: []")
+    found, shared = recalled(file, read_valid(file), memory)
+    assert (first_server(found), shared.file, memory.running.revision) == ("127.0.0.1:7", "revision 4", 4)
 
 
 def test_a_document_that_was_changed_on_the_disk_is_not_used(file, tmp_path):
@@ -111,7 +119,7 @@ def alive(test):
         async def life():
             spec = read_valid(file).spec
             reloader, events = Reloader(file), Events()
-            node = Clustering(spec.cluster, tmp_path, memory_of(spec, tmp_path), reloader, events)
+            node = Clustering(spec.cluster, tmp_path, memory_of(spec, tmp_path), reloader, events, Traffic)
             node.prepare()
             await node.start()
             try:
@@ -136,7 +144,7 @@ async def until(condition):
 @alive
 async def test_it_publishes_follows_and_tells(node, reloader, events):
     view = ClusterView(node)
-    said = await view.push((SHARED % 7).encode(), 0, "shared.yaml", "ada", "why")
+    said = await view.push((SHARED % 7).encode(), 0, "shared.yaml", "ada", "why", None)
     assert (said.error, said.revision) == ("", 1)
     await until(lambda: view.facts().revision == 1)
     assert reloader.texts == [SHARED % 7]
@@ -150,10 +158,10 @@ async def test_it_publishes_follows_and_tells(node, reloader, events):
     assert (await view.document(1))[1] == SHARED % 7
     with pytest.raises(LookupError, match="no revision 2"):
         await view.document(2)
-    said = await view.push(b"listners: []\n", 1, "bad.yaml", "ada", "")
+    said = await view.push(b"listners: []\n", 1, "bad.yaml", "ada", "", None)
     assert said.error == "invalid_configuration" and said.problems[0]["file"] == "bad.yaml"
     assert (await view.rollback(9, None, "ada", "")).error == "corrupt"
-    assert (await view.push((SHARED % 8).encode(), 0, "x", "ada", "")).error == "conflict"
+    assert (await view.push((SHARED % 8).encode(), 0, "x", "ada", "", None)).error == "conflict"
     assert (await view.resign("ada")).error == ""
     await until(lambda: node.electing.term is None)
     assert {(one.kind, one.reason) for one in events.last} >= {
@@ -165,7 +173,7 @@ async def test_it_publishes_follows_and_tells(node, reloader, events):
 async def test_a_revision_that_this_node_cannot_put_in_force_is_told(node, reloader, events):
     problems = [Problem("f", 1, 1, "routes", f"no {n}") for n in range(5)]
     reloader.refuses = (problems, "")
-    await ClusterView(node).push((SHARED % 7).encode(), 0, "x", "ada", "")
+    await ClusterView(node).push((SHARED % 7).encode(), 0, "x", "ada", "", None)
     await until(lambda: "no 2" in node.follower.trouble)
     assert "no 3" not in node.follower.trouble
     assert ClusterView(node).facts().trouble and not reloader.texts
@@ -176,7 +184,9 @@ def test_without_the_engine_everything_that_is_read_says_so(file, tmp_path):
 
     async def life():
         spec = read_valid(file).spec
-        node = Clustering(spec.cluster, tmp_path, memory_of(spec, tmp_path), Reloader(file), Events())
+        node = Clustering(
+            spec.cluster, tmp_path, memory_of(spec, tmp_path), Reloader(file), Events(), Traffic
+        )
         node.prepare()
         view = ClusterView(node)
         await node.follower.step()
@@ -186,7 +196,7 @@ def test_without_the_engine_everything_that_is_read_says_so(file, tmp_path):
         for call in (view.history(), view.document(1), view.diff(1, 2)):
             with pytest.raises(Unavailable):
                 await call
-        assert (await view.push(b"a", None, "", "", "")).error == "engine_away"
+        assert (await view.push(b"a", None, "", "", "", None)).error == "engine_away"
         assert view.facts().age == 0.0 and not view.facts().reachable
         await node.stop()
 
