@@ -72,11 +72,15 @@ def deadline(before: float, ttl: float) -> float:
     return before + ttl * (1 - MARGIN)
 
 
+def is_key(text: str) -> bool:
+    return _KEY.match(text) is not None
+
+
 def check(writes: Sequence[Write], limit: int) -> None:
     """Raises ValueError for what no caller may ask: a key that is none, one key twice, more than MOST_WRITES,
     values of more than `limit` bytes together."""
     for write in writes:
-        if not _KEY.match(write.key):
+        if not is_key(write.key):
             raise ValueError(f"not a key: {write.key!r}")
     if len({write.key for write in writes}) != len(writes):
         raise ValueError("one key is written twice in one commit")

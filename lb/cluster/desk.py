@@ -19,17 +19,19 @@ from typing import Protocol
 
 import msgspec
 
-from lb.cluster.contract import MOST_WRITES, Conflict, EngineError, Entry, Term, Write
+from lb.cluster.contract import MOST_WRITES, Conflict, EngineError, Entry, Term, Write, is_key
 from lb.cluster.memory import Memory
 from lb.cluster.ordering import Decide
-from lb.cluster.records import HEAD, Answer, CorruptError, Revision, Stage, Wish, decode, encode
+from lb.cluster.records import HEAD, Answer, CorruptError, Revision, Stage, Wish, cut, decode, encode
 from lb.cluster.rollout import Rollout
 from lb.cluster.shared import Head, Shared
 from lb.cluster.verdict import Way
 
 HISTORY = 20  # revisions that are kept
 LATE = 60.0  # seconds after which nobody waits for a wish any more
-LITTER = 600.0  # seconds after which an answer that nobody fetched is thrown away
+LITTER = (
+    600.0  # seconds after which an answer that nobody fetched, a document without its wish are thrown away
+)
 GONE = 7 * 86_400.0  # seconds after which the report of a node that says nothing is thrown away
 MOST_PROBLEMS = 100  # in an answer
 MOST_PIECES = 1000  # of a wish that makes no sense
@@ -66,12 +68,14 @@ class Desk:
         decide: Decide | None = None,
         history: int = HISTORY,
         told: Callable[[str, str], None] = lambda reason, text: None,
+        bug: Callable[[Exception], None] = lambda error: None,
         now: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """`check`: the name of a document and its text → all that is wrong with it. `decide`: of orders
         (lb.cluster.ordering); None: this desk takes none. `told` hears how rollouts go: reason (promoted,
-        aborted, stuck) and a sentence. `wall`: unix seconds."""
+        aborted, stuck) and a sentence; `bug`: of what nobody expected, after which `run` goes on. `wall`:
+        unix seconds."""
         self._shared = shared
         self._leader = leader
         self._memory = memory
@@ -79,18 +83,24 @@ class Desk:
         self._decide = decide
         self._history = history
         self._told = told
+        self._bug = bug
         self._wall = wall
         self._rollout = Rollout(shared, leader, now)
         self._stuck = 0
+        self._unpublished: dict[str, int] = {}  # by digest: pieces that were saved for nothing
+        self._orphans: dict[str, float] = {}  # by name: when its wish was first missed
 
     async def run(self) -> None:
-        """Until cancelled. Nothing that the engine does ends it."""
+        """Until cancelled. Nothing that the engine or the store does ends it."""
         while True:
             try:
                 await self.step()
                 await self._shared.engine.changed("wishes", POLL)
             except EngineError:
                 await asyncio.sleep(1.0)  # who leads, and what cannot be asked, is told elsewhere
+            except Exception as error:
+                self._bug(error)
+                await asyncio.sleep(POLL)
 
     async def step(self) -> None:
         """Do every wish that is there, and watch a rollout, where this node leads. Raises EngineError; what
@@ -100,7 +110,8 @@ class Desk:
             return
         wishes = await self._shared.engine.list("wishes")
         for key, entry in wishes.items():
-            await self._serve(term.epoch, key.removeprefix("wishes/"), entry)
+            if is_key(key):  # no lb laid down any other, and no lb can take it off
+                await self._serve(term.epoch, key.removeprefix("wishes/"), entry)
         if wishes:
             await self._tidy(term.epoch)
         await self._watch(term.epoch)
@@ -136,8 +147,8 @@ class Desk:
         """The document of `source` for all nodes, in place of `now`."""
         return Revision(
             revision=now.revision + 1, epoch=epoch, digest=source.digest, size=source.size,
-            pieces=source.pieces, author=author, message=message, at=self._wall(), previous=now.revision,
-            restores=source.revision,
+            pieces=source.pieces, author=cut(author), message=cut(message), at=self._wall(),
+            previous=now.revision, restores=source.revision,
         )  # fmt: skip
 
     async def _serve(self, epoch: int, name: str, entry: Entry) -> None:
@@ -154,16 +165,20 @@ class Desk:
             else:
                 answer, writes = await self._publication(epoch, name, wish)
         except CorruptError as error:
-            answer, writes = Answer(at=self._wall(), error="corrupt", message=str(error)), []
+            answer, writes = Answer(at=self._wall(), error="corrupt", message=cut(str(error))), []
         except _Refused as error:
             problems = _fitting(error.problems, self._shared.engine.value_limit // 2)
-            answer = Answer(at=self._wall(), error=error.error, message=str(error), problems=problems)
+            answer = Answer(at=self._wall(), error=error.error, message=cut(str(error)), problems=problems)
             writes = []
         done = [Write(f"wishes/{name}", None, entry.version), Write(f"answers/{name}", encode(answer), 0)]
         try:
             await self._leader.commit(epoch, [*writes, *done])
         except Conflict:
-            return  # withdrawn, or somebody else's by now: the next look tells
+            for written in writes:  # withdrawn, or somebody else's by now: the next look tells
+                if written.key == HEAD and written.value is not None:
+                    lost = decode(HEAD, written.value, Revision)
+                    self._unpublished[lost.digest] = lost.pieces
+            return
         await self._remove(epoch, [f"wished/{name}/{at}" for at in range(pieces)])
         if resigns:
             self._leader.resign()
@@ -197,7 +212,7 @@ class Desk:
         pieces = await self._shared.save(f"pieces/{digest}", data)
         revision = Revision(
             revision=latest + 1, epoch=epoch, digest=digest, size=len(data), pieces=pieces,
-            author=wish.author, message=wish.message, at=self._wall(), previous=latest,
+            author=cut(wish.author), message=cut(wish.message), at=self._wall(), previous=latest,
             restores=wish.revision if wish.kind == "rollback" else 0, stage=stage,
         )  # fmt: skip
         return Answer(at=revision.at, revision=revision.revision), _writes(revision, head)
@@ -222,7 +237,7 @@ class Desk:
                 "no_such_node", f"no node is called {strange[0]!r}; there are {', '.join(known)}"
                 if strange else "no node is named that is first",
             )  # fmt: skip
-        return msgspec.structs.replace(wished, stable=now.revision)
+        return msgspec.structs.replace(wished, first=list(dict.fromkeys(wished.first)), stable=now.revision)
 
     async def _highest(self) -> int:
         """The highest number that was ever given, as far as the store tells without its head: one that is
@@ -247,14 +262,31 @@ class Desk:
         head = (await self._shared.head()).revision
         kept = {one.digest for one in revisions[: self._history]} | ({head.digest} if head else set())
         old = [f"revisions/{one.revision}" for one in revisions[self._history :]]
-        gone = {one.digest: one.pieces for one in revisions[self._history :] if one.digest not in kept}
-        old += [f"pieces/{digest}/{at}" for digest, pieces in gone.items() for at in range(pieces)]
+        gone = {one.digest: one.pieces for one in revisions[self._history :]} | self._unpublished
+        old += [
+            f"pieces/{digest}/{at}"
+            for digest, pieces in gone.items() if digest not in kept for at in range(min(pieces, MOST_PIECES))
+        ]  # fmt: skip
         limit = self._wall() - LITTER
         for key, entry in (await engine.list("answers")).items():
             if _since(key, entry) < limit:
                 old.append(key)
         old += [f"nodes/{one.node}" for one in await self._shared.nodes() if self._wall() - one.at > GONE]
-        await self._remove(epoch, old)
+        old += await self._orphaned(limit)
+        await self._remove(epoch, [key for key in old if is_key(key)])
+        self._unpublished = {}
+
+    async def _orphaned(self, limit: float) -> list[str]:
+        """Documents whose wish was missed since `limit` already: who laid them there is gone. They have no
+        date of their own."""
+        engine = self._shared.engine
+        laid = {key: key.split("/")[1] for key in await engine.list("wished")}
+        wishes = await engine.list("wishes")
+        self._orphans = {
+            name: self._orphans.get(name, self._wall())
+            for name in laid.values() if f"wishes/{name}" not in wishes
+        }  # fmt: skip
+        return [key for key, name in laid.items() if self._orphans.get(name, self._wall()) < limit]
 
     async def _remove(self, epoch: int, keys: Sequence[str]) -> None:
         for at in range(0, len(keys), MOST_WRITES):
@@ -277,6 +309,9 @@ def _overtaken(base: int, latest: int, now: Revision | None) -> str:
 
 def _fitting(problems: Problems, size: int) -> Problems:
     """The first of them, at most so many bytes: an answer is one value of the engine."""
+    problems = [
+        {key: cut(said) if isinstance(said, str) else said for key, said in one.items()} for one in problems
+    ]
     taken, left = 0, size
     for problem in problems[:MOST_PROBLEMS]:
         left -= len(msgspec.json.encode(problem)) + 1

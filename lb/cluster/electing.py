@@ -20,9 +20,14 @@ LAST = 5.0  # seconds for giving the lock back at the end; then it lapses
 class Electing:
     """All methods are for control's loop."""
 
-    def __init__(self, make: Callable[[], Elector]) -> None:
-        """`make` is called in the thread: what it makes belongs to the thread's loop."""
+    def __init__(
+        self, make: Callable[[], Elector], bug: Callable[[Exception], None] = lambda error: None
+    ) -> None:
+        """`make` is called in the thread: what it makes belongs to the thread's loop. `bug` hears, in the
+        thread, of the error that ended it."""
         self._make = make
+        self._bug = bug
+        self._died = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._elector: Elector | None = None
         self._began = threading.Event()
@@ -42,7 +47,8 @@ class Electing:
 
     @property
     def standing(self) -> Standing:
-        return self._elector.standing if self._elector is not None else Standing()
+        known = self._elector.standing if self._elector is not None else Standing()
+        return known._replace(term=None, error=self._died) if self._died else known
 
     @property
     def term(self) -> Term | None:
@@ -74,6 +80,9 @@ class Electing:
     def _live(self) -> None:
         try:
             asyncio.run(self._main())
+        except Exception as error:
+            self._died = f"the elector ended by an error in lb: {type(error).__name__}: {error}"
+            self._bug(error)
         finally:
             self._began.set()
 

@@ -50,12 +50,14 @@ class Elector:
         *,
         above: Callable[[], int] = lambda: 0,
         told: Callable[[str, int, str], None] = lambda reason, epoch, text: None,
+        bug: Callable[[Exception], None] = lambda error: None,
         now: Callable[[], float] = time.monotonic,
         random: Random | None = None,
     ) -> None:
         """`engine` is this elector's alone; `ttl`: seconds. `above`: the highest epoch that this node
         remembers. `told`: hears of every change, called in this loop: reason (elected, deposed, expired,
-        resigned, ended), epoch and a sentence."""
+        resigned, ended), epoch and a sentence. `bug` hears of what an engine raises and may not, once as
+        long as it is the same; it counts as no answer."""
         self.standing = Standing(since=time.time())
         self.transitions: Counter[str] = Counter()
         self._engine = engine
@@ -63,6 +65,7 @@ class Elector:
         self._ttl = ttl
         self._above = above
         self._told = told
+        self._bug = bug
         self._now = now
         self._random = random or Random()
         self._wake = asyncio.Event()
@@ -102,8 +105,9 @@ class Elector:
             await self._engine.commit(term, writes)
         except Deposed:
             standing = self.standing.term
-            if standing is not None and standing.epoch == epoch:  # an answer can outlive its term
-                self._doubt("deposed")
+            if standing is not None and standing.epoch == epoch:  # not what an earlier term hears late
+                self._doubted = "deposed"
+                self._wake.set()
             raise
 
     async def run(self) -> None:
@@ -117,10 +121,10 @@ class Elector:
                     continue
                 self._stand(term, "elected", term.epoch)
                 reason, last = await self._keep(term, sent)
-                self._resigning, self._doubted = False, ""  # of the term that is over
                 self._stand(None, reason, last.epoch)
+                resigned, self._resigning, self._doubted = self._resigning, False, ""  # of that term alone
                 await self._release(last)
-                if reason == "resigned":
+                if resigned:
                     await self._pause(self._ttl * self._random.uniform(1.0, 1.5))
         finally:
             self.standing = self.standing._replace(term=None)
@@ -129,8 +133,8 @@ class Elector:
     async def _acquire(self) -> Term | None:
         try:
             term = await self._engine.acquire(self._node, self._ttl, self._above())
-        except EngineError as error:
-            self._note(error=str(error))
+        except Exception as error:
+            self._failed(error)
             return None
         self._note(error="")
         if term is not None and self._now() >= term.deadline:  # the answer took longer than the lease
@@ -140,7 +144,6 @@ class Elector:
 
     async def _keep(self, term: Term, sent: float) -> tuple[str, Term]:
         """Renew until it is over; why, and the last term."""
-        self._doubted = ""
         due = sent + self._ttl / RENEWALS
         while True:
             await self._pause(due - self._now())
@@ -155,10 +158,10 @@ class Elector:
                 async with asyncio.timeout(term.deadline - began):
                     renewed = await self._engine.renew(term)
             except Deposed as error:
-                self._note(error=str(error))
+                self._failed(error)
                 return "deposed", term
-            except (EngineError, TimeoutError) as error:
-                self._note(error=str(error) or "no answer before the term was over")
+            except Exception as error:
+                self._failed(error)
                 due = self._now() + self._ttl / RETRIES
                 if due >= term.deadline:
                     return "expired", term
@@ -171,12 +174,23 @@ class Elector:
 
     async def _release(self, term: Term) -> None:
         """It may be over already, or the engine away: then it lapses."""
-        with contextlib.suppress(EngineError):
+        try:
             await self._engine.release(term)
+        except EngineError:
+            pass
+        except Exception as error:
+            self._failed(error)
 
-    def _doubt(self, reason: str) -> None:
-        self._doubted = reason
-        self._wake.set()
+    def _failed(self, error: Exception) -> None:
+        """The engine did not answer, or it raised what it may not: nonsense that it was told, most likely."""
+        if isinstance(error, TimeoutError):
+            return self._note(error="no answer before the term was over")
+        if isinstance(error, EngineError):
+            return self._note(error=str(error))
+        text = f"an error in lb, asking the engine: {type(error).__name__}: {error}"
+        if text != self.standing.error:
+            self._bug(error)
+        return self._note(error=text)
 
     def _note(self, **known: object) -> None:
         self.standing = self.standing._replace(**known)  # type: ignore[arg-type]

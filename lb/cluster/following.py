@@ -18,7 +18,7 @@ import msgspec
 
 from lb.cluster.contract import EngineError, Write
 from lb.cluster.memory import Mark, Memory
-from lb.cluster.records import CorruptError, Report, Revision, Traffic, encode
+from lb.cluster.records import CorruptError, Report, Revision, Traffic, cut, encode
 from lb.cluster.shared import Shared
 
 POLL = 5.0  # seconds between two looks where nothing is heard
@@ -54,13 +54,15 @@ class Follower:
         generation: Callable[[], int],
         *,
         told: Callable[[str, str], None] = lambda reason, text: None,
+        bug: Callable[[Exception], None] = lambda error: None,
         traffic: Callable[[], Traffic] = Traffic,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """`apply`: all or nothing; does not raise. `generation`: the one in force. `told` hears what an
-        operator may want to know: reason (taken, refused, distrusted) and a sentence. `traffic`: this node's
-        since it started, asked for while a staged revision is watched."""
-        self.running = memory.applied
+        operator may want to know: reason (taken, refused, distrusted) and a sentence; `bug`: of what nobody
+        expected, after which `run` goes on. `traffic`: this node's since it started,
+        asked for while a staged revision is watched."""
+        self.running = memory.running
         self.head: Revision | None = None
         self.reached = Reached()
         self.trouble = ""  # why what the store says is not what runs; "" where it is
@@ -70,6 +72,7 @@ class Follower:
         self._apply = apply
         self._generation = generation
         self._told = told
+        self._bug = bug
         self._traffic = traffic
         self._now = now
         self._refused = Mark()
@@ -77,12 +80,16 @@ class Follower:
         self._reported: Report | None = None
 
     async def run(self) -> None:
-        """Until cancelled. Nothing that the engine does ends it."""
+        """Until cancelled. Nothing that the engine or the store does ends it."""
         wait = 0.0
         while True:
             if wait:
                 await self._wait(wait)
-            await self.step()
+            try:
+                await self.step()
+            except Exception as error:
+                self._bug(error)
+                self.trouble = cut(f"an error in lb: {type(error).__name__}: {error}")
             stage = self.head.stage if self.head is not None else None
             wait = POLL if stage is None else max(0.5, min(POLL, stage.watch / LOOKS))
 
@@ -121,6 +128,8 @@ class Follower:
                 f"the store says revision {mark.revision} of epoch {mark.epoch}; "
                 f"revision {seen.revision} of epoch {seen.epoch} was seen before"
             )
+        if self.running != self._memory.applied and not await self._keep():
+            return None
         try:
             mine = await self._mine(head)
         except CorruptError as error:
@@ -151,25 +160,35 @@ class Follower:
             return self._distrust(f"revision {mine.revision}: {error}")
         mark = _mark(mine)
         # On disk first: after a crash this node must not take an older one.
-        if not await self._remember(seen, mark):
+        if not await self._remember(seen, mark, data):
             return None
         applied = await self._apply(mine, text)
         if applied.error:
             self._refused, self._again = mark, self._now() + AGAIN
             self._say("refused", f"revision {mine.revision} is not put in force here: {applied.error}")
+            try:
+                await asyncio.to_thread(self._memory.refuse, mark)
+            except OSError as error:
+                self._distrust(f"revision {mine.revision} is refused, and that cannot be saved: {error}")
             return None
         self.running, self._refused, self.trouble = mark, Mark(), ""
-        try:
-            await asyncio.to_thread(self._memory.keep, mark, data)
-        except OSError as error:
-            self._distrust(f"revision {mine.revision} runs, and cannot be saved: {error}")
+        await self._keep()
         by = f" by {mine.author}" if mine.author else ""
         self._told("taken", f"revision {mine.revision}{by} is in force")
         return None
 
-    async def _remember(self, seen: Mark, coming: Mark | None = None) -> bool:
+    async def _keep(self) -> bool:
+        """Save that `running` is in force; the next look tries again where it fails."""
         try:
-            await asyncio.to_thread(self._memory.remember, seen, coming)
+            await asyncio.to_thread(self._memory.keep, self.running)
+        except OSError as error:
+            self._distrust(f"revision {self.running.revision} runs, and cannot be saved: {error}")
+            return False
+        return True
+
+    async def _remember(self, seen: Mark, coming: Mark | None = None, data: bytes = b"") -> bool:
+        try:
+            await asyncio.to_thread(self._memory.remember, seen, coming, data)
         except OSError as error:
             self._distrust(f"revision {seen.revision} cannot be remembered: {error}")
             return False
@@ -188,8 +207,8 @@ class Follower:
         watched = self.head is not None and self.head.stage is not None
         report = Report(
             node=self._node, revision=self.running.revision, epoch=self.running.epoch,
-            generation=self._generation(), at=time.time(), refused=self._refused.revision, error=self.trouble,
-            traffic=self._traffic() if watched else None,
+            generation=self._generation(), at=time.time(), refused=self._refused.revision,
+            error=cut(self.trouble), traffic=self._traffic() if watched else None,
         )  # fmt: skip
         if not watched and last is not None and report.at - last.at < REPORT:
             if msgspec.structs.replace(report, at=last.at) == last:

@@ -1,15 +1,18 @@
 """What a node remembers of the shared configuration over restarts: the highest mark that it saw, and the
-document that it ran last.
+documents that it ran last and is about to run.
 
-Lives here: two files. Must not live here: what is accepted (lb.cluster.following).
+Lives here: three files. Must not live here: what is accepted (lb.cluster.following).
 
     config.yaml   the document that was put in force last
-    seen.json     the highest mark seen, the mark of config.yaml, and the one that is about to be put in
-                  force; on disk before what it names is applied
+    coming.yaml   the one that is about to be; it becomes config.yaml when it is in force
+    seen.json     the highest mark seen, the marks of both, and the one that this node refused; on disk before
+                  what it names is applied
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +21,7 @@ import msgspec
 
 from lb.cluster.shared import digest_of
 
-DOCUMENT, SEEN = "config.yaml", "seen.json"
+DOCUMENT, COMING, SEEN = "config.yaml", "coming.yaml", "seen.json"
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -35,13 +38,12 @@ class _Seen(msgspec.Struct):
     seen: Mark
     applied: Mark
     coming: Mark = Mark()
+    refused: Mark = Mark()
 
 
 class Kept(NamedTuple):
-    """What ran last."""
-
     mark: Mark
-    text: str
+    data: bytes
 
 
 class Memory:
@@ -50,43 +52,66 @@ class Memory:
 
     def __init__(self, folder: Path, write: Callable[[Path, bytes], None]) -> None:
         self.path = folder / DOCUMENT
+        self._next = folder / COMING
         self._file = folder / SEEN
         self._write = write
-        found = self._read()
-        self.seen, self.applied, self._coming = found.seen, found.applied, found.coming
+        self._known = self._read()
+        self.running = self.applied
+        """What this node starts with: set by who chooses from `kept`."""
 
-    def remember(self, seen: Mark, coming: Mark | None = None) -> None:
-        """No publication below `seen` is accepted from now on, and `coming` is about to be put in force;
-        None: nothing is."""
-        coming = coming or self._coming
-        if (seen, coming) != (self.seen, self._coming):
-            self._save(seen, self.applied, coming)
+    @property
+    def seen(self) -> Mark:
+        return self._known.seen
 
-    def keep(self, mark: Mark, data: bytes) -> None:
-        """`data` is in force."""
-        self._write(self.path, data)
-        self._save(self.seen, mark, mark)
+    @property
+    def applied(self) -> Mark:
+        """Of config.yaml."""
+        return self._known.applied
+
+    def remember(self, seen: Mark, coming: Mark | None = None, data: bytes = b"") -> None:
+        """No publication below `seen` is accepted from now on, and `data`, which `coming` published, is about
+        to be put in force; None: nothing is."""
+        if coming is not None:
+            self._write(self._next, data)
+        self._save(seen=seen, coming=coming or self._known.coming)
+
+    def refuse(self, mark: Mark) -> None:
+        """What `mark` published cannot be put in force here: this node does not start with it."""
+        self._save(refused=mark)
+
+    def keep(self, mark: Mark) -> None:
+        """What came last is in force."""
+        with contextlib.suppress(FileNotFoundError):  # it was moved, and seen.json could not be written
+            os.replace(self._next, self.path)
+        self._save(applied=mark, refused=Mark())
 
     def forget(self) -> None:
         """Nothing shared is in force; what was seen stays so."""
-        self.applied = Mark()
+        self._known = msgspec.structs.replace(self._known, applied=Mark())
+        self.running = Mark()
 
-    def kept(self) -> Kept | None:
-        """What ran last; None where nothing shared did. After a crash between the two files of `keep` it is
-        the newer document, under the mark that was remembered before it was applied."""
-        try:
-            data = self.path.read_bytes()
-        except FileNotFoundError:
-            return None
-        digest = digest_of(data)
-        for mark in (self.applied, self._coming):
-            if mark.digest == digest:
-                return Kept(mark, data.decode())
-        raise ValueError(f"{self.path} is not what {self._file.name} says that was put in force")
+    def kept(self) -> list[Kept]:
+        """What this node may start with, the best first. After a crash before `keep` that is what was coming,
+        unless it was refused here: it is what the leader published, and may have been in force. Then comes
+        what ran last."""
+        known = self._known
+        coming = known.coming if known.coming != known.refused else Mark()
+        found, there = [], False
+        for path, marks in ((self._next, (coming,)), (self.path, (known.applied, coming))):
+            with contextlib.suppress(FileNotFoundError):
+                data = path.read_bytes()
+                there = there or path == self.path
+                digest = digest_of(data)
+                found += [Kept(mark, data) for mark in marks if mark.digest == digest][:1]
+        if there and not found:
+            raise ValueError(f"{self.path} is not what {self._file.name} says that was put in force")
+        return found
 
-    def _save(self, seen: Mark, applied: Mark, coming: Mark) -> None:
-        self._write(self._file, msgspec.json.encode(_Seen(seen, applied, coming)))
-        self.seen, self.applied, self._coming = seen, applied, coming
+    def _save(self, **changes: Mark) -> None:
+        known = msgspec.structs.replace(self._known, **changes)
+        if known != self._known:
+            self._write(self._file, msgspec.json.encode(known))
+            self._known = known
 
     def _read(self) -> _Seen:
         try:

@@ -21,6 +21,7 @@ import msgspec
 
 HEAD = "current/head"
 PROGRESS = "rollout/progress"
+MOST_TEXT = 300  # characters of a sentence: what is written fits into one value of any engine
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Moment = Annotated[
@@ -162,6 +163,11 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 R = TypeVar("R", bound=msgspec.Struct)
+
+
+def cut(text: str) -> str:
+    """At most MOST_TEXT characters of it."""
+    return text if len(text) <= MOST_TEXT else text[: MOST_TEXT - 1] + "…"
 
 
 def encode(record: msgspec.Struct) -> bytes:

@@ -26,6 +26,7 @@ SILENT = (
     30.0  # seconds: a first node that says nothing for so long, or does not run it by then, ends the rollout
 )
 SAVE = 5.0  # seconds between two writes of the sums
+BLIND = 10.0  # seconds between two looks: nobody could report meanwhile, or this leader did not look
 
 
 class Leader(Protocol):
@@ -42,7 +43,8 @@ class Rollout:
         self._leader = leader
         self._now = now
         self._watching = (0, 0)  # epoch and revision
-        self._began = 0.0
+        self._began = 0.0  # from when on a node can be silent
+        self._looked = 0.0
         self._until: float | None = None  # up to when it was watched
         self._saved = 0.0
         self._progress = self._written = Progress(revision=0)
@@ -56,7 +58,11 @@ class Rollout:
             self._watching, self._began, self._until, self._saved = (epoch, staged.revision), now, None, now
             self._heard, self._last = {}, {}
             self._progress = await self._shared.progress(staged.revision)
-        for report in await self._shared.nodes():
+        reports = await self._shared.nodes()
+        if now - self._looked > BLIND:
+            self._began = now
+        self._looked = now
+        for report in reports:
             heard = self._heard.get(report.node)
             if heard is None or heard[0] != report:
                 self._heard[report.node] = (report, now)
@@ -76,7 +82,7 @@ class Rollout:
             report, at = self._heard.get(node, (None, self._began))
             if report is not None and report.refused == staged.revision:
                 return Verdict(Way.BACK, f"{node} refused it: {report.error}")
-            if now - at > SILENT:
+            if now - max(at, self._began) > SILENT:
                 return Verdict(Way.BACK, f"{node} has not been heard for {SILENT:g}s")
             if report is None or report.revision != staged.revision:
                 waits.append(node)
@@ -101,6 +107,7 @@ class Rollout:
         self._progress = Progress(revision=staged.revision, watched=watched, first=first, others=others)
 
     def _added(self, sums: Traffic, report: Report) -> Traffic:
+        """What is less than before adds nothing, whatever a node says."""
         traffic = report.traffic
         if traffic is None:
             return sums
@@ -114,9 +121,11 @@ class Rollout:
             [*one.buckets, *[0] * (longer - len(one.buckets))] for one in (last, sums, traffic)
         )
         return Traffic(
-            requests=sums.requests + traffic.requests - last.requests,
-            failures=sums.failures + traffic.failures - last.failures,
-            buckets=[there + late - early for early, there, late in zip(before, then, grown, strict=True)],
+            requests=sums.requests + max(0, traffic.requests - last.requests),
+            failures=sums.failures + max(0, traffic.failures - last.failures),
+            buckets=[
+                there + max(0, late - early) for early, there, late in zip(before, then, grown, strict=True)
+            ],
         )
 
     async def _save(self, epoch: int, verdict: Verdict, now: float) -> None:

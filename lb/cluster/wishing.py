@@ -9,13 +9,14 @@ the store anyway. What comes back is certain: a wish that was withdrawn was not 
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections.abc import Callable
 
 import msgspec
 
-from lb.cluster.contract import Conflict, Write
+from lb.cluster.contract import Conflict, EngineError, Write
 from lb.cluster.records import Answer, CorruptError, Wish, decode, encode
 from lb.cluster.shared import Shared, digest_of
 
@@ -54,12 +55,14 @@ async def ask(
                 if answer is None:
                     raise CorruptError(f"the entry answers/{name} is not there") from None
                 break
-            for at in range(wish.pieces):
-                await engine.put(Write(f"wished/{name}/{at}", None))
+            with contextlib.suppress(EngineError):  # the leader throws away what stays
+                for at in range(wish.pieces):
+                    await engine.put(Write(f"wished/{name}/{at}", None))
             raise UnheardError(f"no leader took it within {wait:g}s; it was withdrawn")
         await engine.changed("answers", min(STEP, left))
         answer = await _answer(shared, name)
-    await engine.put(Write(f"answers/{name}", None))
+    with contextlib.suppress(EngineError):  # it is in hand; the leader throws away what stays
+        await engine.put(Write(f"answers/{name}", None))
     return answer
 
 

@@ -61,16 +61,23 @@ def recalled(path: Path, reading: Reading, memory: Memory | None) -> tuple[Readi
     if memory is None:
         return reading, None
     try:
-        kept = memory.kept()
-        if kept is None:
-            return reading, None
-        shared = SharedText(f"revision {kept.mark.revision}", kept.text)
-        memory.applied = kept.mark
-        return read_valid(path, shared), shared
-    except ConfigError as error:
-        why = "; ".join(str(problem) for problem in error.problems[:SHOWN_PROBLEMS])
+        found = memory.kept()
     except (OSError, ValueError) as error:
-        why = str(error)
+        found, why = [], str(error)
+    else:
+        if not found:
+            return reading, None
+    for kept in found:
+        try:
+            shared = SharedText(f"revision {kept.mark.revision}", kept.data.decode())
+            usable = read_valid(path, shared)
+        except ConfigError as error:
+            why = "; ".join(str(problem) for problem in error.problems[:SHOWN_PROBLEMS])
+        except (OSError, ValueError) as error:
+            why = str(error)
+        else:
+            memory.running = kept.mark
+            return usable, shared
     log.error(
         "the shared configuration that ran last here cannot be used: this node's own file serves until the "
         f"cluster is heard: {why}"
@@ -101,7 +108,7 @@ class Clustering:
         self.sharing: Sharing | None = None
         if spec.shared_health is not None:
             self.sharing = Sharing(spec.shared_health.by, self.node, statuses, events)
-        self.electing = Electing(self._elector)
+        self.electing = Electing(self._elector, _bug)
         self.shared: Shared
         self.follower: Follower
         self._desk: Desk
@@ -125,12 +132,12 @@ class Clustering:
         self.shared = Shared(self._engine)
         self.follower = Follower(
             self.shared, self.node, self.memory, self._apply, lambda: self.reloader.generation,
-            told=self._followed, traffic=self._traffic,
+            told=self._followed, bug=_bug, traffic=self._traffic,
         )  # fmt: skip
         remembered = self.everywhere.remembered
         decide = Ordering(self._engine, lambda: remembered.orders).decide
         self._desk = Desk(
-            self.shared, self.electing, self.memory, self._check, decide=decide, told=self._rolled
+            self.shared, self.electing, self.memory, self._check, decide=decide, told=self._rolled, bug=_bug
         )
         self._obeying = self.everywhere.prepare(self._engine, partial(ask, self.shared))
         if self.sharing is not None:
@@ -164,7 +171,9 @@ class Clustering:
     def _elector(self) -> Elector:
         """In the elector's thread, with an engine of its own."""
         engine = connect(self.spec, self._state_dir)
-        return Elector(engine, self.node, self.spec.ttl, above=self._highest_epoch, told=self._led_elsewhere)
+        return Elector(
+            engine, self.node, self.spec.ttl, above=self._highest_epoch, told=self._led_elsewhere, bug=_bug
+        )
 
     def _highest_epoch(self) -> int:
         return max(self.memory.seen.epoch, self.everywhere.remembered.orders.epoch)
@@ -196,6 +205,11 @@ class Clustering:
         ]
 
 
+def _bug(error: Exception) -> None:
+    """From any thread."""
+    log.bug("an error in the cluster's part of control; the configuration in force stays", error)
+
+
 def _ended(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.bug("an error in the cluster's part of control; the configuration in force stays", error)
+    if not task.cancelled() and isinstance(error := task.exception(), Exception):
+        _bug(error)

@@ -43,7 +43,7 @@ from lb.control.statedir import state_dir, sticky_key
 from lb.control.statuses import Statuses
 from lb.control.succession import Succession
 from lb.control.supervisor import Supervisor
-from lb.control.traffic import traffic_of
+from lb.control.traffic import Totals
 from lb.control.trips import tell_trip
 from lb.control.view import View
 from lb.control.webhook import Webhook
@@ -115,7 +115,7 @@ class Control:
         if self.spec.cluster is not None and memory is not None:
             self.clustering = Clustering(
                 self.spec.cluster, self.state_dir, memory, self.reloader, self.statuses, self.events,
-                partial(traffic_of, self.cells, self.ledger, time.time()),
+                Totals(self.cells, self.ledger, time.time()).read,
             )  # fmt: skip
         self.webhook = Webhook(lambda: self.reloader.spec.events.url)
         self.events.listeners.add(self.webhook.tell)

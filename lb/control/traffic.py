@@ -9,19 +9,38 @@ from lb.cluster.records import Traffic
 from lb.outcomes import Outcome
 from lb.telemetry import layout
 from lb.telemetry.cells import Cells
-from lb.telemetry.ledger import Ledger
+from lb.telemetry.ledger import Ledger, RouteId
 
 
-def traffic_of(cells: Cells, ledger: Ledger, started: float) -> Traffic:
+class Totals:
     """All requests that a route took, and those that none took: a wrong configuration shows in both. Those
-    answered 500 to 599 and those without a route failed. `started`: unix seconds, of this life of the
-    counters."""
-    lost = cells.total(layout.WORKER_OUTCOMES + Outcome.NO_ROUTE)
-    requests, failures, buckets = lost, lost, [0] * layout.BUCKETS
-    for _, slot in ledger.routes():
-        block = cells.totals(slot, layout.ROUTE_SIZE)
-        requests += sum(block[layout.ROUTE_CLASS + 1 : layout.ROUTE_CLASS + 6])
-        failures += block[layout.ROUTE_CLASS + 5]
-        taken = block[layout.ROUTE_DURATION : layout.ROUTE_DURATION + layout.BUCKETS]
-        buckets = [one + more for one, more in zip(buckets, taken, strict=True)]
-    return Traffic(life=started, requests=requests, failures=failures, buckets=buckets)
+    answered 500 to 599 and those without a route failed. Never less than before: what a route counted stays
+    in the sums when a reload removes it and its block is freed. One per control process, in its loop."""
+
+    def __init__(self, cells: Cells, ledger: Ledger, started: float) -> None:
+        """`started`: unix seconds, of this life of the counters."""
+        self._cells = cells
+        self._ledger = ledger
+        self._sums = Traffic(life=started, buckets=[0] * layout.BUCKETS)
+        self._counted: dict[RouteId, list[int]] = {}  # what of each block is in the sums
+        self._lost = 0
+
+    def read(self) -> Traffic:
+        """Up to now."""
+        lost = self._cells.total(layout.WORKER_OUTCOMES + Outcome.NO_ROUTE)
+        requests, failures = self._sums.requests + lost - self._lost, self._sums.failures + lost - self._lost
+        buckets, counted = self._sums.buckets, {}
+        for route, slot in self._ledger.routes():
+            block = counted[route] = self._cells.totals(slot, layout.ROUTE_SIZE)
+            block[layout.ROUTE_IN_FLIGHT] = 0
+            before = self._counted.get(route, [0] * layout.ROUTE_SIZE)
+            grown = [late - early for early, late in zip(before, block, strict=True)]
+            if min(grown) < 0:  # freed, and allotted again
+                grown = block
+            requests += sum(grown[layout.ROUTE_CLASS + 1 : layout.ROUTE_CLASS + 6])
+            failures += grown[layout.ROUTE_CLASS + 5]
+            taken = grown[layout.ROUTE_DURATION : layout.ROUTE_DURATION + layout.BUCKETS]
+            buckets = [one + more for one, more in zip(buckets, taken, strict=True)]
+        self._counted, self._lost = counted, lost
+        self._sums = Traffic(life=self._sums.life, requests=requests, failures=failures, buckets=buckets)
+        return self._sums

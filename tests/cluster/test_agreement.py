@@ -54,6 +54,7 @@ class Member:
     def __init__(self, name, store, folder, random, kind=MemoryEngine):
         self.name, self.store, self.folder, self.random, self.kind = name, store, folder, random, kind
         self.applied = []
+        self.bugs = []
         self.requests = self.failures = 0
         folder.mkdir()
         self.start()
@@ -66,7 +67,7 @@ class Member:
         memory = Memory(self.folder, Path.write_bytes)
         self.elector = Elector(
             self.engines[0], self.name, TTL, above=lambda: memory.seen.epoch, now=now,
-            random=Random(self.random.random()),
+            bug=self.bugs.append, random=Random(self.random.random()),
         )  # fmt: skip
         self.shared = Shared(self.engines[1])
         self.follower = Follower(
@@ -76,9 +77,10 @@ class Member:
             self.apply,
             lambda: len(self.applied),
             traffic=self.traffic,
+            bug=self.bugs.append,
             now=now,
         )
-        desk = Desk(self.shared, self.elector, memory, no_problems, now=now)
+        desk = Desk(self.shared, self.elector, memory, no_problems, bug=self.bugs.append, now=now)
         self.tasks = [asyncio.create_task(part.run()) for part in (self.elector, self.follower, desk)]
 
     def traffic(self):
@@ -94,7 +96,7 @@ class Member:
         for task in self.tasks:
             task.cancel()
         ended = await asyncio.gather(*self.tasks, return_exceptions=True)
-        bugs = [one for one in ended if isinstance(one, Exception)]
+        bugs = self.bugs + [one for one in ended if isinstance(one, Exception)]
         assert not bugs, bugs
 
     def trouble(self, cut=False, lose=0.0, slow=0.0):

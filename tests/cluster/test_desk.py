@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from lb.cluster.contract import Conflict, Deposed, Write
-from lb.cluster.desk import GONE, HISTORY, LATE, LITTER
+from lb.cluster.desk import GONE, HISTORY, LATE, LITTER, POLL
 from lb.cluster.memory import Mark
-from lb.cluster.records import HEAD, Report, encode
-from lb.cluster.shared import MOST_BYTES
+from lb.cluster.records import HEAD, MOST_TEXT, Report, encode
+from lb.cluster.shared import MOST_BYTES, digest_of
 from tests.cluster.desk_ground import NOW, One
 from tests.cluster.virtual import run
 
@@ -104,7 +106,8 @@ async def test_what_is_not_valid_is_published_nowhere(one):
     one.engine.value_limit = 2**18
     assert len((await one.push(b"a")).problems) == 100
     one.problems = [{"file": "f" * 8000, "line": 1, "column": 1, "path": "", "message": "no"}] * 100
-    assert 0 < len((await one.push(b"a")).problems) < 20
+    found = (await one.push(b"a")).problems
+    assert (len(found), len(found[0]["file"])) == (100, MOST_TEXT)
     assert "UTF-8" in (await one.push(b"\xff\xfe")).message
     assert (await one.shared.head()).revision is None
 
@@ -226,3 +229,73 @@ async def test_a_conflict_is_no_failure(one):
         await one.desk._remove(1, ["x"])
     one.engine.commit = kept
     assert (await one.answer()).revision == 1
+
+
+@leading
+async def test_what_no_lb_laid_down_does_not_stop_the_desk(one):
+    """Keys that lb cannot write: a hand in the store can."""
+    for key in ("wishes/Test", "wishes/a b", "answers/Test", "wished/Test/0"):
+        one.store.write([Write(key, b"{}")])
+    strange = Report(node="Not A Key", revision=0, epoch=0, generation=1, at=NOW - GONE - 1)
+    await one.put("nodes/x", encode(strange))
+    assert (await one.push(b"a")).revision == 1
+
+
+@leading
+async def test_long_texts_are_cut(one):
+    """The head, its copy and the answer are one commit."""
+    one.engine.value_limit = 4000
+    assert (await one.push(b"a", author="a" * 1500, message="m" * 1500)).revision == 1
+    head = (await one.shared.head()).revision
+    assert (len(head.author), len(head.message)) == (MOST_TEXT, MOST_TEXT)
+    said = await one.push(b"b", file="f" * 3000, kind="k" * 600)
+    assert (said.error, len(said.message)) == ("corrupt", MOST_TEXT)
+    one.problems = [{"file": "f", "line": 1, "column": 1, "path": "", "message": "x" * 9000}]
+    (problem,) = (await one.push(b"b")).problems
+    assert (problem["line"], len(problem["message"])) == (1, MOST_TEXT)
+
+
+@leading
+async def test_an_error_in_lb_is_told_and_does_not_end_the_desk(one):
+    async def broken(file, text):
+        raise KeyError("lb")
+
+    bugs, honest = [], one.desk._check
+    one.desk._bug, one.desk._check = bugs.append, broken
+    await one.wish(data=b"a")
+    running = asyncio.create_task(one.desk.run())
+    await asyncio.sleep(POLL / 2)
+    assert [repr(error) for error in bugs] == ["KeyError('lb')"]
+    one.desk._check = honest
+    await asyncio.sleep(POLL)
+    assert (await one.shared.head()).revision.revision == 1
+    running.cancel()
+
+
+@leading
+async def test_a_document_whose_wish_never_came_is_thrown_away(one):
+    await one.shared.save("wished/dead", b"d" * 2000)
+    await one.shared.save("wished/late", b"l")
+    for seconds, there in ((0, True), (LITTER - 1, True), (2, False)):
+        one.wall += seconds
+        await one.push(str(seconds).encode(), at=one.wall)
+        assert any(key.startswith("wished/dead") for key in one.store.entries) is there
+    assert not [key for key in one.store.entries if key.startswith("wish")]
+
+
+@leading
+async def test_the_document_of_a_publication_that_was_too_late_is_thrown_away(one):
+    await one.push(b"a")
+    commit = one.engine.commit
+
+    async def late(term, writes):
+        one.engine.commit = commit
+        await one.engine.put(Write("wishes/w", None))
+        await commit(term, writes)
+
+    for data, stays in ((b"b", False), (b"a", True)):
+        one.engine.commit = late
+        await one.wish(data=data)
+        await one.desk.step()
+        assert bool([key for key in one.store.entries if key == f"pieces/{digest_of(data)}/0"]) is stays
+    assert await one.shared.document((await one.shared.head()).revision) == b"a"

@@ -236,64 +236,79 @@ def test_errors_are_shown():
     run(life())
 
 
-def taken_over(store):
-    """Somebody else holds the lock for long."""
-    store.holder, store.epoch = ("b", object(), 9, store.now() + 1000), 9
+def taken(store, epoch):
+    store.holder, store.epoch = ("b", object(), epoch, store.now() + 1000), epoch
 
 
-def test_a_leader_that_a_commit_finds_deposed_campaigns_at_its_usual_pace():
+@pytest.mark.parametrize("resigning", [False, True])
+def test_deposed_it_campaigns_at_its_ease(resigning):
+    """By a commit; or by a renewal while it was about to resign."""
+
     async def life():
         store = MemoryStore()
         a = Node(store, "a")
         await until(lambda: a.elector.term)
-        taken_over(store)
-        a.engine.calls.clear()
-        with pytest.raises(Deposed):
-            await a.elector.commit(1, [Write("x", b"1")])
+        taken(store, 9)
+        if resigning:
+            renew = a.engine.renew
+
+            async def meanwhile(term):
+                a.elector.resign()
+                return await renew(term)
+
+            a.engine.renew = meanwhile
+            await until(lambda: a.elector.standing.term is None)
+        else:
+            with pytest.raises(Deposed):
+                await a.elector.commit(1, [Write("x", b"")])
         await asyncio.sleep(60)
         assert a.told[-1] == ("deposed", 1)
-        assert a.engine.calls.count("acquire") < 40
+        assert 5 < a.engine.calls.count("acquire") < 40
         await a.stop()
 
     run(life())
 
 
-def test_a_leader_that_resigns_while_it_is_deposed_campaigns_at_its_usual_pace():
+def test_a_late_word_about_an_earlier_term_does_not_end_this_one():
     async def life():
-        store = MemoryStore()
-        a = Node(store, "a")
-        await until(lambda: a.elector.term)
-        taken_over(store)
-        a.engine.calls.clear()
-        await until(lambda: "renew" in a.engine.calls)
-        a.elector.resign()
-        await asyncio.sleep(60)
-        assert a.engine.calls.count("acquire") < 40
-        await a.stop()
+        node = Node(MemoryStore(), "a")
+        await until(lambda: node.elector.term)
+        commit = node.engine.commit
 
-    run(life())
+        async def late(term, writes):
+            node.elector.resign()
+            await until(lambda: node.elector.term and node.elector.guard().epoch == 2)
+            await commit(term, writes)
 
-
-def test_what_an_old_term_hears_late_does_not_end_the_new_one():
-    async def life():
-        store = MemoryStore()
-        a = Node(store, "a")
-        await until(lambda: a.elector.term)
-        late = a.elector._engine.commit
-
-        async def slow(term, writes):
-            await asyncio.sleep(TTL * 5)
-            await late(term, writes)
-
-        a.elector._engine.commit = slow
-        asked = asyncio.create_task(a.elector.commit(1, [Write("x", b"1")]))
-        await asyncio.sleep(1)
-        store.holder = None  # forgotten: the next renewal is refused, and a new term begins
-        await until(lambda: a.told.count(("elected", 2)))
+        node.engine.commit = late
         with pytest.raises(Deposed):
-            await asked
+            await node.elector.commit(1, [Write("x", b"")])
         await asyncio.sleep(TTL)
-        assert a.told == [("elected", 1), ("deposed", 1), ("elected", 2)]
-        await a.stop()
+        assert node.elector.guard().epoch == 2
+        assert [reason for reason, _ in node.told] == ["elected", "resigned", "elected"]
+        await node.stop()
+
+    run(life())
+
+
+@pytest.mark.parametrize("what", ["acquire", "renew"])
+def test_what_an_engine_may_not_raise_counts_as_no_answer(what):
+    async def life():
+        node = Node(MemoryStore(), "a")
+        bugs, honest = [], getattr(node.engine, what)
+        node.elector._bug = bugs.append
+
+        async def nonsense(*_):
+            raise RecursionError("nested too deeply")
+
+        if what == "renew":
+            await until(lambda: node.elector.term)
+        setattr(node.engine, what, nonsense)
+        await asyncio.sleep(TTL * 2)
+        assert "RecursionError: nested too deeply" in node.elector.standing.error or what == "renew"
+        assert isinstance(bugs[0], RecursionError) and not node.task.done()
+        setattr(node.engine, what, honest)
+        await until(lambda: node.elector.term and not node.elector.standing.error)
+        await node.stop()
 
     run(life())

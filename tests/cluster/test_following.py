@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from lb.cluster.contract import Write
 from lb.cluster.following import AGAIN, POLL, REPORT
-from lb.cluster.memory import Mark
-from lb.cluster.records import HEAD, Report, Revision, decode, encode
+from lb.cluster.memory import Mark, Memory
+from lb.cluster.records import HEAD, MOST_TEXT, Report, Revision, decode, encode
 from lb.cluster.shared import digest_of
 from tests.cluster.desk_ground import One
 from tests.cluster.virtual import run
@@ -51,8 +52,8 @@ async def test_it_takes_over_what_is_published_and_says_so(one):
     await one.follower.step()
     assert (report(one).revision, report(one).generation, one.runs) == (1, 1, ["# 世界\n"])
     assert one.said == [("taken", "revision 1 by Ünal is in force")]
-    kept = one.memory.kept()
-    assert (kept.mark.revision, kept.text) == (1, "# 世界\n")
+    (kept,) = one.memory.kept()
+    assert (kept.mark.revision, kept.data.decode()) == (1, "# 世界\n")
 
 
 @pytest.mark.parametrize("raw", GARBAGE, ids=range(len(GARBAGE)))
@@ -139,7 +140,7 @@ async def test_what_it_cannot_put_in_force_is_tried_again_later(one):
     assert [reason for reason, _ in one.said] == ["refused", "taken"]
 
 
-@pytest.mark.parametrize("failing", ["seen.json", "config.yaml"])
+@pytest.mark.parametrize("failing", ["seen.json", "coming.yaml"])
 def test_a_disk_that_is_full(failing, tmp_path):
     @following
     async def life(one):
@@ -152,7 +153,7 @@ def test_a_disk_that_is_full(failing, tmp_path):
         await one.push(b"a")
         await one.follower.step()
         assert "No space left" in one.follower.trouble
-        assert one.runs == ([] if failing == "seen.json" else ["a"]), "applied before it was remembered"
+        assert one.runs == [], "applied before it was remembered"
 
     life(tmp_path=tmp_path)
 
@@ -224,6 +225,81 @@ async def test_it_hears_and_survives_an_engine_that_is_away(one):
     await one.push(b"b")
     await asyncio.sleep(2 * POLL)
     assert (one.runs, one.follower.reached.error) == (["a", "b"], "")
+    running.cancel()
+
+
+@following
+async def test_what_runs_is_saved_as_soon_as_it_can_be(one):
+    """Until then the trouble stays, and a restart goes on with it all the same."""
+    for data in (b"a", b"b"):
+        await one.push(data)
+        keep, one.memory.keep = one.memory.keep, full_disk
+        await one.follower.step()
+        await one.follower.step()
+        assert one.runs[-1:] == [data.decode()] and "cannot be saved" in one.follower.trouble
+        assert report(one).error == one.follower.trouble
+        assert Memory(one.memory.path.parent, None).kept()[0].data == data
+        one.memory.keep = keep
+        await one.follower.step()
+        assert one.follower.trouble == "" and one.memory.applied == one.follower.running
+
+
+def full_disk(mark):
+    raise OSError(28, "No space left on device")
+
+
+@following
+async def test_what_was_coming_when_it_was_killed_is_what_it_starts_with(one):
+    await one.push(b"a")
+    await one.follower.step()
+    await one.push(b"b")
+
+    async def killed(revision, text):
+        raise asyncio.CancelledError
+
+    one.follower._apply = killed
+    with pytest.raises(asyncio.CancelledError):
+        await one.follower.step()
+    memory = Memory(one.memory.path.parent, Path.write_bytes)
+    assert [kept.data for kept in memory.kept()] == [b"b", b"a"]
+    again = One(one.memory.path.parent, one.store, value_limit=100_000)
+    again.memory.running = again.follower.running = memory.kept()[0].mark  # as lb.control.clustering does
+    await again.follower.step()
+    assert (again.runs, again.memory.applied, again.memory.path.read_bytes()) == ([], memory.seen, b"b")
+
+
+@following
+async def test_what_was_refused_is_not_started_with(one):
+    await one.push(b"a")
+    await one.follower.step()
+    one.refuses = "the address is taken"
+    await one.push(b"b")
+    await one.follower.step()
+    assert [kept.data for kept in Memory(one.memory.path.parent, None).kept()] == [b"a"]
+
+
+@following
+async def test_a_long_refusal_and_an_error_in_lb_end_nothing(one):
+    """The task that follows is never started again."""
+    one.engine.value_limit = 1000
+    one.refuses = "no " * 1000
+    await one.push(b"a")
+    bugs = []
+    one.follower._bug = bugs.append
+    running = asyncio.create_task(one.follower.run())
+    await asyncio.sleep(1)
+    assert report(one).refused == 1 and len(report(one).error) == MOST_TEXT and not bugs
+
+    async def broken(revision, text):
+        raise KeyError("lb")
+
+    one.follower._apply, honest = broken, one.follower._apply
+    await asyncio.sleep(AGAIN + POLL)
+    assert [repr(error) for error in bugs[:1]] == ["KeyError('lb')"]
+    assert "an error in lb: KeyError" in one.follower.trouble
+    one.follower._apply, one.refuses = honest, ""
+    await asyncio.sleep(AGAIN + POLL)
+    assert (one.runs, one.follower.trouble) == (["a"], "")
     running.cancel()
 
 

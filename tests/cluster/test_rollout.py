@@ -226,7 +226,7 @@ async def test_a_node_that_comes_new_runs_the_stable_one(nodes):
     await asyncio.sleep(10)
     assert nodes.running() == {"lb-1": 2, "lb-2": 1, "lb-3": 1}
     memory = Memory(fresh.folder, Path.write_bytes)
-    assert (memory.seen.revision, memory.applied.revision, memory.kept().text) == (2, 1, "one")
+    assert (memory.seen.revision, memory.applied.revision, memory.kept()[0].data) == (2, 1, b"one")
 
 
 @played
@@ -324,6 +324,34 @@ def test_a_node_that_starts_again_is_counted_from_nothing():
         (1, 5, [reported("lb-1", 2, 5, life=2.0)]),
     ])  # fmt: skip
     assert found[-1][0].first.requests == 10 + 3 + 2
+
+
+def test_counts_that_fall_take_nothing_away():
+    """A reload frees what a route counted; the failures of the others must not hide those of the first."""
+    found, _ = looked([
+        (1, 0, [reported("lb-1", 2, 1000, 10)]),
+        (1, 5, [reported("lb-1", 2, 1100, 20)]),
+        (1, 5, [reported("lb-1", 2, 100, 5)]),
+        (1, 5, [reported("lb-1", 2, 150, 6)]),
+    ])  # fmt: skip
+    sums = found[-1][0].first
+    assert (sums.requests, sums.failures, sums.buckets[0]) == (150, 11, 150)
+
+
+def test_after_an_outage_nodes_have_their_time_again():
+    """The leader looks before they could report."""
+    away = SILENT + 10
+    found, _ = looked([
+        (1, 0, [reported("lb-1", 2, 0)]),
+        (1, 5, [reported("lb-1", 2, 1)]),
+        (1, away, []),
+        (1, 5, [reported("lb-1", 2, 2)]),
+        *[(1, 5, [])] * 7,
+    ])  # fmt: skip
+    assert [verdict.way for _, verdict in found[:-1]] == [Way.WAIT] * 10
+    assert found[-1][1].way is Way.BACK, "who is silent while the leader looks is given up"
+    waiting, _ = looked([(1, 0, []), (1, 5, []), (1, away, []), (1, 5, [reported("lb-1", 2, 2)])])
+    assert waiting[-1][1].way is Way.WAIT
 
 
 def test_others_that_run_something_else_are_no_measure():

@@ -101,3 +101,31 @@ async def test_an_answer_of_somebody_else_is_not_ours(one, call):
     with pytest.raises(UnheardError):
         await call(2.0)
     assert list(one.store.entries) == ["answers/other"]
+
+
+@asking
+async def test_an_answer_in_hand_counts_though_the_engine_goes_away(one, call):
+    put, working = one.engine.put, asyncio.create_task(one.desk.run())
+
+    async def away(write):
+        if write.value is None and write.key.startswith("answers/"):
+            raise EngineError("away")
+        return await put(write)
+
+    one.engine.put = away
+    assert (await call()).revision == 1
+    working.cancel()
+
+
+@asking
+async def test_what_was_withdrawn_is_said_so_though_the_engine_goes_away(one, call):
+    put = one.engine.put
+
+    async def away(write):
+        if write.value is None and write.key.startswith("wished/"):
+            raise EngineError("away")
+        return await put(write)
+
+    one.engine.put = away
+    with pytest.raises(UnheardError):
+        await call()

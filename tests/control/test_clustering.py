@@ -47,8 +47,8 @@ def remembered(folder, data, mark=None):
     reading = read_valid(folder / "lb.yaml")
     memory = memory_of(reading.spec, folder)
     mark = mark or Mark(4, 2, digest_of(data))
-    memory.remember(mark)
-    memory.keep(mark, data)
+    memory.remember(mark, mark, data)
+    memory.keep(mark)
     return memory_of(reading.spec, folder)
 
 
@@ -75,6 +75,13 @@ def test_what_cannot_be_used_any_more_leaves_its_own_file(data, file, tmp_path):
     found, shared = recalled(file, reading, memory)
     assert (first_server(found), shared) == ("127.0.0.1:2", None)
     assert memory.applied == Mark() and memory.seen.revision == 4, "what was seen is not forgotten"
+
+
+def test_what_was_coming_and_cannot_be_used_leaves_what_ran_last(file, tmp_path):
+    memory = remembered(tmp_path, (SHARED % 7).encode())
+    memory.remember(mark := Mark(5, 2, digest_of(b"listners: []")), mark, b"listners: []")
+    found, shared = recalled(file, read_valid(file), memory)
+    assert (first_server(found), shared.file, memory.running.revision) == ("127.0.0.1:7", "revision 4", 4)
 
 
 def test_a_document_that_was_changed_on_the_disk_is_not_used(file, tmp_path):

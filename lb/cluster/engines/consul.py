@@ -103,7 +103,7 @@ class ConsulEngine:
         try:
             says = json.loads(_value(lock))
             return Holder(str(says["node"]), int(says["epoch"]))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return Holder("", _number(_value(epoch)))  # locked by somebody who is no lb
 
     async def _leads(self) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -165,7 +165,7 @@ class EtcdEngine:
 def _said(lock: Pair) -> dict[str, Any]:
     try:
         said = json.loads(lock.value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
 

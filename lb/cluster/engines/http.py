@@ -156,7 +156,7 @@ class Http:
         """What the JSON `body` says. Raises EngineError where it is none."""
         try:
             return json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise EngineError(f"{self.where}: the answer is no JSON{shown(body)}") from None
 
 

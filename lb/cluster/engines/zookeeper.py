@@ -127,7 +127,7 @@ class ZookeeperEngine:
             return Holder(str(says["node"]), int(says["epoch"]))
         except NoNodeError:
             return None
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, RecursionError):
             return Holder("", 0)  # made by somebody who is no lb
 
     async def _synced(self, session: Session, path: str) -> Any:
