@@ -69,6 +69,7 @@ class Run:
         self.cluster = f"run-{seed}"
         self.nodes = []
         self.number = 0
+        self.begun = False  # something was published
         self.first = {}  # by staged revision: the nodes that it is for
         self.faults, self.published, self.found = Counter(), [], []
 
@@ -117,8 +118,8 @@ class Run:
 
     def publish(self):
         self.number += 1
-        # Not the first of all: there is nothing yet that the other nodes could stay with.
-        staged = self.number > 1 and self.random.random() < 0.3
+        # Not before the first is there: the other nodes could stay with nothing.
+        staged = self.begun and self.random.random() < 0.3
         first = f" {self.random.choice(NODES)}" if staged else ""
         self.random.choice(self.nodes).order(f"push {self.number}{first}")
 
@@ -183,8 +184,10 @@ class Run:
         """All faults of the plan."""
         await self.begin()
         await self.until(self.leader, 60)
-        self.publish()
-        await self.until(self.accepted, 4 * self.ttl)
+        end = time.monotonic() + 60
+        while not self.begun and time.monotonic() < end:  # the engine may be killed just now
+            self.publish()
+            self.begun = bool(await self.until(self.accepted, 2 * self.ttl))
         await self.pass_time(1.0)  # one lease in peace
         for fault in self.plan:
             await self.disturb(fault)
