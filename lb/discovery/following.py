@@ -159,6 +159,7 @@ class Following:
         now = loop.time()
         held = self.brake.held
         members = self.brake.decide(self.hold_down.filter(self._said, now), now)
+        self.hold_down.settle(members, now)
         due = [at for at in (self.brake.due, self.hold_down.due) if at]
         if due:
             self._due = loop.call_at(min(due), self._decide, "returned")

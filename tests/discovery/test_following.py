@@ -155,6 +155,13 @@ def test_who_comes_and_goes_is_kept_out_and_let_in_without_a_further_word():
     assert told[-1][0] == pytest.approx(11.1, abs=0.11)
 
 
+def test_a_registry_that_loses_and_regains_everything_empties_no_service():
+    script = [[A, B, C, D]] + [step for _ in range(6) for step in (20, [], 5, [A, B, C, D])]
+    one, told, _ = play(script, seconds=350)
+    assert [len(addresses) for _, _, addresses in told] == [4] * len(told)
+    assert one.hold_down.out == {}, "the brake kept them in force: nobody left"
+
+
 def test_an_earlier_life_is_in_force_until_the_first_answer():
     def look(one):
         assert one.members == (A, B) and not one.heard
