@@ -142,6 +142,17 @@ def test_many_removed_are_held_and_go_by_themselves_when_the_grace_is_over():
     ]
 
 
+def test_a_second_removal_is_told_and_has_a_grace_of_its_own():
+    _one, told, _ = play([[A, B, C, D], 10, [A], 50, []], seconds=200)
+    assert told == [
+        (0.0, "answer", ["1", "2", "3", "4"]),
+        (10.0 + GATHER, "held", ["1", "2", "3", "4"]),
+        (60.0 + GATHER, "held", ["1", "2", "3", "4"]),
+        (70.0 + GATHER, "returned", ["1"]),
+        (120.0 + GATHER, "released", []),
+    ]
+
+
 def test_an_operator_ends_the_hold():
     _one, told, _ = play([[A, B, C], 1, []], seconds=5, look=Following.accept)
     assert told[-1] == (5.0, "released", [])
