@@ -62,6 +62,7 @@ class Following:
         self._changed = changed
         self._random = random or Random()
         self._said: tuple[Member, ...] = ()
+        self._stale = False  # whether the last answer was old when it came
         self._timer: asyncio.TimerHandle | None = None
         self._due: asyncio.TimerHandle | None = None
 
@@ -81,20 +82,21 @@ class Following:
         if self.answered_at is None:
             return -1.0
         # a source that holds its answer until something changes confirms by holding
-        if self.heard and not self.error:
+        if self.heard and not self.error and not self._stale:
             return 0.0
         return asyncio.get_running_loop().time() - self.answered_at
 
     async def run(self) -> None:
         """Follow until cancelled."""
         failures = 0
+        loop = asyncio.get_running_loop()
         try:
             while True:
-                wait = 0.0
+                wait, answered = 0.0, None
                 try:
                     async with aclosing(self.provider.watch()) as words:  # type: ignore[type-var]
                         async for word in words:
-                            failures = 0
+                            answered = answered or loop.time()
                             self._hear(word)
                     raise ProviderError(f"{self.source} ended its answers")
                 except (ProviderError, OSError, TimeoutError) as error:
@@ -103,6 +105,8 @@ class Following:
                 except Exception as error:
                     log.bug("a bug in a provider; it is started again", error, service=self.service)
                     self._fail(f"a bug in the provider of {self.source}: {type(error).__name__}")
+                if answered is not None and loop.time() - answered >= LONGEST_PAUSE:
+                    failures = 0  # one word is no sign of health: many sources fail after it
                 failures += 1
                 pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, 16))
                 await asyncio.sleep(wait + pause * self._random.uniform(0.5, 1.0))
@@ -119,7 +123,7 @@ class Following:
     def _fail(self, error: str) -> None:
         self.errors += 1
         if not self.error:
-            if self.answered_at is not None and self.heard:
+            if self.answered_at is not None and self.heard and not self._stale:
                 self.answered_at = asyncio.get_running_loop().time()
             log.warning(
                 "a source of servers does not answer: what it said last stays in force",
@@ -130,6 +134,7 @@ class Following:
     def _hear(self, word: Membership) -> None:
         loop = asyncio.get_running_loop()
         self.answered_at = loop.time() - word.age
+        self._stale = word.age > 0
         if self.error:
             log.note("a source of servers answers again", service=self.service, source=self.source)
             self.error = ""

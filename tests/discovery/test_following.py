@@ -101,12 +101,31 @@ def test_an_answer_ends_the_error_and_the_pauses_begin_anew():
         assert (one.error, one.age) == ("", 0.0)
 
     one, _, provider = play(
-        [[A], TimeoutError()], [ProviderError("x", wait=7)], [[A], 1, ProviderError("y")], [[A]],
+        [[A], TimeoutError()], [ProviderError("x", wait=7)], [[A], LONGEST_PAUSE, ProviderError("y")], [[A]],
         seconds=60, look=look,
     )  # fmt: skip
     assert one.errors == 3
     assert 7.5 <= provider.begun[2] - provider.begun[1] <= 8, "the source asked to be left alone for 7 s"
-    assert provider.begun[3] - provider.begun[2] - 1 <= 0.5
+    assert provider.begun[3] - provider.begun[2] - LONGEST_PAUSE <= 0.5
+
+
+def test_a_source_that_answers_once_and_fails_is_asked_ever_less():
+    one, told, provider = play(*[[[A], 1, OSError("broken pipe")]] * 1000, seconds=600)
+    assert len(told) == 1 and one.errors < 40
+    pauses = [b - a - 1 for a, b in zip(provider.begun, provider.begun[1:], strict=False)]
+    assert min(pauses[-10:]) >= LONGEST_PAUSE / 2 and max(pauses) <= LONGEST_PAUSE
+
+
+def test_a_stale_word_has_its_age_and_grows_older():
+    ages = []
+
+    def look(one):
+        ages.append(one.age)
+
+    play([Membership((A,), age=90.0)], seconds=5, look=look)
+    play([Membership((A,), age=90.0), 5, OSError("gone")], *[[OSError("gone")]] * 9, seconds=10, look=look)
+    play([Membership((A,), age=90.0), 5, [A]], seconds=10, look=look)
+    assert ages == [95.0, 100.0, 0.0]
 
 
 def test_a_bug_in_a_provider_costs_nothing_but_itself(caplog):
