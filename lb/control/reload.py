@@ -24,6 +24,10 @@ from lb.plan import Plan
 from lb.worker.journal import Journal
 
 SHOWN_CHANGES = 50  # lines of a diff in the log
+FIRST_PAUSE, LONGEST_PAUSE = (
+    1.0,
+    30.0,
+)  # seconds before refused members are tried again, twice as long each time
 
 log = Journal("lb.control")
 
@@ -72,6 +76,8 @@ class Reloader:
         self._one_at_a_time = asyncio.Lock()
         self._next: asyncio.Task[Reload] | None = None
         self._refreshing: asyncio.Task[None] | None = None
+        self._refused = 0  # times in a row that the members of now were
+        self._again: asyncio.TimerHandle | None = None
         self.prepare: Callable[[Spec], Awaitable[None]] = _nothing
 
     def make_plan(self, spec: Spec) -> Plan:
@@ -121,10 +127,25 @@ class Reloader:
             try:
                 plan = await self._apply(self.spec)
             except (BindError, PlanRefusedError) as error:
-                log.error(f"discovered servers cannot be put in force, the old ones stay: {error}")
-                return
+                log.error(f"discovered servers cannot be put in force yet, the old ones stay: {error}")
+                return self._try_again()
+            except Exception as error:
+                log.bug("discovered servers cannot be put in force: this is a bug in lb", error)
+                return self._try_again()
         took = f"{(time.monotonic() - began) * 1000:.0f}ms"
         log.note("discovered servers are in force", generation=plan.generation, took=took)
+
+    def _try_again(self) -> None:
+        """No source says its members again only because lb could not take them."""
+        self._settled(self._refused + 1)
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._refused - 1, 16))
+        self._again = asyncio.get_running_loop().call_later(pause, self.refresh)
+
+    def _settled(self, refused: int = 0) -> None:
+        self._refused = refused
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
 
     async def adopt(self, shared: SharedText) -> Reload:
         """Put what the cluster shares in force, all or nothing, with what is this node's own of the files."""
@@ -189,6 +210,7 @@ class Reloader:
             log.note("listening", address=bound.shown)
         self.listeners.forget(self.listeners.unused(plan.listeners))
         self.spec, self.plan = spec, plan
+        self._settled()
         self.ledger.sweep(self.supervisor.cells)
         return plan
 
