@@ -13,13 +13,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lb.config.discovery import DiscoverSpec, DiscoverySpec
 from lb.config.spec import Spec
 from lb.control.events import Events
-from lb.control.providers import Providers, described
+from lb.control.providers import Providers, described, told_apart
 from lb.control.statedir import set_aside, write_whole
 from lb.control.statuses import Statuses
 from lb.discovery.contract import Member, Provider, ProviderError, Registered
@@ -82,9 +83,11 @@ class Discovering:
             provider = self._providers.make(discover, discovery)
         except ProviderError as error:
             provider = Broken(error)
-        following = Following(name, described(discover), provider, discovery.brake.settings(), self._changed)
+        digest = told_apart(discover, discovery)
+        changed = partial(self._changed, digest)
+        following = Following(name, described(discover), provider, discovery.brake.settings(), changed)
         kept = self._kept.get(name)
-        if kept is not None and kept.source == following.source:
+        if kept is not None and kept.digest == digest:
             following.begin_with(kept.members, max(0.0, time.time() - kept.at))
         task = asyncio.create_task(following.run())
         self._following[name] = (discover, discovery, following, task)
@@ -164,8 +167,8 @@ class Discovering:
 
     # --------------------------------------------------------------------------------------- inside
 
-    def _changed(self, one: Following, cause: str) -> None:
-        self._kept[one.service] = KeptWord(one.source, time.time(), one.members)
+    def _changed(self, digest: str, one: Following, cause: str) -> None:
+        self._kept[one.service] = KeptWord(one.source, time.time(), one.members, digest)
         if self._saving is None or self._saving.done():
             self._saving = asyncio.create_task(self._save())
         if cause == "held":

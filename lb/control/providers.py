@@ -6,6 +6,8 @@ Lives here: which class stands for which source. Must not live here: their rules
 
 from __future__ import annotations
 
+import hashlib
+import json
 from importlib import import_module
 from typing import Any
 
@@ -40,7 +42,7 @@ class Providers:
 
 
 def described(discover: DiscoverSpec) -> str:
-    """The source for people, which also tells one source from another."""
+    """The source for people: two that differ may look the same."""
     if discover.file is not None:
         return f"file {discover.file}"
     if discover.dns is not None:
@@ -51,6 +53,16 @@ def described(discover: DiscoverSpec) -> str:
         tags = "".join(f" #{tag}" for tag in query.tags)
         return f"consul {what}{tags}" + (f" @{query.datacenter}" if query.datacenter else "")
     return f"provider {discover.provider}"
+
+
+def told_apart(discover: DiscoverSpec, discovery: DiscoverySpec) -> str:
+    """A digest of all that says what is followed, which tells one source from another; of options that are
+    secrets it betrays nothing. The agents of Consul, token and TLS are ways to a source and no part of it."""
+    said = discover.model_dump(exclude_defaults=True)
+    if discover.consul is not None:
+        consul = discovery.consul
+        said["where"] = [consul.datacenter, consul.namespace, consul.partition]
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=repr).encode()).hexdigest()
 
 
 def _own(name: str, options: dict[str, Any]) -> Provider:

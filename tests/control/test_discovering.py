@@ -146,12 +146,27 @@ def test_what_was_said_last_is_kept_and_begun_with(play, tmp_path):
     play(second)
 
 
-def test_the_word_of_another_source_is_not_begun_with(play, tmp_path):
-    (tmp_path / FILE).write_bytes(encoded({"app": KeptWord("consul api", 1_700_000_000.0, (A,))}))
+@pytest.mark.parametrize("digest", ["", "0" * 64], ids=["of an older lb", "of another source"])
+def test_the_word_of_another_source_is_not_begun_with(play, tmp_path, digest):
+    source = "provider tests.control.test_discovering:Own"
+    (tmp_path / FILE).write_bytes(encoded({"app": KeptWord(source, 1_700_000_000.0, (A,), digest)}))
 
     async def script(found, _):
         await found.prepare(loads(OWN))
+        assert found.shown()[0]["source"] == source
         assert found.members("app") == ()
+
+    play(script)
+
+
+def test_options_that_change_are_another_source(play):
+    Own.words["x"] = [(A, Member("c:1"), Member("d:1"))]
+    Own.words["y"] = [(Member("e:1"),)]
+
+    async def script(found, _):
+        await found.prepare(loads(OWN))
+        await found.prepare(loads(OWN.replace("name: x", "name: y")))
+        assert found.members("app") == (Member("e:1"),) and found.shown()[0]["held"] == []
 
     play(script)
 
