@@ -72,12 +72,15 @@ class Discovering:
             if wanted.get(name) != discover or spec.discovery != discovery:
                 task.cancel()
                 del self._following[name]
-        for name, discover in wanted.items():
-            if name not in self._following:
+        await _first_answers(
+            [
                 self._begin(name, discover, spec.discovery)
-        await self._first_answers()
+                for name, discover in wanted.items()
+                if name not in self._following
+            ]
+        )
 
-    def _begin(self, name: str, discover: DiscoverSpec, discovery: DiscoverySpec) -> None:
+    def _begin(self, name: str, discover: DiscoverSpec, discovery: DiscoverySpec) -> Following:
         provider: Provider
         try:
             provider = self._providers.make(discover, discovery)
@@ -91,20 +94,7 @@ class Discovering:
             following.begin_with(kept.members, max(0.0, time.time() - kept.at))
         task = asyncio.create_task(following.run())
         self._following[name] = (discover, discovery, following, task)
-
-    async def _first_answers(self) -> None:
-        firsts = [asyncio.create_task(one.first.wait()) for one in self.all() if not one.heard]
-        if not firsts:
-            return
-        await asyncio.wait(firsts, timeout=FIRST_ANSWERS)
-        for first in firsts:
-            first.cancel()
-        for one in self.all():
-            if not one.heard:
-                log.warning(
-                    "a source of servers has not answered yet: what it said in an earlier life is in force",
-                    service=one.service, source=one.source, members=len(one.members), why=one.error,
-                )  # fmt: skip
+        return following
 
     def all(self) -> list[Following]:
         return [following for _, _, following, _ in self._following.values()]
@@ -217,6 +207,22 @@ class Discovering:
             "the file of what sources said last makes no sense: it is not used",
             file=self._path, moved_to=moved, error=error,
         )  # fmt: skip
+
+
+async def _first_answers(begun: list[Following]) -> None:
+    """Those that have been away for longer are not waited for: they would slow down every reload."""
+    if not begun:
+        return
+    firsts = [asyncio.create_task(one.first.wait()) for one in begun]
+    await asyncio.wait(firsts, timeout=FIRST_ANSWERS)
+    for first in firsts:
+        first.cancel()
+    for one in begun:
+        if not one.heard:
+            log.warning(
+                "a source of servers has not answered yet: what it said in an earlier life is in force",
+                service=one.service, source=one.source, members=len(one.members), why=one.error,
+            )  # fmt: skip
 
 
 def _nothing() -> None:

@@ -109,6 +109,30 @@ def test_a_provider_that_cannot_be_made_is_said_and_stops_nothing(play):
     play(script)
 
 
+def test_a_reload_waits_for_those_alone_that_it_begins(play, monkeypatch, caplog):
+    waits = []
+    wait = asyncio.wait
+
+    def noted(tasks, timeout=None):
+        waits.append(len(tasks))
+        return wait(tasks, timeout=timeout)
+
+    monkeypatch.setattr(module.asyncio, "wait", noted)
+
+    async def script(found, _):
+        await found.prepare(loads(OWN))
+        assert "has not answered yet" in caplog.text
+        caplog.clear()
+        await found.prepare(loads(OWN + "shutdown_grace: 3s\n"))
+        assert waits == [1], "it has been away for long"
+        two = OWN.replace("{app", "{other: {discover: {file: /dev/null/x}}, app")
+        await found.prepare(loads(two))
+        assert waits == [1, 1]
+        assert "service=other" in caplog.text and "service=app" not in caplog.text
+
+    play(script)
+
+
 def test_a_change_asks_for_a_generation_and_a_state_alone_does_not(play):
     Own.words["x"] = [(A,)]
 
