@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 import pytest
 
@@ -12,7 +13,7 @@ from lb.control import discovering as module
 from lb.control.discovering import Discovering
 from lb.control.events import Events
 from lb.discovery.contract import Member, Membership, Registered
-from lb.discovery.kept import FILE, KeptWord, encoded
+from lb.discovery.kept import FILE, KeptWord, encoded, read
 from lb.upstream.status import Registry
 
 BASE = 'listeners: [":1"]\nroutes: {"/": app}\n'
@@ -168,6 +169,64 @@ def test_what_was_said_last_is_kept_and_begun_with(play, tmp_path):
     play(first)
     assert (tmp_path / FILE).exists()
     play(second)
+
+
+def kept_age(folder):
+    """How old the word on disk is, seconds."""
+    return time.time() - read(folder / FILE, pytest.fail)["app"].at
+
+
+@pytest.fixture
+def weeks_ago(play, tmp_path):
+    """An earlier life kept A and B a million seconds ago."""
+    Own.words["x"] = [(A, B)]
+    play(lambda found, _: found.prepare(loads(OWN)))
+    (word,) = read(tmp_path / FILE, pytest.fail).values()
+    old = KeptWord(word.source, time.time() - 1e6, word.members, word.digest)
+    (tmp_path / FILE).write_bytes(encoded({"app": old}))
+
+
+def test_a_word_that_stays_the_same_is_kept_as_old_as_its_last_answer(play, tmp_path, weeks_ago):
+    play(lambda found, _: found.prepare(loads(OWN)))
+    assert kept_age(tmp_path) < 60, "it answered just now, though it said nothing new"
+
+
+def test_a_word_that_nobody_confirmed_grows_older(play, tmp_path, weeks_ago):
+    Own.words["x"] = []
+
+    async def script(found, _):
+        await found.prepare(loads(OWN))
+        await found.prepare(loads(OWN + "discovery: {brake: {grace: 3s}}\n"))
+        assert found.shown()[0]["age"] == pytest.approx(1e6, abs=60)
+
+    play(script)
+    assert kept_age(tmp_path) == pytest.approx(1e6, abs=60)
+
+
+def test_what_is_kept_is_written_now_and_then(play, tmp_path, weeks_ago, monkeypatch):
+    monkeypatch.setattr(module, "SAVE_EVERY", 0.01)
+
+    async def script(found, _):
+        await found.prepare(loads(OWN))
+        async with asyncio.timeout(5):
+            while kept_age(tmp_path) > 60:
+                await asyncio.sleep(0.005)
+        (tmp_path / FILE).unlink()
+        async with asyncio.timeout(5):
+            while not (tmp_path / FILE).exists():
+                await asyncio.sleep(0.005)
+
+    play(script)
+
+
+def test_a_source_that_was_replaced_before_it_answered_is_not_forgotten(play, tmp_path, weeks_ago):
+    Own.words["x"] = []
+
+    async def script(found, _):
+        await found.prepare(loads(OWN.replace("name: x", "name: y")))
+
+    play(script)
+    assert kept_age(tmp_path) == pytest.approx(1e6, abs=60)
 
 
 @pytest.mark.parametrize("digest", ["", "0" * 64], ids=["of an older lb", "of another source"])
