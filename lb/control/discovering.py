@@ -19,7 +19,7 @@ from typing import Any
 from lb.config.discovery import DiscoverySpec
 from lb.config.spec import Spec
 from lb.control.events import Events
-from lb.control.providers import Followed, Providers, described
+from lb.control.providers import Followed, Providers, described, told_apart
 from lb.control.statedir import set_aside, write_whole
 from lb.control.statuses import Statuses
 from lb.discovery.contract import Member, Provider, ProviderError, Registered
@@ -30,6 +30,7 @@ from lb.worker.journal import Journal
 
 FIRST_ANSWERS = 2.0  # seconds that a start waits for the first answers
 SAVE_AFTER = 1.0  # seconds in which further changes join one write of the file
+SAVE_EVERY = 300.0  # seconds after which it is written though nothing changed: how old a word is changes
 WORDS = {Registered.UP: Registry.UP, Registered.DRAIN: Registry.DRAIN, Registered.DOWN: Registry.DOWN}
 
 log = Journal("lb.control")
@@ -58,8 +59,9 @@ class Discovering:
         self.refresh: Callable[[str], None] = _nothing
         self.providers = Providers()
         self._following: dict[str, tuple[Followed, DiscoverySpec, Following, asyncio.Task[None]]] = {}
+        self._digests: dict[str, str] = {}  # by service, of what it follows
         self._kept = read(self._path, self._set_aside)
-        self._saving: asyncio.Task[None] | None = None
+        self._saving: asyncio.TimerHandle | None = None
         self._planned: dict[str, tuple[Any, ...]] = {}  # by service, what the last plan was told
         self._told: dict[str, set[str]] = {}  # by service, whom the statuses know from here
 
@@ -70,6 +72,7 @@ class Discovering:
         wanted = {n: f for n, s in spec.services.items() if (f := s.followed) is not None}
         for name, (discover, discovery, _, task) in list(self._following.items()):
             if wanted.get(name) != discover or spec.discovery != discovery:
+                self._keep(name)
                 task.cancel()
                 del self._following[name]
         begun = [name for name in wanted if name not in self._following]
@@ -83,12 +86,15 @@ class Discovering:
             provider = self.providers.make(discover, discovery)
         except ProviderError as error:
             provider = Broken(error)
-        following = Following(name, described(discover), provider, discovery.brake.settings(), self._changed)
+        source, brake = described(discover), discovery.brake.settings()
+        following = Following(name, source, provider, brake, self._changed)
+        self._digests[name] = told_apart(discover, discovery)
         kept = self._kept.get(name)
-        if kept is not None and kept.source == following.source:
+        if kept is not None and kept.digest == self._digests[name]:
             following.begin_with(kept.members, max(0.0, time.time() - kept.at))
         task = asyncio.create_task(following.run())
         self._following[name] = (discover, discovery, following, task)
+        self._save_within(SAVE_EVERY)
 
     def all(self) -> list[Following]:
         return [following for _, _, following, _ in self._following.values()]
@@ -154,9 +160,7 @@ class Discovering:
     # --------------------------------------------------------------------------------------- inside
 
     def _changed(self, one: Following, cause: str) -> None:
-        self._kept[one.service] = KeptWord(one.source, time.time(), one.members)
-        if self._saving is None or self._saving.done():
-            self._saving = asyncio.create_task(self._save())
+        self._save_within(SAVE_AFTER)
         if cause == "held":
             addresses = [member.address for member in one.brake.held]
             self._emit(
@@ -180,12 +184,31 @@ class Discovering:
             self._statuses.registered(one.service, member.address, WORDS[member.state], member)
         self._told.setdefault(one.service, set()).update(member.address for member in one.members)
 
-    async def _save(self) -> None:
-        await asyncio.sleep(SAVE_AFTER)
+    def _keep(self, name: str) -> None:
+        """Remember the word that is in force; an earlier one where it has none yet."""
+        one = self._following[name][2]
+        if one.age >= 0:
+            at = time.time() - one.age
+            self._kept[name] = KeptWord(one.source, at, one.members, self._digests[name])
+
+    def _save_within(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        if self._saving is not None:
+            if self._saving.when() <= loop.time() + seconds:
+                return
+            self._saving.cancel()
+        self._saving = loop.call_later(seconds, self._save)
+
+    def _save(self) -> None:
+        self._saving = None
         self._write()
+        if self._following:
+            self._save_within(SAVE_EVERY)
 
     def _write(self) -> None:
         names = set(self._following)
+        for name in names:
+            self._keep(name)
         try:
             write_whole(self._path, encoded({n: w for n, w in self._kept.items() if n in names}))
         except OSError as error:
@@ -206,9 +229,10 @@ class Discovering:
 
 
 async def _first_answers(begun: Sequence[Following]) -> None:
-    firsts = [asyncio.create_task(one.first.wait()) for one in begun]
-    if not firsts:
+    """Those that have been away for longer are not waited for: they would slow down every reload."""
+    if not begun:
         return
+    firsts = [asyncio.create_task(one.first.wait()) for one in begun]
     await asyncio.wait(firsts, timeout=FIRST_ANSWERS)
     for first in firsts:
         first.cancel()

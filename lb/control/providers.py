@@ -6,6 +6,8 @@ Lives here: which class stands for which source. Must not live here: their rules
 
 from __future__ import annotations
 
+import hashlib
+import json
 from importlib import import_module
 from typing import Any
 
@@ -59,7 +61,7 @@ class Providers:
 
 
 def described(discover: Followed) -> str:
-    """The source for people, which also tells one source from another."""
+    """The source for people: two that differ may look the same."""
     if isinstance(discover, tuple):
         return "dns " + ", ".join(f"{one.name}:{one.port}" for one in discover)
     if discover.file is not None:
@@ -72,6 +74,22 @@ def described(discover: Followed) -> str:
         tags = "".join(f" #{tag}" for tag in query.tags)
         return f"consul {what}{tags}" + (f" @{query.datacenter}" if query.datacenter else "")
     return f"provider {discover.provider}"
+
+
+def told_apart(discover: Followed, discovery: DiscoverySpec) -> str:
+    """A digest of all that says what is followed, which tells one source from another; of options that are
+    secrets it betrays nothing. The agents of Consul, token and TLS are ways to a source and no part of it."""
+    if isinstance(discover, tuple):
+        return _digest({"resolve": [repr(one) for one in discover]})
+    said = discover.model_dump(exclude_defaults=True)
+    if discover.consul is not None:
+        consul = discovery.consul
+        said["where"] = [consul.datacenter, consul.namespace, consul.partition]
+    return _digest(said)
+
+
+def _digest(said: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=repr).encode()).hexdigest()
 
 
 def _own(name: str, options: dict[str, Any]) -> Provider:

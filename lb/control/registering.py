@@ -7,7 +7,6 @@ Lives here: when it is put in, changed and taken out. Must not live here: the ca
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 from lb.config.discovery_consul import ConsulSpec
@@ -23,6 +22,7 @@ class Registering:
     def __init__(self) -> None:
         self._spec: ConsulSpec | None = None
         self._registration: Registration | None = None
+        self._old: list[Registration] = []  # of earlier settings, not taken out yet
         self._task: asyncio.Task[None] | None = None
         self._begun = False
 
@@ -36,19 +36,37 @@ class Registering:
         wanted = consul if consul.registration is not None else None
         if not self._begun or wanted == self._spec:
             return
-        old, task = self._registration, self._task
-        self._spec = wanted
+        if self._registration is not None:
+            self._old.append(self._registration)
+        before, self._spec = self._task, wanted
+        if before is not None:
+            before.cancel()
         self._registration = None if wanted is None else _made(wanted)
-        self._task = asyncio.create_task(_from(old, task, self._registration))
+        self._task = asyncio.create_task(self._go_over(before, self._registration))
+
+    async def _go_over(self, before: asyncio.Task[None] | None, new: Registration | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        while self._old:
+            # The agent takes what is registered under one id in place of what was.
+            if new is None or self._old[0].own.id != new.own.id:
+                await self._old[0].leave()
+            del self._old[0]
+        if new is not None:
+            await new.run()
 
     async def stop(self, leave: bool = True) -> None:
         """`leave`: take lb out; not where a successor serves under the same name."""
         self._begun = False
         registration, self._registration = self._registration, None
+        old, self._old = self._old, []
         task, self._task = self._task, None
-        await _cancel(task)
-        if registration is not None and leave:
-            await registration.leave()
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        if leave:
+            now = [] if registration is None else [registration]
+            await asyncio.gather(*(one.leave() for one in old + now))
 
     def shown(self) -> dict[str, Any] | None:
         """What is known of it, for people; None where none is asked for."""
@@ -65,19 +83,3 @@ def _made(consul: ConsulSpec) -> Registration:
 
     assert consul.registration is not None
     return Registration(ConsulClient(consul.connection()), consul.registration.own())
-
-
-async def _from(old: Registration | None, task: asyncio.Task[None] | None, new: Registration | None) -> None:
-    await _cancel(task)
-    # The agent takes what is registered under one id in place of what was.
-    if old is not None and (new is None or new.own.id != old.own.id):
-        await old.leave()
-    if new is not None:
-        await new.run()
-
-
-async def _cancel(task: asyncio.Task[None] | None) -> None:
-    if task is not None:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task

@@ -25,8 +25,8 @@ from lb.telemetry.ledger import ServerId
 from lb.worker.journal import Journal
 from lb.worker.messages import updated
 
-AGAIN = 2.0  # seconds after which members that were refused are tried again
 SHOWN_CHANGES = 50  # lines of a diff in the log
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds before refused members are tried again, doubled each time
 
 Reconcile = Callable[[Spec, Plan, bool], None]
 
@@ -81,6 +81,8 @@ class Reloader:
         self._whole = reading.spec  # the Spec with what a catalogue added to it, as it is in force
         self._changed: set[str] = set()  # services whose members are others than the plan's
         self._anew = False  # the next refresh is a whole plan: routes changed, or the last one was refused
+        self._refused = 0  # times in a row that the members of now were
+        self._again: asyncio.TimerHandle | None = None
         self.prepare: Callable[[Spec], Awaitable[Spec]] = _unchanged
 
     def make_plan(self, spec: Spec) -> Plan:
@@ -167,12 +169,26 @@ class Reloader:
                         return
                     plan = await self._update(self.plan, update)
             except (BindError, PlanRefusedError) as error:
-                log.error(f"discovered servers cannot be put in force, the old ones stay: {error}")
-                # the only worker may just be being replaced, and the source says nothing more by itself
-                asyncio.get_running_loop().call_later(AGAIN, self._wish)
-                return
+                log.error(f"discovered servers cannot be put in force yet, the old ones stay: {error}")
+                return self._try_again()
+            except Exception as error:
+                self._anew = True
+                log.bug("discovered servers cannot be put in force: this is a bug in lb", error)
+                return self._try_again()
         took = f"{(time.monotonic() - began) * 1000:.0f}ms"
         log.note("discovered servers are in force", generation=plan.generation, took=took)
+
+    def _try_again(self) -> None:
+        """No source says its members again only because lb could not take them."""
+        self._settled(self._refused + 1)
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._refused - 1, 16))
+        self._again = asyncio.get_running_loop().call_later(pause, self._wish)
+
+    def _settled(self, refused: int = 0) -> None:
+        self._refused = refused
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
 
     async def adopt(self, shared: SharedText) -> Reload:
         """Put what the cluster shares in force, all or nothing, with what is this node's own of the files."""
@@ -238,6 +254,7 @@ class Reloader:
             log.note("listening", address=bound.shown)
         self.listeners.forget(self.listeners.unused(plan.listeners))
         self.spec, self.plan, self._whole = spec, plan, whole
+        self._settled()
         self.ledger.sweep(self.supervisor.cells)
         return plan
 
@@ -249,6 +266,7 @@ class Reloader:
             self._anew = True
             raise
         self.plan = plan
+        self._settled()
         self.ledger.sweep(self.supervisor.cells)
         return plan
 

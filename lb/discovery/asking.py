@@ -72,13 +72,14 @@ class Asking(ABC, Generic[Word]):
     async def run(self) -> None:
         """Ask until cancelled."""
         failures = 0
+        loop = asyncio.get_running_loop()
         try:
             while True:
-                wait = 0.0
+                wait, answered = 0.0, None
                 try:
                     async with aclosing(self.provider.watch()) as words:  # type: ignore[type-var]
                         async for word in words:
-                            failures = 0
+                            answered = answered or loop.time()
                             self._answered(word)
                     raise ProviderError(f"{self.source} ended its answers")
                 except (ProviderError, OSError, TimeoutError) as error:
@@ -87,6 +88,8 @@ class Asking(ABC, Generic[Word]):
                 except Exception as error:
                     log.bug("a bug in a provider; it is started again", error, service=self.service)
                     self._fail(f"a bug in the provider of {self.source}: {type(error).__name__}")
+                if answered is not None and loop.time() - answered >= LONGEST_PAUSE:
+                    failures = 0  # one word is no sign of health: many sources fail after it
                 failures += 1
                 pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, 16))
                 await asyncio.sleep(wait + pause * self._random.uniform(0.5, 1.0))

@@ -25,12 +25,13 @@ class BrakeSettings(Struct, frozen=True):
 
 
 class Brake:
-    """The members of one service. `held`: those that stay although the source took them away, since when."""
+    """The members of one service. `held`: those that stay although the source took them away; each for a
+    grace of its own."""
 
     def __init__(self, settings: BrakeSettings) -> None:
         self.settings = settings
         self.held: tuple[Member, ...] = ()
-        self.since = 0.0
+        self._since: dict[str, float] = {}  # when those that are held were taken away, by address
         self._in_force: dict[str, Member] = {}
         self._accepted = False
 
@@ -48,23 +49,20 @@ class Brake:
     def decide(self, wanted: Iterable[Member], now: float) -> tuple[Member, ...]:
         """The members in force now that the source wants these, in the order of their addresses."""
         said = {member.address: member for member in wanted}
-        used = {a: m for a, m in self._in_force.items() if m.state is not Registered.DOWN}
+        over = {a for a, since in self._since.items() if now >= since + self.settings.grace}
+        used = {a: m for a, m in self._in_force.items() if m.state is not Registered.DOWN and a not in over}
         gone = [m for a, m in used.items() if a not in said or said[a].state is Registered.DOWN]
         left = sum(member.state is not Registered.DOWN for member in said.values())
         much = bool(gone) and (not left or len(gone) > self.settings.share * len(used))
         if len(used) == 1 and gone and gone[0].address in said:
             much = False  # the source speaks of the only one: that is no lost data
-        if not much or self._accepted or (self.held and now >= self.since + self.settings.grace):
-            self.held = ()
-        else:
-            if not self.held:
-                self.since = now
-            self.held = tuple(gone)
+        self.held = tuple(gone) if much and self.settings.grace and not self._accepted else ()
+        self._since = {m.address: self._since.get(m.address, now) for m in self.held}
         self._accepted = False
         self._in_force = {**said, **{member.address: member for member in self.held}}
         return tuple(self._in_force[address] for address in sorted(self._in_force))
 
     @property
     def due(self) -> float:
-        """When to decide again though nothing comes; 0: never."""
-        return self.since + self.settings.grace if self.held else 0.0
+        """When to decide again though nothing comes: the first grace is over then; 0: never."""
+        return min(self._since.values()) + self.settings.grace if self.held else 0.0

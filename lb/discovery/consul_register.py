@@ -61,7 +61,7 @@ class Registration:
                     failures = min(failures + 1, 16)
                     self._fail(str(error))
                     pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (failures - 1))
-                    await self._sleep(pause * self._random.uniform(0.5, 1.0))
+                    await self._sleep(error.wait + pause * self._random.uniform(0.5, 1.0))
                 else:
                     failures = 0
                     await self._sleep(self.own.ttl / 3)

@@ -25,6 +25,7 @@ SHORTEST, LONGEST = 1.0, 300.0  # seconds that records are believed, whatever th
 NEGATIVE = 5.0  # seconds that "there is none" is believed at the most
 PATIENCE = 5.0  # seconds for an answer, all servers and repetitions together
 MOST_TARGETS = 1000  # of SRV records
+AT_ONCE = 20  # of them are asked for their addresses
 MOST_PRIORITY = 100
 TYPES = {"a": ("A",), "aaaa": ("AAAA",), "address": ("A", "AAAA")}
 
@@ -52,8 +53,11 @@ class ResolvedServer(NamedTuple):
 
 
 class _Found(NamedTuple):
+    """`error`: why the addresses are those of an earlier answer, or none."""
+
     addresses: tuple[str, ...]
     ttl: float
+    error: str = ""
 
 
 class DnsProvider:
@@ -61,6 +65,7 @@ class DnsProvider:
 
     def __init__(self, query: DnsQuery) -> None:
         self._query = query
+        self._known: dict[str, _Found] = {}  # by target, what was said of it last
 
     async def watch(self) -> AsyncGenerator[Membership, None]:
         """See the contract. Raises ProviderError alone."""
@@ -92,16 +97,19 @@ class DnsProvider:
         ranks = {priority: rank for rank, priority in enumerate(sorted({one.priority for one in records}))}
         members: dict[str, Member] = {}
         unusable = []
-        known: dict[str, _Found] = {}
-        for one in records[:MOST_TARGETS]:
-            host = one.target.to_text(omit_final_dot=True)
-            if host in ("", ".", "@"):  # "decidedly not available at this domain"
+        hosts = [one.target.to_text(omit_final_dot=True) for one in records[:MOST_TARGETS]]
+        known = self._known = await self._targets(resolver, set(hosts) - {"", ".", "@"})
+        if known and all(found.error for found in known.values()):
+            first = min(known.items())
+            raise ProviderError(
+                f"DNS, {self._query.name}: none of its targets answers; {first[0]}: {first[1].error}"
+            )
+        ttl = min([ttl, *(found.ttl for found in known.values())])
+        for one, host in zip(records, hosts, strict=False):
+            if host not in known:  # ".": "decidedly not available at this domain"
                 continue
-            if host not in known:
-                known[host] = await _addresses(resolver, host, TYPES["address"])
-                ttl = min(ttl, known[host].ttl)
-            if not known[host].addresses:
-                unusable.append(Unusable(f"{host}:{one.port}", "the name has no address"))
+            if reason := known[host].error or ("" if known[host].addresses else "the name has no address"):
+                unusable.append(Unusable(f"{host}:{one.port}", reason))
             for address in known[host].addresses:
                 joined = _joined(address, one.port)
                 # Weight 0 is "a very small chance" (RFC 2782); here it would be none.
@@ -110,6 +118,27 @@ class DnsProvider:
                     Member(joined, max(1, one.weight), min(ranks[one.priority], MOST_PRIORITY), name=host),
                 )
         return Membership(tuple(members.values()), tuple(unusable)), ttl
+
+    async def _targets(self, resolver: dns.asyncresolver.Resolver, hosts: set[str]) -> dict[str, _Found]:
+        """What is known of each; one that fails hurts no other."""
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def ask(host: str) -> _Found:
+            async with gate:
+                try:
+                    async with asyncio.timeout(PATIENCE):
+                        return await _addresses(resolver, host, TYPES["address"])
+                except (TimeoutError, dns.exception.Timeout):
+                    error = f"no answer within {PATIENCE:g}s"
+                except (dns.exception.DNSException, OSError) as problem:
+                    error = _words(problem)
+            last = self._known.get(host)
+            if last is None or not last.addresses:
+                return _Found((), NEGATIVE, error)
+            return _Found(last.addresses, NEGATIVE, f"its last addresses stay: {error}")
+
+        ordered = sorted(hosts)
+        return dict(zip(ordered, await asyncio.gather(*map(ask, ordered)), strict=True))
 
 
 class ResolveProvider:

@@ -1,8 +1,9 @@
 """The file Provider: the servers of a service in a file of their own, which other programs write.
 
 Lives here: reading it, and noticing that it changed. The file is YAML or JSON: a list of addresses, or of
-mappings with address, weight, priority, zone and state (up, drain, down). Whoever writes it replaces it (a
-rename), or is done within a tenth of a second.
+mappings with address, weight, priority, zone and state (up, drain, down). It has no aliases: a few lines of
+them can stand for more than memory holds. Whoever writes it replaces it (a rename), or is done within a tenth
+of a second.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from lb.discovery.contract import Member, Membership, ProviderError, Registered,
 EVERY = 0.25  # seconds between looks
 SETTLE = 0.1  # seconds for which it may not change before it is read
 MOST_BYTES = 16 * 1024 * 1024
+MOST_SHOWN = 200  # characters of what is wrong
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C where it was built
 _KEYS = {"address", "weight", "priority", "zone", "state", "name"}
 
@@ -59,6 +61,8 @@ class FileProvider:
         if len(data) > MOST_BYTES:
             raise ProviderError(f"{self.path} has more than {MOST_BYTES} bytes")
         try:
+            if b"*" in data:
+                self._refuse_aliases(data)
             found = yaml.load(data, Loader=_Loader)  # noqa: S506  (a safe one)
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             where = getattr(error, "problem_mark", None)
@@ -73,8 +77,17 @@ class FileProvider:
             try:
                 members.append(_member(entry))
             except ValueError as error:
-                unusable.append(Unusable(repr(entry)[:200], str(error)))
+                unusable.append(Unusable(_shown(entry), str(error)))
         return Membership(tuple(members), tuple(unusable))
+
+    def _refuse_aliases(self, data: bytes) -> None:
+        for event in yaml.parse(data, Loader=_Loader):
+            if isinstance(event, yaml.AliasEvent):
+                mark: Any = event.start_mark
+                raise ProviderError(
+                    f"{self.path}:{mark.line + 1}:{mark.column + 1}: an alias (*{event.anchor}) has no place "
+                    "in a file of servers; write the value out"
+                )
 
 
 def _member(entry: Any) -> Member:
@@ -84,7 +97,7 @@ def _member(entry: Any) -> Member:
     if not isinstance(entry, dict) or not isinstance(entry.get("address"), str):
         raise ValueError("expected an address, or a mapping with one")
     if wrong := [key for key in entry if key not in _KEYS]:
-        raise ValueError(f"unknown key {wrong[0]!r}")
+        raise ValueError(f"unknown key {_shown(wrong[0])}")
     weight, priority = entry.get("weight", 1), entry.get("priority", 0)
     if type(weight) is not int or type(priority) is not int:
         raise ValueError("weight and priority are whole numbers")
@@ -97,3 +110,10 @@ def _member(entry: Any) -> Member:
         raise ValueError("state is up, drain or down") from None
     why = "" if state is Registered.UP else f"{state.value} in the file"
     return Member(entry["address"], weight, priority, state, why, name, zone)
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)[:MOST_SHOWN]
+    except (ValueError, RecursionError):  # a number of thousands of digits, lists in lists in lists
+        return f"of type {type(value).__name__}"

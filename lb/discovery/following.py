@@ -98,14 +98,16 @@ class Following(Asking[Membership]):
         now = loop.time()
         held = self.brake.held
         members = self.brake.decide(self.hold_down.filter(self._said, now), now)
+        self.hold_down.settle(members, now)
         due = [at for at in (self.brake.due, self.hold_down.due) if at]
         if due:
             self._due = loop.call_at(min(due), self._decide, "returned")
-        if self.brake.held and not held:
+        before = {member.address for member in held}
+        if any(member.address not in before for member in self.brake.held):
             cause = "held"
         elif held and not self.brake.held:
             cause = "released"
-        if members != self.members or bool(held) != bool(self.brake.held):
+        if members != self.members or held != self.brake.held:
             self.members = members
             self.updates += 1
             self._changed(self, cause)

@@ -1,7 +1,7 @@
 """Hold-down: a member that comes and goes comes back later each time.
 
 Lives here: who is kept out for now. Pure; times are handed in, monotonic seconds. Must not live here: members
-that are there and fail (the checks of lb see to those).
+that are there and fail (the checks of lb see to those), nor those that the brake held: they never went.
 """
 
 from __future__ import annotations
@@ -28,26 +28,33 @@ class HoldDown:
         return f"<HoldDown {len(self.out)} kept out>"
 
     def filter(self, members: Iterable[Member], now: float) -> tuple[Member, ...]:
-        """The members without those that are kept out. One that is DOWN is not there."""
+        """The members without those that are kept out; all of them where nobody would be left. One that is
+        DOWN is not there."""
         wanted = tuple(members)
-        there = {member.address for member in wanted if member.state is not Registered.DOWN}
-        for address in self._there - there:
-            self._left.setdefault(address, []).append(now)
-        for address in list(self._left):
-            recent = [at for at in self._left[address] if at > now - WINDOW]
-            if recent:
-                self._left[address] = recent
-            else:
-                del self._left[address]
-        for address in there - self._there:
-            times = len(self._left.get(address, ())) - FREE
+        there = _there(wanted)
+        for address in there - self._there - self.out.keys():
+            times = sum(at > now - WINDOW for at in self._left.get(address, ())) - FREE
             if times > 0:
                 self.out[address] = now + min(LONGEST, FIRST * 2.0 ** (times - 1))
-        self._there = there
         self.out = {a: until for a, until in self.out.items() if until > now and a in there}
+        if there == self.out.keys():
+            self.out = {}
         return tuple(member for member in wanted if member.address not in self.out)
+
+    def settle(self, in_force: Iterable[Member], now: float) -> None:
+        """Told after each `filter`, who is in force: who was, and is neither that nor kept out, has left."""
+        there = _there(in_force) | self.out.keys()
+        for address in self._there - there:
+            self._left.setdefault(address, []).append(now)
+        recent = {a: [at for at in times if at > now - WINDOW] for a, times in self._left.items()}
+        self._left = {address: times for address, times in recent.items() if times}
+        self._there = there
 
     @property
     def due(self) -> float:
         """When the next one may come in; 0: nobody is out."""
         return min(self.out.values(), default=0.0)
+
+
+def _there(members: Iterable[Member]) -> set[str]:
+    return {member.address for member in members if member.state is not Registered.DOWN}

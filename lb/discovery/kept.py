@@ -20,11 +20,13 @@ _LAST = 253_402_300_799  # the end of the year 9999, unix seconds
 
 
 class KeptWord(msgspec.Struct, frozen=True):
-    """`source`: the provider's text for people, which tells one source from another; `at`: unix seconds."""
+    """`source`: for people; `at`: unix seconds; `digest`: tells one source from another, "" for none (a file
+    of an older lb)."""
 
     source: str
     at: float
     members: tuple[Member, ...]
+    digest: str = ""
 
 
 class KeptCatalog(msgspec.Struct, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from functools import partial
 
 import dns.rcode
@@ -16,7 +17,7 @@ from lb.control.events import Events
 from lb.control.planning import make_plan
 from lb.discovery import dns as source
 from lb.discovery.contract import Member, Membership, Registered
-from lb.discovery.kept import FILE, KeptWord, encoded
+from lb.discovery.kept import FILE, KeptWord, encoded, read
 from lb.telemetry.ledger import Ledger
 from lb.upstream.status import Registry
 from tests.discovery.test_dns import serving
@@ -115,6 +116,30 @@ def test_a_provider_that_cannot_be_made_is_said_and_stops_nothing(play):
     play(script)
 
 
+def test_a_reload_waits_for_those_alone_that_it_begins(play, monkeypatch, caplog):
+    waits = []
+    wait = asyncio.wait
+
+    def noted(tasks, timeout=None):
+        waits.append(len(tasks))
+        return wait(tasks, timeout=timeout)
+
+    monkeypatch.setattr(module.asyncio, "wait", noted)
+
+    async def script(found, _):
+        await found.prepare(loads(OWN))
+        assert "has not answered yet" in caplog.text
+        caplog.clear()
+        await found.prepare(loads(OWN + "shutdown_grace: 3s\n"))
+        assert waits == [1], "it has been away for long"
+        two = OWN.replace("{app", "{other: {discover: {file: /dev/null/x}}, app")
+        await found.prepare(loads(two))
+        assert waits == [1, 1]
+        assert "service=other" in caplog.text and "service=app" not in caplog.text
+
+    play(script)
+
+
 def test_a_change_asks_for_a_generation_and_a_state_alone_does_not(play):
     Own.words["x"] = [(A,)]
 
@@ -152,12 +177,85 @@ def test_what_was_said_last_is_kept_and_begun_with(play, tmp_path):
     play(second)
 
 
-def test_the_word_of_another_source_is_not_begun_with(play, tmp_path):
-    (tmp_path / FILE).write_bytes(encoded({"app": KeptWord("consul api", 1_700_000_000.0, (A,))}))
+def kept_age(folder):
+    """How old the word on disk is, seconds."""
+    return time.time() - read(folder / FILE, pytest.fail)["app"].at
+
+
+@pytest.fixture
+def weeks_ago(play, tmp_path):
+    """An earlier life kept A and B a million seconds ago."""
+    Own.words["x"] = [(A, B)]
+    play(lambda found, _: found.prepare(loads(OWN)))
+    (word,) = read(tmp_path / FILE, pytest.fail).values()
+    old = KeptWord(word.source, time.time() - 1e6, word.members, word.digest)
+    (tmp_path / FILE).write_bytes(encoded({"app": old}))
+
+
+def test_a_word_that_stays_the_same_is_kept_as_old_as_its_last_answer(play, tmp_path, weeks_ago):
+    play(lambda found, _: found.prepare(loads(OWN)))
+    assert kept_age(tmp_path) < 60, "it answered just now, though it said nothing new"
+
+
+def test_a_word_that_nobody_confirmed_grows_older(play, tmp_path, weeks_ago):
+    Own.words["x"] = []
 
     async def script(found, _):
         await found.prepare(loads(OWN))
+        await found.prepare(loads(OWN + "discovery: {brake: {grace: 3s}}\n"))
+        assert found.shown()[0]["age"] == pytest.approx(1e6, abs=60)
+
+    play(script)
+    assert kept_age(tmp_path) == pytest.approx(1e6, abs=60)
+
+
+def test_what_is_kept_is_written_now_and_then(play, tmp_path, weeks_ago, monkeypatch):
+    monkeypatch.setattr(module, "SAVE_EVERY", 0.01)
+
+    async def script(found, _):
+        await found.prepare(loads(OWN))
+        async with asyncio.timeout(5):
+            while kept_age(tmp_path) > 60:
+                await asyncio.sleep(0.005)
+        (tmp_path / FILE).unlink()
+        async with asyncio.timeout(5):
+            while not (tmp_path / FILE).exists():
+                await asyncio.sleep(0.005)
+
+    play(script)
+
+
+def test_a_source_that_was_replaced_before_it_answered_is_not_forgotten(play, tmp_path, weeks_ago):
+    Own.words["x"] = []
+
+    async def script(found, _):
+        await found.prepare(loads(OWN.replace("name: x", "name: y")))
+
+    play(script)
+    assert kept_age(tmp_path) == pytest.approx(1e6, abs=60)
+
+
+@pytest.mark.parametrize("digest", ["", "0" * 64], ids=["of an older lb", "of another source"])
+def test_the_word_of_another_source_is_not_begun_with(play, tmp_path, digest):
+    source = "provider tests.control.test_discovering:Own"
+    (tmp_path / FILE).write_bytes(encoded({"app": KeptWord(source, 1_700_000_000.0, (A,), digest)}))
+
+    async def script(found, _):
+        await found.prepare(loads(OWN))
+        assert found.shown()[0]["source"] == source
         assert found.members("app") == ()
+
+    play(script)
+
+
+def test_options_that_change_are_another_source(play):
+    Own.words["x"] = [(A, Member("c:1"), Member("d:1"))]
+    Own.words["y"] = [(Member("e:1"),)]
+
+    async def script(found, _):
+        await found.prepare(loads(OWN))
+        await found.prepare(loads(OWN.replace("name: x", "name: y")))
+        assert found.members("app") == (Member("e:1"),) and found.shown()[0]["held"] == []
 
     play(script)
 

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from lb.control import reload as module
 from lb.control.loading import read_valid
 from lb.control.reload import Reloader
 from lb.control.supervisor import PlanRefusedError
@@ -97,6 +98,61 @@ def test_a_bug_in_a_reload_is_a_failed_reload(reloader, monkeypatch):
     assert reloader.counts["failure"] == 1
 
 
+class Refusing:
+    """Plans are refused with these errors, one each, and then taken."""
+
+    def __init__(self, reloader, monkeypatch, *errors):
+        self.left, self.tried, self.apply = list(errors), [], reloader.supervisor.apply
+        monkeypatch.setattr(reloader.supervisor, "apply", self)
+
+    async def __call__(self, plan, accepted):
+        self.tried.append(plan.generation)
+        if self.left:
+            raise self.left.pop(0)
+        await self.apply(plan, accepted)
+
+
+async def until(condition):
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def test_members_that_were_refused_are_tried_again_until_they_are_in_force(reloader, monkeypatch, caplog):
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
+    refusing = Refusing(
+        reloader, monkeypatch, PlanRefusedError("worker 0 died while it built it"), ZeroDivisionError()
+    )
+
+    async def wish():
+        reloader.refresh_all()
+        await until(lambda: reloader.generation == 4)
+
+    reloader.lb.run(wish())
+    assert refusing.tried == [2, 3, 4]
+    assert reloader._again is None, "nothing is left to try"
+    assert "worker 0 died while it built it" in caplog.text
+    assert "bug" in caplog.text and "ZeroDivisionError" in caplog.text
+
+
+def test_members_that_stay_refused_are_tried_ever_less_and_a_reload_ends_that(reloader, monkeypatch):
+    Refusing(reloader, monkeypatch, *[PlanRefusedError("no")] * 7)
+    reloader.path.write_text(TEXT % "second")
+
+    async def wish():
+        loop, pauses = asyncio.get_running_loop(), []
+        for turn in range(1, 8):
+            reloader.refresh_all()
+            await until(lambda turn=turn: reloader._refused == turn)
+            pauses.append(round(reloader._again.when() - loop.time()))
+        last = reloader._again
+        assert (await reloader.reload("api")).ok
+        assert last.cancelled() and reloader._again is None and reloader._refused == 0
+        return pauses
+
+    assert reloader.lb.run(wish()) == [1, 2, 4, 8, 16, 30, 30]
+
+
 def test_what_comes_into_force_and_what_is_refused_are_events(reloader):
     reloader.path.write_text(TEXT % "second")
     reloader.lb.run(reloader.reload("api"))
@@ -123,7 +179,7 @@ def test_members_come_as_an_update_and_after_a_refusal_as_a_whole_plan(reloader,
         await apply(plan, accepted, update)
 
     monkeypatch.setattr(reloader.supervisor, "apply", spy)
-    monkeypatch.setattr("lb.control.reload.AGAIN", 0.01)
+    monkeypatch.setattr("lb.control.reload.FIRST_PAUSE", 0.01)
     reloader.members = lambda name: tuple(members) if name == "app" else ()
     reloader.reconcile = lambda spec, plan, whole: followed.append((whole, [s.name for s in plan.services]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,6 +45,29 @@ def test_many_are_held_for_the_grace_and_go_then():
     assert numbers(made.decide(members(1), 69.9)) == [1, 2, 3, 4]
     assert numbers(made.decide(members(1), 70.0)) == [1]
     assert not made.held
+
+
+def test_each_is_held_for_a_grace_of_its_own():
+    made = brake(*range(1, 11))
+    first, last = members(1, 2, 3, 4), [5, 6, 7, 8, 9, 10]
+    assert len(made.decide(first, 1.0)) == 10
+    made.decide([], 60.9)
+    assert made.due == 61.0, "the first grace that is over"
+    assert numbers(made.decide([], 61.0)) == [1, 2, 3, 4]
+    assert made.due == pytest.approx(120.9)
+    assert numbers(made.decide([], 120.8)) == [1, 2, 3, 4]
+    assert numbers(made.decide([], 121.0)) == [] and not made.held
+    made = brake(*range(1, 11))
+    made.decide(first, 1.0)
+    made.decide(members(1, 2, 3, *last), 30.0)
+    assert not made.held, "one of ten may go at once"
+    made.decide([], 40.0)
+    assert made.due == 100.0, "who was named again between begins anew"
+
+
+def test_no_grace_holds_nothing():
+    made = brake(1, 2, 3, 4, grace=0.0)
+    assert made.decide([], 1.0) == () and not made.held
 
 
 def test_all_are_held_whatever_the_share():
@@ -111,19 +135,19 @@ answers = st.lists(
 def test_whatever_comes(words, share, steps):
     made = Brake(BrakeSettings(share, 60.0))
     now, before = 0.0, ()
+    taken = {}  # since when each is held
     for word, step in zip(words, steps, strict=False):
         now += step
-        since, was_held = made.since, bool(made.held)
+        over = {address for address, since in taken.items() if now >= since + 60.0}
         found = made.decide(word, now)
         assert len({m.address for m in found}) == len(found)
         held = {m.address for m in made.held}
         kept = [m for m in found if m.address not in held]
         assert {m.address: m for m in kept} == {m.address: m for m in word if m.address not in held}
         assert held <= {m.address for m in before}, "nobody is held who was not there"
-        if was_held and now >= since + 60.0:
-            assert not held
-        gone = [m for m in before if m.state is not DOWN and m.address not in {f.address for f in found}]
-        used = [m for m in before if m.state is not DOWN]
-        if gone and not (was_held and now >= since + 60.0):
-            assert len(gone) <= share * len(used)
+        assert not held & over
+        taken = {address: taken.get(address, now) for address in held}
+        used = [m for m in before if m.state is not DOWN and m.address not in over]
+        gone = [m for m in used if m.address not in {f.address for f in found}]
+        assert len(gone) <= share * len(used)
         before = found

@@ -8,21 +8,21 @@ import json
 
 from aiohttp import web
 
-from lb.discovery.consul_http import ConsulClient
+from lb.discovery.consul_http import WAIT_REFUSED, ConsulClient
 from lb.discovery.consul_register import FIRST_PAUSE, LONGEST_PAUSE, Registration
 from lb.discovery.consul_settings import ConsulConnection, ConsulOwn
 
 OWN = ConsulOwn("lb", 8080, "10.0.0.5", ("edge",), 9.0)
 
 
-async def play(statuses, until):
+async def play(statuses, until, headers=None):
     """Run until so many calls were made; gives them, the pauses, and the registration."""
     calls, pauses = [], []
     answers = iter(statuses)
 
     async def answer(request):
         calls.append((request.path, await request.text()))
-        return web.Response(status=next(answers, 200), text="words")
+        return web.Response(status=next(answers, 200), text="words", headers=headers)
 
     async def sleep(seconds):
         pauses.append(seconds)
@@ -67,9 +67,18 @@ def test_an_agent_that_forgot_it_is_told_again_at_once():
     assert one.error == ""
 
 
-def test_an_agent_that_refuses_is_asked_ever_less():
-    calls, pauses, one = asyncio.run(play([403] * 12, 10))
+def test_an_agent_that_fails_is_asked_ever_less():
+    calls, pauses, one = asyncio.run(play([500] * 100, 10))
     assert {path for path, _ in calls[:9]} == {"/v1/agent/service/register"}
     for turn, pause in enumerate(pauses[:8]):
         assert 0.5 <= pause / min(LONGEST_PAUSE, FIRST_PAUSE * 2**turn) <= 1.0
-    assert "403" in one.error and not one.registered
+    assert "500" in one.error and not one.registered
+
+
+def test_an_agent_is_left_alone_for_as_long_as_it_says():
+    _, pauses, _ = asyncio.run(play([429] * 100, 4, {"retry-after": "40"}))
+    for turn, pause in enumerate(pauses[:3]):
+        assert 0.5 <= (pause - 40) / (FIRST_PAUSE * 2**turn) <= 1.0
+    _, pauses, one = asyncio.run(play([403] * 100, 4))
+    assert WAIT_REFUSED < pauses[0] <= WAIT_REFUSED + FIRST_PAUSE
+    assert "403" in one.error

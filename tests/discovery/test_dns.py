@@ -28,6 +28,8 @@ class NameServer(asyncio.DatagramProtocol):
         self.ttl = 0
         self.rcode: dns.rcode.Rcode | None = None
         self.mute = False
+        self.failing: set[str] = set()  # names that have SERVFAIL
+        self.silent: set[str] = set()  # names without any answer
         self.asked: list[tuple[str, str]] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -43,8 +45,12 @@ class NameServer(asyncio.DatagramProtocol):
         said = dns.message.make_response(query)
         said.flags |= dns.flags.RA
         name = question.name.to_text()
+        if name in self.silent:
+            return
         if self.rcode is not None:
             said.set_rcode(self.rcode)
+        elif name in self.failing:
+            said.set_rcode(dns.rcode.SERVFAIL)
         elif not any(known == name for known, _ in self.records):
             said.set_rcode(dns.rcode.NXDOMAIN)
         elif texts := self.records.get((name, kind)):
@@ -129,6 +135,64 @@ def test_services_have_weights_ranks_and_ports_of_their_own():
         Member("10.0.0.1:81", 5, 2, name="one.test"),
     }
     assert [(one.entry, one.reason) for one in word.unusable] == [("gone.test:1", "the name has no address")]
+
+
+def targets(count):
+    """SRV records of so many targets, t0 to the last, each with one address."""
+    zone = {(f"t{n}.test.", "A"): [f"10.0.0.{n}"] for n in range(count)}
+    return zone | {(NAME, "SRV"): [f"0 1 80 t{n}.test." for n in range(count)]}
+
+
+def test_a_target_that_fails_or_is_silent_hurts_no_other_and_keeps_its_last_addresses(monkeypatch):
+    monkeypatch.setattr(subject, "PATIENCE", 0.3)
+    monkeypatch.setattr(subject, "SHORTEST", 0.05)
+
+    async def go():
+        async with serving() as (server, place):
+            server.records = targets(4)
+            server.failing, server.silent = {"t0.test."}, {"t1.test."}
+            async with aclosing(DnsProvider(DnsQuery("api.test", "srv", servers=(place,))).watch()) as words:
+                before = await anext(words)
+                server.failing, server.silent = {"t2.test."}, {"t3.test."}
+                return before, await anext(words)
+
+    monkeypatch.setattr(subject, "NEGATIVE", 0.05)
+    before, after = asyncio.run(go())
+    assert {one.address for one in before.members} == {"10.0.0.2:80", "10.0.0.3:80"}
+    assert {one.address for one in after.members} == {f"10.0.0.{n}:80" for n in range(4)}
+    for word, (failing, silent) in ((before, ("t0", "t1")), (after, ("t2", "t3"))):
+        reasons = {one.entry: one.reason for one in word.unusable}
+        assert set(reasons) == {f"{failing}.test:80", f"{silent}.test:80"}
+        assert "SERVFAIL" in reasons[f"{failing}.test:80"]
+        assert "no answer within 0.3s" in reasons[f"{silent}.test:80"]
+        assert ["its last addresses stay" in reason for reason in reasons.values()] == [word is after] * 2
+
+
+def test_targets_are_asked_together(monkeypatch):
+    monkeypatch.setattr(subject, "PATIENCE", 0.3)
+
+    async def go():
+        async with serving() as (server, place):
+            server.records = targets(20)
+            server.silent = {f"t{n}.test." for n in range(1, 20)}
+            async with asyncio.timeout(3):
+                return await anext(DnsProvider(DnsQuery("api.test", "srv", servers=(place,))).watch())
+
+    word = asyncio.run(go())
+    assert len(word.members) == 1 and len(word.unusable) == 19
+
+
+def test_targets_that_fail_all_are_no_answer(monkeypatch):
+    monkeypatch.setattr(subject, "PATIENCE", 0.3)
+
+    async def go():
+        async with serving() as (server, place):
+            server.records = targets(2)
+            server.failing, server.silent = {"t0.test."}, {"t1.test."}
+            with pytest.raises(ProviderError, match="none of its targets"):
+                await anext(DnsProvider(DnsQuery("api.test", "srv", servers=(place,))).watch())
+
+    asyncio.run(go())
 
 
 @pytest.mark.parametrize("records", [{}, {(NAME, "TXT"): ["x"]}], ids=["no such name", "no such record"])

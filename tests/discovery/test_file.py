@@ -81,6 +81,10 @@ def test_addresses_and_mappings(tmp_path):
         ("{address: a:1, zone: 7}", "text"),
         ("{address: a:1, state: [up]}", "up, drain or down"),
         ("{address: a:1, state: gone}", "up, drain or down"),
+        ("0x1" + "0" * 5000, "expected an address"),
+        ("{address: a:1, ? 0x1" + "0" * 5000 + " : 1}", "unknown key of type int"),
+        ("{address: a:1, ? " + "k" * 100_000 + " : 1}", "unknown key 'kkk"),
+        ("[" * 300 + "]" * 300, "expected an address"),
     ],
 )
 def test_a_bad_entry_hurts_nobody(tmp_path, entry, reason):
@@ -88,7 +92,8 @@ def test_a_bad_entry_hurts_nobody(tmp_path, entry, reason):
     path.write_text(f"[good:1, {entry}]")
     found = first(path)
     assert found.members == (Member("good:1"),)
-    assert len(found.unusable) == 1 and reason in found.unusable[0].reason
+    (bad,) = found.unusable
+    assert reason in bad.reason and len(bad.reason) < 300 and len(bad.entry) <= 200
 
 
 @pytest.mark.parametrize(
@@ -101,6 +106,11 @@ def test_a_bad_entry_hurts_nobody(tmp_path, entry, reason):
         (b"\xff\xfe\x00", "servers"),
         (b"[" * 5000, "servers"),
         (b"!!python/object/apply:os.system [x]", "servers:1:1"),
+        (b"- {address: &host 'a:1'}\n- *host", "servers:2:3: an alias (*host)"),
+        (
+            "\n".join(["- &a0 [x]", *(f"- &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 26))]).encode(),
+            "alias",
+        ),
     ],
 )
 def test_a_file_that_makes_no_sense_is_an_error_with_its_place(tmp_path, content, text):

@@ -102,12 +102,31 @@ def test_an_answer_ends_the_error_and_the_pauses_begin_anew():
         assert (one.error, one.age) == ("", 0.0)
 
     one, _, provider = play(
-        [[A], TimeoutError()], [ProviderError("x", wait=7)], [[A], 1, ProviderError("y")], [[A]],
+        [[A], TimeoutError()], [ProviderError("x", wait=7)], [[A], LONGEST_PAUSE, ProviderError("y")], [[A]],
         seconds=60, look=look,
     )  # fmt: skip
     assert one.errors == 3
     assert 7.5 <= provider.begun[2] - provider.begun[1] <= 8, "the source asked to be left alone for 7 s"
-    assert provider.begun[3] - provider.begun[2] - 1 <= 0.5
+    assert provider.begun[3] - provider.begun[2] - LONGEST_PAUSE <= 0.5
+
+
+def test_a_source_that_answers_once_and_fails_is_asked_ever_less():
+    one, told, provider = play(*[[[A], 1, OSError("broken pipe")]] * 1000, seconds=600)
+    assert len(told) == 1 and one.errors < 40
+    pauses = [b - a - 1 for a, b in zip(provider.begun, provider.begun[1:], strict=False)]
+    assert min(pauses[-10:]) >= LONGEST_PAUSE / 2 and max(pauses) <= LONGEST_PAUSE
+
+
+def test_a_stale_word_has_its_age_and_grows_older():
+    ages = []
+
+    def look(one):
+        ages.append(one.age)
+
+    play([Membership((A,), age=90.0)], seconds=5, look=look)
+    play([Membership((A,), age=90.0), 5, OSError("gone")], *[[OSError("gone")]] * 9, seconds=10, look=look)
+    play([Membership((A,), age=90.0), 5, [A]], seconds=10, look=look)
+    assert ages == [95.0, 100.0, 0.0]
 
 
 def test_a_bug_in_a_provider_costs_nothing_but_itself(caplog):
@@ -143,6 +162,17 @@ def test_many_removed_are_held_and_go_by_themselves_when_the_grace_is_over():
     ]
 
 
+def test_a_second_removal_is_told_and_has_a_grace_of_its_own():
+    _one, told, _ = play([[A, B, C, D], 10, [A], 50, []], seconds=200)
+    assert told == [
+        (0.0, "answer", ["1", "2", "3", "4"]),
+        (10.0 + GATHER, "held", ["1", "2", "3", "4"]),
+        (60.0 + GATHER, "held", ["1", "2", "3", "4"]),
+        (70.0 + GATHER, "returned", ["1"]),
+        (120.0 + GATHER, "released", []),
+    ]
+
+
 def test_an_operator_ends_the_hold():
     _one, told, _ = play([[A, B, C], 1, []], seconds=5, look=Following.accept)
     assert told[-1] == (5.0, "released", [])
@@ -154,6 +184,13 @@ def test_who_comes_and_goes_is_kept_out_and_let_in_without_a_further_word():
     assert told[-2][2] == ["2", "3", "4"]
     assert told[-1][1:] == ("returned", ["1", "2", "3", "4"])
     assert told[-1][0] == pytest.approx(11.1, abs=0.11)
+
+
+def test_a_registry_that_loses_and_regains_everything_empties_no_service():
+    script = [[A, B, C, D]] + [step for _ in range(6) for step in (20, [], 5, [A, B, C, D])]
+    one, told, _ = play(script, seconds=350)
+    assert [len(addresses) for _, _, addresses in told] == [4] * len(told)
+    assert one.hold_down.out == {}, "the brake kept them in force: nobody left"
 
 
 def test_an_earlier_life_is_in_force_until_the_first_answer():
