@@ -103,6 +103,9 @@ class Run:
                     break
         return last[1] if last else None
 
+    def applied(self):
+        return any(line["what"] == "applied" for node in self.nodes for line in node.heard())
+
     async def until(self, condition, within):
         end = time.monotonic() + within
         while not (found := condition()):
@@ -177,7 +180,7 @@ class Run:
         await self.begin()
         await self.until(self.leader, 60)
         self.publish()
-        await self.pass_time(1.0)  # one lease in peace
+        await self.until(self.applied, self.ttl)
         for fault in self.plan:
             await self.disturb(fault)
 
