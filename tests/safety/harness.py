@@ -180,7 +180,7 @@ class Run:
         await self.begin()
         await self.until(self.leader, 60)
         self.publish()
-        await self.until(self.applied, self.ttl)
+        await self.until(self.applied, 20.0)
         for fault in self.plan:
             await self.disturb(fault)
 
