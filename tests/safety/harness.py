@@ -27,7 +27,7 @@ KINDS = (
 )  # fmt: skip
 FAULTS = 8  # in one run, before the leader is killed for good
 HEALED = 60.0  # seconds after the faults within which everything must be in order
-ENDS = ("elected", "deposed", "expired", "resigned", "ended")
+ENDS = ("started", "elected", "deposed", "expired", "resigned", "ended")
 
 
 class Fault(NamedTuple):
@@ -95,15 +95,19 @@ class Run:
                 await wire.stop()
 
     def leader(self):
-        """Whoever was elected last and did not say that it ended; None where that is nobody."""
-        last = None
-        for node in self.nodes:
-            for line in reversed(node.heard()):
-                if line["what"] in ENDS:
-                    if last is None or line["at"] > last[0]:
-                        last = (line["at"], node if line["what"] == "elected" else None)
-                    break
-        return last[1] if last else None
+        """The last elected of those that live and did not say that it ended; None where that is nobody. One
+        that was paused says so when another leads already."""
+        found = [
+            (line["epoch"], node)
+            for node in self.nodes
+            if (line := next((one for one in reversed(node.heard()) if one["what"] in ENDS), None))
+            and line["what"] == "elected"
+            and node.lives
+        ]
+        return max(found, key=lambda one: one[0])[1] if found else None
+
+    def applied(self):
+        return any(line["what"] == "applied" for node in self.nodes for line in node.heard())
 
     async def until(self, condition, within):
         end = time.monotonic() + within
@@ -112,9 +116,6 @@ class Run:
                 return None
             await asyncio.sleep(0.05)
         return found
-
-    def accepted(self):
-        return any(line["what"] == "accepted" for node in self.nodes for line in node.heard())
 
     def publish(self):
         self.number += 1
@@ -187,8 +188,7 @@ class Run:
         end = time.monotonic() + 60
         while not self.begun and time.monotonic() < end:  # the engine may be killed just now
             self.publish()
-            self.begun = bool(await self.until(self.accepted, 2 * self.ttl))
-        await self.pass_time(1.0)  # one lease in peace
+            self.begun = bool(await self.until(self.applied, 5 * self.ttl))
         for fault in self.plan:
             await self.disturb(fault)
 

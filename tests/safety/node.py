@@ -108,6 +108,7 @@ async def main(given):
     folder = Path(given["folder"])
     folder.mkdir(exist_ok=True)
     log, memory, applied = Log(given["log"]), Memory(folder, write_whole), [0]
+    log.say("started", pid=os.getpid())
     electing = Electing(
         lambda: Elector(
             engine_of(given), given["node"], given["ttl"], above=lambda: memory.seen.epoch,
@@ -152,7 +153,6 @@ async def main(given):
     loop = asyncio.get_running_loop()
     orders = os.fdopen(os.open(given["orders"], os.O_RDWR | os.O_NONBLOCK), "rb", 0)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), orders)
-    log.say("started", pid=os.getpid())
     while words := (await reader.readline()).decode().split():
         match words:
             case ["push", number, *first]:
