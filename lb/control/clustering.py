@@ -37,7 +37,10 @@ from lb.control.supervisor import PlanRefusedError
 from lb.worker.journal import Journal
 
 FOLDER = "cluster"  # below state_dir
+AGAIN = 1.0  # seconds until a part that ended by itself begins anew
 SHOWN_PROBLEMS = 3  # of a revision that is refused, in the report
+
+Run = Callable[[], Coroutine[None, None, None]]
 
 log = Journal("lb.cluster")
 
@@ -118,7 +121,8 @@ class Clustering:
         self._events = events
         self._traffic = traffic
         self._engine: Engine | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopped = False
         self._loop: asyncio.AbstractEventLoop
 
     def prepare(self) -> None:
@@ -146,13 +150,13 @@ class Clustering:
     async def start(self) -> None:
         """From now on it leads and follows. Whether the engine answers is found out later, and told."""
         await self.electing.start()
-        self._tasks = [asyncio.create_task(one) for one in self._runs()]
-        for task in self._tasks:
-            task.add_done_callback(_ended)
+        for run in self._runs():
+            self._begin(run)
 
     async def stop(self) -> None:
         """Give the lock back and let go of the engine. Also where it was not started."""
-        tasks, self._tasks = self._tasks, []
+        self._stopped = True
+        tasks, self._tasks = self._tasks, set()
         for task in tasks:
             task.cancel()
         if tasks:
@@ -164,9 +168,30 @@ class Clustering:
             await self._engine.close()
             self._engine = None
 
-    def _runs(self) -> tuple[Coroutine[None, None, None], ...]:
-        runs = self.follower.run(), self._desk.run(), self._obeying.run()
-        return runs if self._bulletin is None else (*runs, self._bulletin.post(), self._bulletin.look())
+    def _runs(self) -> tuple[Run, ...]:
+        runs = self.follower.run, self._desk.run, self._obeying.run
+        return runs if self._bulletin is None else (*runs, self._bulletin.post, self._bulletin.look)
+
+    def _begin(self, run: Run) -> None:
+        task = asyncio.create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._ended, run))
+
+    def _ended(self, run: Run, task: asyncio.Task[None]) -> None:
+        """None of them ends by itself: a client library that swallows or invents a cancellation would leave
+        this node deaf, and nobody would know."""
+        if task not in self._tasks:
+            return  # `stop` ended it
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        _bug(
+            error if isinstance(error, Exception) else RuntimeError("a part ended by itself; it begins anew")
+        )
+        self._loop.call_later(AGAIN, self._begin_again, run)
+
+    def _begin_again(self, run: Run) -> None:
+        if not self._stopped:
+            self._begin(run)
 
     def _elector(self) -> Elector:
         """In the elector's thread, with an engine of its own."""
@@ -208,8 +233,3 @@ class Clustering:
 def _bug(error: Exception) -> None:
     """From any thread."""
     log.bug("an error in the cluster's part of control; the configuration in force stays", error)
-
-
-def _ended(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and isinstance(error := task.exception(), Exception):
-        _bug(error)

@@ -150,6 +150,17 @@ async def until(condition):
 
 
 @alive
+async def test_a_part_that_ends_by_itself_begins_anew(node, reloader, events):
+    parts = set(node._tasks)
+    for task in parts:
+        task.cancel()  # as a client library can
+    await until(lambda: len(node._tasks) == len(parts) and not parts & node._tasks)
+    said = await ClusterView(node).push((SHARED % 7).encode(), 0, "shared.yaml", "ada", "why", None)
+    assert said.error == "", said
+    await until(lambda: reloader.texts == [SHARED % 7])
+
+
+@alive
 async def test_it_publishes_follows_and_tells(node, reloader, events):
     view = ClusterView(node)
     said = await view.push((SHARED % 7).encode(), 0, "shared.yaml", "ada", "why", None)

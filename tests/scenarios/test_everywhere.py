@@ -60,8 +60,16 @@ def test_a_drain_everywhere(nodes):
     assert nodes.cli("one", "servers", "clear", f"app/{nodes.servers['a'].address}")[0] == 0
 
     nodes.engine.start()
-    eventually(lambda: nodes.cli("three", "servers", "clear", server, "--everywhere")[0] in (0, 2), 40)
-    eventually(lambda: nodes.words("b") == {"up"}, 10)
+    said = eventually(
+        lambda: (
+            (told := nodes.cli("three", "servers", "clear", server, "--everywhere"))[0] in (0, 2) and told
+        ),
+        40,
+    )
+    with contextlib.ExitStack() as told:
+        told.callback(lambda: print(said, [(nodes.shown(node, "b"), nodes.cluster(node)) for node in NODES]))
+        eventually(lambda: nodes.words("b") == {"up"}, 10)
+        told.pop_all()
     eventually(lambda: all(nodes.answers(node) == {"a", "b"} for node in NODES), 5)
     events = nodes.all["one"].lb.admin("GET", "/api/v1/events")[1]
     assert '"cleared"' in events and "everywhere" in events
