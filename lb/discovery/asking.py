@@ -20,6 +20,7 @@ FIRST_PAUSE = (
     0.5  # seconds before a source that failed is asked again, twice as long each time; less by jitter
 )
 LONGEST_PAUSE = 30.0
+STEADY = 2.0  # seconds: a source that answers and fails within less is no healthier for its one word
 
 log = Journal("lb.discovery")
 
@@ -71,7 +72,7 @@ class Asking(ABC, Generic[Word]):
 
     async def run(self) -> None:
         """Ask until cancelled."""
-        failures = 0
+        failures, pause = 0, 0.0
         loop = asyncio.get_running_loop()
         try:
             while True:
@@ -88,8 +89,10 @@ class Asking(ABC, Generic[Word]):
                 except Exception as error:
                     log.bug("a bug in a provider; it is started again", error, service=self.service)
                     self._fail(f"a bug in the provider of {self.source}: {type(error).__name__}")
-                if answered is not None and loop.time() - answered >= LONGEST_PAUSE:
-                    failures = 0  # one word is no sign of health: many sources fail after it
+                # one word is no sign of health, an answer that outlasted the pause before it is: a source
+                # that fails now and then is asked soon each time, one that fails after each word ever less
+                if answered is not None and loop.time() - answered >= max(STEADY, pause):
+                    failures = 0
                 failures += 1
                 pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, 16))
                 await asyncio.sleep(wait + pause * self._random.uniform(0.5, 1.0))

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from lb.discovery.asking import LONGEST_PAUSE
+from lb.discovery.asking import FIRST_PAUSE, LONGEST_PAUSE
 from lb.discovery.brake import BrakeSettings
 from lb.discovery.contract import Member, Membership, ProviderError, Registered, Unusable
 from lb.discovery.following import GATHER, Following, sound
@@ -115,6 +115,11 @@ def test_a_source_that_answers_once_and_fails_is_asked_ever_less():
     assert len(told) == 1 and one.errors < 40
     pauses = [b - a - 1 for a, b in zip(provider.begun, provider.begun[1:], strict=False)]
     assert min(pauses[-10:]) >= LONGEST_PAUSE / 2 and max(pauses) <= LONGEST_PAUSE
+
+
+def test_a_source_that_fails_now_and_then_is_asked_soon_each_time():
+    _one, _told, provider = play(*[[[A], 5, OSError("broken pipe")]] * 1000, seconds=600)
+    assert max(b - a - 5 for a, b in zip(provider.begun, provider.begun[1:], strict=False)) <= FIRST_PAUSE
 
 
 def test_a_stale_word_has_its_age_and_grows_older():

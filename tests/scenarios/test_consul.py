@@ -288,7 +288,6 @@ def trio():
             server.close()
 
 
-@pytest.mark.timeout(240)
 def test_an_agent_whose_servers_die_costs_nothing(trio):
     servers, agent = trio
     origins = {
@@ -310,9 +309,8 @@ def test_an_agent_whose_servers_die_costs_nothing(trio):
         changed(load, "abc", "registered under the new leader", within=20)
         # one of three is no majority: it answers, and says itself that it may be behind
         next(server for server in servers if server is not first).stop()
-        # the pauses between two questions may have grown to half a minute by now
         eventually(
-            lambda: source(s)["answered"] and source(s)["age"] > 0, 60, "it is not told that it is old"
+            lambda: source(s)["answered"] and source(s)["age"] > 0, 20, "it is not told that it is old"
         )
         assert s.lb.metric("lb_discovery_age_seconds") > 0
         for server in servers:
