@@ -18,7 +18,7 @@ from lb.config.discovery import DiscoverySpec
 from lb.config.spec import Spec
 from lb.control.events import Events
 from lb.control.providers import Providers
-from lb.control.statedir import set_aside, write_whole
+from lb.control.statedir import give_up, write_whole
 from lb.discovery.catalog_following import CatalogFollowing
 from lb.discovery.contract import Unusable
 from lb.discovery.kept import CATALOG_FILE, KeptCatalog, encoded_catalog, read_catalog
@@ -166,14 +166,7 @@ class Cataloguing:
             )  # fmt: skip
 
     def _set_aside(self, error: Exception) -> None:
-        try:
-            moved: object = set_aside(self._path)
-        except OSError as problem:
-            moved = f"nowhere ({problem.strerror})"
-        log.error(
-            "the file of what a catalogue said last makes no sense: it is not used",
-            file=self._path, moved_to=moved, error=error,
-        )  # fmt: skip
+        give_up(self._path, "the file of what a catalogue said last makes no sense: it is not used", error)
 
 
 def _nothing() -> None:

@@ -20,7 +20,7 @@ from lb.config.discovery import DiscoverySpec
 from lb.config.spec import Spec
 from lb.control.events import Events
 from lb.control.providers import Followed, Providers, described, told_apart
-from lb.control.statedir import set_aside, write_whole
+from lb.control.statedir import give_up, write_whole
 from lb.control.statuses import Statuses
 from lb.discovery.contract import Member, Provider, ProviderError, Registered
 from lb.discovery.following import Following
@@ -218,14 +218,7 @@ class Discovering:
             )  # fmt: skip
 
     def _set_aside(self, error: Exception) -> None:
-        try:
-            moved: object = set_aside(self._path)
-        except OSError as problem:
-            moved = f"nowhere ({problem.strerror})"
-        log.error(
-            "the file of what sources said last makes no sense: it is not used",
-            file=self._path, moved_to=moved, error=error,
-        )  # fmt: skip
+        give_up(self._path, "the file of what sources said last makes no sense: it is not used", error)
 
 
 async def _first_answers(begun: Sequence[Following]) -> None:

@@ -18,7 +18,7 @@ import msgspec
 
 from lb.admin.servers import MOST_WEIGHT
 from lb.control.events import Events
-from lb.control.statedir import set_aside, write_whole
+from lb.control.statedir import give_up, write_whole
 from lb.upstream.status import Mode, Override
 from lb.worker.journal import Journal
 
@@ -165,14 +165,11 @@ class Overrides:
         }
 
     def _set_aside(self, error: Exception) -> None:
-        try:
-            moved: object = set_aside(self._path)
-        except OSError as problem:
-            moved = f"nowhere ({problem.strerror})"
-        log.error(
+        give_up(
+            self._path,
             "the file of overrides makes no sense: none is in force; give them again (lb servers)",
-            file=self._path, moved_to=moved, error=error,
-        )  # fmt: skip
+            error,
+        )
 
     def _save(self) -> None:
         if self._retired:

@@ -78,6 +78,15 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
+def give_up(path: Path, words: str, error: Exception) -> None:
+    """Set a file aside that makes no sense, and say so. `words`: which one it is, and what follows."""
+    try:
+        moved: object = set_aside(path)
+    except OSError as problem:
+        moved = f"nowhere ({problem.strerror})"
+    log.error(words, file=path, moved_to=moved, error=error)
+
+
 def sticky_key(folder: Path) -> str:
     """The secret that signs the cookies of sticky sessions: 64 hexadecimal digits, made once. Where the
     folder can be neither read nor written it holds until lb ends, with an error in the log."""
