@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from tests.cluster.real import running
-from tests.scenarios.test_consul import SOON, Agent, changed, failed
+from tests.scenarios.test_consul import READ, SOON, Agent, Guarded, changed, failed
 from tests.scenarios.test_discovery import Load
 
 from .harness import Origin, Scenario, answer, eventually
@@ -154,3 +154,36 @@ def test_an_agent_that_is_away_or_lost_all_takes_no_route(consul):
             put(consul, s, "b", "route=/")
             changed(load, "ab", "one is registered again, the other is held", within=10)
             assert not catalog(s)["held"] and not failed(load)
+
+
+def test_a_token_that_loses_its_rights_or_is_gone_takes_no_route(tmp_path):
+    """A token without rights gets an empty catalogue with 200, a deleted one 403."""
+    server = Guarded("consul")
+    try:
+        guarded = Agent(server, "root")
+        eventually(guarded.leads, 20, "Consul has no leader")
+        eventually(lambda: guarded.may("acl/policies"), 10, "no tokens yet")
+        guarded.ask("PUT", "acl/policy", {"Name": "read", "Rules": READ})
+        token = guarded.ask("PUT", "acl/token", {"Policies": [{"Name": "read"}]})
+        file = tmp_path / "token"
+        file.write_text(token["SecretID"])
+        s = scenario(guarded)
+        s.write(
+            (CONFIG % (server.port, "120s")).replace(
+                "catalog: {tags", f"token: {{file: {file}}}, wait: 1s, catalog: {{tags"
+            )
+        )
+        put(guarded, s, "a", "route=/")
+        with s, Load(s) as load:
+            changed(load, "a", "start")
+            accessor = token["AccessorID"]
+            guarded.ask("PUT", f"acl/token/{accessor}", {"AccessorID": accessor, "Policies": []})
+            eventually(lambda: "consul:app" in catalog(s)["held"], 40, "an empty catalogue is believed")
+            guarded.ask("DELETE", f"acl/token/{accessor}")
+            eventually(lambda: not catalog(s)["answered"], 40, "the refusal is not told")
+            assert token["SecretID"] not in s.lb.said() + json.dumps(catalog(s))
+            assert routes(s) == ["consul:app:/"], routes(s)
+            eventually(lambda: sum(load.counts.values()) > 100)
+            assert not failed(load)
+    finally:
+        server.close()

@@ -102,13 +102,19 @@ def readable(sock: socket.socket) -> bool:
 
 
 class Origin:
-    """A server on a port of its own (or a unix socket); a thread for each connection.
+    """A server on a port of its own (or at `place`, or a unix socket); a thread for each connection.
 
     `behaviour` is called for every request and may be changed at any time. `take_over()` hands the
     requests to the test instead: `next_request()` gives them one by one.
     """
 
-    def __init__(self, behaviour: Behaviour = echo, *, path: str | None = None) -> None:
+    def __init__(
+        self,
+        behaviour: Behaviour = echo,
+        *,
+        path: str | None = None,
+        place: tuple[str, int] = ("127.0.0.1", 0),
+    ) -> None:
         self.behaviour = behaviour
         self.first_behaviour = behaviour
         self.exchanges: list[Exchange] = []
@@ -122,8 +128,8 @@ class Origin:
         else:
             self.listener = socket.socket()
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self.listener.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
+            self.listener.bind(place)
+            self.address = "{}:{}".format(*self.listener.getsockname())
         self.listener.listen(1024)
         threading.Thread(target=self._accept, daemon=True).start()
 

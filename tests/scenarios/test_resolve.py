@@ -1,0 +1,86 @@
+"""A running lb whose server is a name: what the name server says is where requests go."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+
+import dns.rcode
+import pytest
+
+from tests.discovery.test_dns import NameServer
+from tests.scenarios.test_discovery import Load
+
+from .harness import Origin, Scenario, answer, eventually
+from .harness.process import Lb
+
+NAME = "app.test."
+CONFIG = """
+listeners: [{name: web, bind: "$web"}]
+services: {app: {servers: [{address: "app.test:%s", resolve: 1s}]}}
+routes: {"/": app}
+"""
+# The name server of the system, for this lb alone: a mount of its own over the file that names it.
+OWN = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
+
+pytestmark = pytest.mark.skipif(
+    not (os.geteuid() == 0 and shutil.which("unshare")) and not os.environ.get("CI"),
+    reason="a mount of its own needs root and unshare",
+)
+
+
+@pytest.fixture
+def names() -> Iterator[tuple[NameServer, str]]:
+    """A name server at port 53, where the system's file has no other, and its address."""
+    loop, place = asyncio.new_event_loop(), f"127.53.{os.getpid() % 250}.1"
+    transport, server = loop.run_until_complete(loop.create_datagram_endpoint(NameServer, (place, 53)))
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield server, place
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    transport.close()
+    loop.close()
+
+
+def says(name: str) -> Origin:
+    return Origin(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n" + name.encode()))
+
+
+def source(s: Scenario) -> dict:
+    return json.loads(s.lb.admin("GET", "/api/v1/discovery")[1])["services"][0]
+
+
+def test_every_address_of_a_name_is_a_server(names):
+    server, place = names
+    a = says("a")
+    port = a.address.rpartition(":")[2]
+    b = Origin(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb"), place=("127.0.0.2", int(port)))
+    server.records[NAME, "A"] = ["127.0.0.1"]
+    s = Scenario(CONFIG % port, a=a, b=b)
+    file = s.directory / "resolv.conf"
+    file.write_text(f"nameserver {place}\n")
+    s.lb = Lb(s.file, s.names["admin"], ("unshare", "--mount", "sh", "-c", OWN, str(file)))
+    try:
+        with Load(s) as load:
+            assert load.now() == {"a"}
+            server.records[NAME, "A"] = ["127.0.0.1", "127.0.0.2"]
+            eventually(lambda: load.now() == {"a", "b"}, because="a new address takes no requests")
+            server.records[NAME, "A"] = ["127.0.0.2"]
+            eventually(lambda: load.now() == {"b"}, because="an address that is gone takes requests")
+            server.rcode = dns.rcode.SERVFAIL
+            eventually(lambda: not source(s)["answered"], because="a failure is not told")
+            assert load.now() == {"b"}, "what was said last does not stay in force"
+            server.rcode = None
+            server.records[NAME, "A"] = []
+            eventually(lambda: source(s)["held"], because="an empty answer is believed")
+            assert load.now() == {"b"}
+            server.records[NAME, "A"] = ["127.0.0.1", "127.0.0.2"]
+            eventually(lambda: load.now() == {"a", "b"}, 20, "it does not come back")
+        assert "dns app.test" in source(s)["source"]
+    finally:
+        s.__exit__(None)
