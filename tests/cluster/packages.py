@@ -1,8 +1,8 @@
 """Fetch the real engines that the tests start: packages of Debian, unpacked into a cache, not installed.
 
 `python -m tests.cluster.packages` prints the folders. Consul is in Debian 11 only. The mirror is the one that
-this machine's own apt sources name; apt checks the signatures. The caches are `$XDG_CACHE_HOME/lb-engines` and
-`…/lb-prometheus` (or below `~/.cache`); what is there is not fetched again.
+this machine's own apt sources name; apt checks the signatures. The caches are `$XDG_CACHE_HOME/lb-engines`
+and `…/lb-prometheus` (or below `~/.cache`); what is there is not fetched again.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def mirror() -> str:
 
 
 def fetch(folder: Path, suites: dict[str, list[str]]) -> None:
-    """Packages by suite into `folder`, whole or not at all. Raises LookupError, OSError and CalledProcessError."""
+    """Packages by suite, whole or not at all. Raises LookupError, OSError and CalledProcessError."""
     address = mirror()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as name:
