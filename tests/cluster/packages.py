@@ -1,8 +1,8 @@
 """Fetch the real engines that the tests start: packages of Debian, unpacked into a cache, not installed.
 
-`python -m tests.cluster.packages` prints the folder. Consul is in Debian 11 only. The mirror is the one that
-this machine's own apt sources name; apt checks the signatures. The cache is `$XDG_CACHE_HOME/lb-engines` (or
-`~/.cache/lb-engines`); what is there is not fetched again.
+`python -m tests.cluster.packages` prints the folders. Consul is in Debian 11 only. The mirror is the one that
+this machine's own apt sources name; apt checks the signatures. The caches are `$XDG_CACHE_HOME/lb-engines`
+and `…/lb-prometheus` (or below `~/.cache`); what is there is not fetched again.
 """
 
 from __future__ import annotations
@@ -16,24 +16,29 @@ import tempfile
 from pathlib import Path
 
 CONSUL_FROM = "bullseye"
-PACKAGES = {
-    CONSUL_FROM: ["consul"],
-    "bookworm": [
-        "etcd-server", "libatomic1", "libcommons-cli-java", "libdropwizard-metrics-java",
-        "libjackson2-core-java", "libjemalloc2", "liblog4j1.2-java", "liblua5.1-0", "liblzf1",
-        "libnetty-java", "libnetty-tcnative-java", "libslf4j-java", "libsnappy-java", "libzookeeper-java",
-        "lua-bitop", "lua-cjson", "redis-server", "redis-tools", "zookeeper",
-    ],
+ENGINES = "lb-engines"
+PROMETHEUS = "lb-prometheus"
+FOLDERS = {
+    ENGINES: {
+        CONSUL_FROM: ["consul"],
+        "bookworm": [
+            "etcd-server", "libatomic1", "libcommons-cli-java", "libdropwizard-metrics-java",
+            "libjackson2-core-java", "libjemalloc2", "liblog4j1.2-java", "liblua5.1-0", "liblzf1",
+            "libnetty-java", "libnetty-tcnative-java", "libslf4j-java", "libsnappy-java", "libzookeeper-java",
+            "lua-bitop", "lua-cjson", "redis-server", "redis-tools", "zookeeper",
+        ],
+    },
+    PROMETHEUS: {"bookworm": ["prometheus"]},
 }  # fmt: skip
 SOURCES = Path("/etc/apt")
 KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _MIRROR = re.compile(r"^(?:URIs:\s*|deb\s+(?:\[[^]]*]\s+)?)(https?://\S+/debian)/?(?:\s|$)", re.MULTILINE)
 
 
-def cache() -> Path:
-    """Where the unpacked packages are; need not exist."""
+def cache(folder: str = ENGINES) -> Path:
+    """Where the unpacked packages of one of FOLDERS are; need not exist."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "lb-engines"
+    return base / folder
 
 
 def mirror() -> str:
@@ -45,8 +50,8 @@ def mirror() -> str:
     raise LookupError(f"no sources list below {SOURCES} names a mirror of Debian")
 
 
-def fetch(folder: Path) -> None:
-    """Into `folder`, whole or not at all. Raises LookupError, OSError and CalledProcessError."""
+def fetch(folder: Path, suites: dict[str, list[str]]) -> None:
+    """Packages by suite, whole or not at all. Raises LookupError, OSError and CalledProcessError."""
     address = mirror()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as name:
@@ -54,8 +59,8 @@ def fetch(folder: Path) -> None:
         for part in ("root", "packages", "state/lists/partial", "cache/archives/partial"):
             (work / part).mkdir(parents=True)
         (work / "state/status").touch()
-        suites = "".join(f"deb [signed-by={KEYS}] {address} {suite} main\n" for suite in PACKAGES)
-        (work / "sources.list").write_text(suites)
+        lines = (f"deb [signed-by={KEYS}] {address} {suite} main\n" for suite in suites)
+        (work / "sources.list").write_text("".join(lines))
         options = {
             "Dir::Etc::SourceList": work / "sources.list", "Dir::Etc::SourceParts": "-",
             "Dir::State": work / "state", "Dir::State::status": work / "state/status",
@@ -64,7 +69,7 @@ def fetch(folder: Path) -> None:
         }  # fmt: skip
         apt = ["apt-get", "-q", *(f"-o{key}={value}" for key, value in options.items())]
         subprocess.run([*apt, "update"], check=True, stdout=sys.stderr)
-        for suite, packages in PACKAGES.items():
+        for suite, packages in suites.items():
             wanted = [f"{package}/{suite}" for package in packages]
             subprocess.run([*apt, "download", *wanted], check=True, cwd=work / "packages", stdout=sys.stderr)
         for file in sorted((work / "packages").glob("*.deb")):
@@ -74,9 +79,10 @@ def fetch(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if not cache().is_dir():
-        try:
-            fetch(cache())
-        except (LookupError, OSError, subprocess.CalledProcessError) as error:
-            sys.exit(f"the real engines cannot be had, their tests are skipped: {error}")
-    print(cache())
+    for name, packages in FOLDERS.items():
+        if not cache(name).is_dir():
+            try:
+                fetch(cache(name), packages)
+            except (LookupError, OSError, subprocess.CalledProcessError) as error:
+                sys.exit(f"{name} cannot be had, the tests with it are skipped: {error}")
+        print(cache(name))
