@@ -14,7 +14,7 @@ BASE = "listeners: [':80']\n"
         ("redact: {omit: [hots]}", "access_log.redact.omit[0]", "did you mean host?"),
         ("redact: {omit: [time]}", "access_log.redact.omit[0]", "can be left out"),
         ("redact: {query: [a=b]}", "access_log.redact.query[0]", "expected the name of a query parameter"),
-        ("redact: {client: no}", "access_log.redact.client", "expected whole or subnet"),
+        ("redact: {client: no}", "access_log.redact.client", "expected whole, subnet"),
         ("sample: 0.1", "access_log.sample", "did you mean 10%?"),
         ("sample: 101%", "access_log.sample", "expected a share"),
     ],
