@@ -260,8 +260,13 @@ class StatePlan(Record, frozen=True):
 
 
 class AccessLogPlan(Record, frozen=True):
-    path: str = "stdout"  # stdout | stderr | a file
+    path: str = "stdout"  # stdout | stderr | a file | syslog:…
     format: str = "json"  # json | common | combined | a template with ${fields}
+    sample: float = 1.0  # of the ordinary exchanges
+    slow: float = 1.0  # seconds from which an exchange is always logged
+    subnet: bool = False  # of clients, only their networks
+    query: tuple[str, ...] = ()  # parameters whose values are hidden; "*": all
+    omit: tuple[str, ...] = ()  # fields that are left out
 
 
 class Plan(Record, frozen=True):

@@ -11,7 +11,7 @@ from random import Random
 
 from lb.balancing.keys import compile_key
 from lb.balancing.registry import make
-from lb.plan import Plan, RoutePlan, ServicePlan, Update
+from lb.plan import AccessLogPlan, Plan, RoutePlan, ServicePlan, Update
 from lb.proxy.rules import ListenerRules, MirrorRules, RouteRules
 from lb.routing.route import Route
 from lb.routing.table import Table, build_steps
@@ -83,6 +83,12 @@ class Snapshot:
         return sorted({n for service in self.fresh for n in self.used_by.get(service.name, ())})
 
 
+def _line(log: AccessLogPlan) -> LineFormat:
+    return compile_format(
+        log.format, sample=log.sample, slow=log.slow, subnet=log.subnet, query=log.query, omit=log.omit
+    )
+
+
 def build(
     plan: Plan, registry: Registry, rng: Random, clock: Callable[[], float]
 ) -> Generator[None, None, Snapshot]:
@@ -93,7 +99,7 @@ def build(
     try:
         listeners = {p.name: ListenerRules(p) for p in plan.listeners}
         table = yield from build_steps(plan.routes)
-        line = compile_format(plan.access_log.format) if plan.access_log is not None else None
+        line = _line(plan.access_log) if plan.access_log is not None else None
     except ValueError as error:
         raise SnapshotError(str(error)) from error
     routes: list[RouteRules] = []

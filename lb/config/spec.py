@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field
 
+from lb.config.accesslog import AccessLogSpec
 from lb.config.addresses import BindAddress
 from lb.config.cluster import ClusterSpec
 from lb.config.discovery import DiscoverySpec
@@ -30,12 +31,11 @@ from lb.config.fields import (
     secret,
 )
 from lb.config.listeners import ListenerItem, ListenerSpec
-from lb.config.problems import nearest, shown, wrong
+from lb.config.problems import shown, wrong
 from lb.config.routes import Routes, RouteSpec
 from lb.config.section import Finding, Section, always
 from lb.config.services import ServiceItem, ServiceSpec
 from lb.config.values import LIST, Checked, duration, or_variable, plain_text, text
-from lb.telemetry.fields import template_parts
 
 MAX_WORKERS = 256
 
@@ -59,43 +59,6 @@ class AdminSpec(Section):
 
     bind: BindAddress = Field(
         default="127.0.0.1:9900", description="Where the admin API answers; keep it private."
-    )
-
-
-def _log_path(value: str) -> str:
-    if not value or "\0" in value or value.endswith("/"):
-        raise wrong(f"found {shown(value)}; expected stdout, stderr or a file")
-    if value.lower() in {"stdout", "stderr", "-"} and value not in {"stdout", "stderr"}:
-        raise wrong(f'found {shown(value)}; write "{"stdout" if value == "-" else value.lower()}"')
-    return value
-
-
-LOG_FORMATS = ("json", "common", "combined")
-
-
-def _log_format(value: str) -> str:
-    if value in LOG_FORMATS:
-        return value
-    if "${" in value:
-        try:
-            template_parts(value)
-        except ValueError as error:
-            raise wrong(str(error)) from None
-        return value
-    raise wrong(
-        f"found {shown(value)}; expected json, common, combined or a template with ${{fields}}"
-        f"{nearest(value, LOG_FORMATS)}"
-    )
-
-
-class AccessLogSpec(Section):
-    """One line per request."""
-
-    path: Annotated[str, text(_log_path)] = Field(
-        default="stdout", description="stdout, stderr or a file; reopened on SIGUSR1."
-    )
-    format: Annotated[str, text(_log_format)] = Field(
-        default="json", description="json, common, combined, or a template with ${fields}."
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
+from lb.config.accesslog import access_log_plan
 from lb.config.listeners import ListenerSpec
 from lb.config.routeplan import route_plan
 from lb.config.serviceplan import algorithm_plan, breaker_plan, sticky_plan
@@ -17,7 +18,6 @@ from lb.config.services import ServiceSpec
 from lb.config.spec import Spec
 from lb.discovery.contract import Member
 from lb.plan import (
-    AccessLogPlan,
     AdaptivePlan,
     ConnectionsPlan,
     LimitsPlan,
@@ -63,7 +63,7 @@ def make_plan(
             service_plan(name, service, ledger, sticky_key, members(name))
             for name, service in spec.services.items()
         ),
-        access_log=None if log is None else AccessLogPlan(log.path, log.format),
+        access_log=None if log is None else access_log_plan(log),
         shutdown_grace=spec.shutdown_grace,
     )
 

@@ -224,7 +224,9 @@ def close_exchange(exchange: ExchangeState) -> object:
         cells.add(slot + ROUTE_DURATION + _bucket(us), 1)
         if exchange.retries:
             cells.add(slot + ROUTE_RETRIES, exchange.retries)
-    if exchange.line is not None:
+    if exchange.line is not None and exchange.line.keeps(
+        exchange.outcome != DONE or exchange.status >= 500 or exchange.retries > 0, duration
+    ):
         record = exchange.core.record
         record.time = exchange.core.epoch + exchange.began + duration
         record.client = exchange.source.address

@@ -6,6 +6,7 @@ cdef int NUMBER
 cdef int SECONDS
 cdef int TIME
 cdef int FLAG
+cdef int SHARE
 cdef list[bytes] REASONS
 cdef list[bytes] PROTOCOLS
 
@@ -19,6 +20,13 @@ cdef class Piece:
 cdef class LineFormat(LineBuffer):
     cdef list[Piece] pieces
     cdef bytes tail
+    cdef public frozenset hidden
+    cdef double share
+    cdef bytes share_text
+    cdef double slow
+    cdef unsigned long long draw
+    cdef bint sampled
+    cpdef bint keeps(self, bint failed, double duration) noexcept
     cpdef bytes line(self, ExchangeRecord e)
     cdef bytes _text(self, Piece piece, ExchangeRecord e)
     cdef long long _integer(self, Piece piece, ExchangeRecord e) noexcept

@@ -1,11 +1,14 @@
 """One access-log line from one ExchangeRecord, as fast as it can be made.
 
-Lives here: LineFormat, a compiled format that walks its fields and returns the finished line.
-Must not live here: which fields there are (lb.telemetry.fields), bytes and escaping
-(lb.telemetry.linebuffer), where lines go (lb.telemetry.logwriter).
+Lives here: LineFormat, a compiled format that knows which exchanges get a line, walks its fields and
+returns the finished line. Must not live here: which fields there are (lb.telemetry.fields), bytes and
+escaping (lb.telemetry.linebuffer), where lines go (lb.telemetry.logwriter).
 """
 
 from __future__ import annotations
+
+import os
+from collections.abc import Collection
 
 import cython
 
@@ -13,24 +16,28 @@ from lb.decisions import Select
 from lb.telemetry.fields import NAMED, Kind, Part, json_parts, template_parts
 from lb.telemetry.linebuffer import LineBuffer, json_text, plain_text
 from lb.telemetry.record import ExchangeRecord
+from lb.telemetry.redaction import EVERY, hide_values, subnet
 
 TEXT: cython.int = int(Kind.TEXT)
 NUMBER: cython.int = int(Kind.NUMBER)
 SECONDS: cython.int = int(Kind.SECONDS)
 TIME: cython.int = int(Kind.TIME)
 FLAG: cython.int = int(Kind.FLAG)
+SHARE: cython.int = int(Kind.SHARE)
 
 # The codes of fields, counted from 0 within the fields of one kind.
 _CODES: dict[str, int] = {
     **{name: code for code, name in enumerate((
         "client", "listener", "route", "service", "server", "method", "host", "target", "protocol",
-        "flag", "reason", "request_id", "header",
+        "flag", "reason", "request_id", "header", "client_subnet", "target_hidden", "referer_hidden",
+        "omitted",
     ))},
     **{name: code for code, name in enumerate(("status", "bytes_in", "bytes_out", "generation"))},
     **{name: code for code, name in enumerate(("duration", "ttfb", "connect", "queue"))},
     **{name: code for code, name in enumerate(("time", "time_common"))},
     "attempts": 0,
     "upgraded": 0,
+    "sample": 0,
 }  # fmt: skip
 # By the value of a Select; the values are dense from 0.
 REASONS: list[bytes] = [
@@ -39,14 +46,43 @@ REASONS: list[bytes] = [
 PROTOCOLS: list[bytes] = [b"HTTP/1.0", b"HTTP/1.1"]
 
 
-def compile_format(format: str) -> LineFormat:
+def compile_format(
+    format: str,
+    *,
+    sample: float = 1.0,
+    slow: float = 1.0,
+    subnet: bool = False,
+    query: Collection[str] = (),
+    omit: Collection[str] = (),
+) -> LineFormat:
     """The compiled form of an access-log format: `json`, `common`, `combined`, or a template with
-    ${fields}. Raises ValueError with a sentence for the operator. A LineFormat belongs to one thread."""
+    ${fields}. `sample`: the share of ordinary exchanges that get a line, from 0 to 1; those of `slow`
+    seconds or more always do. `subnet`, `query`, `omit`: clients by their networks only, parameters without
+    their values (`*`: all), fields that are left out. Raises ValueError with a sentence for the operator. A
+    LineFormat belongs to one thread."""
     if format == "json":
-        parts, tail = json_parts()
+        parts, tail = json_parts({*omit, "sample"} if sample >= 1.0 else omit)
     else:
         parts, tail = template_parts(NAMED.get(format, format))
-    return LineFormat([_piece(part) for part in parts], tail, format == "json")
+    parts = [_redacted(part, subnet, bool(query), omit) for part in parts]
+    line = LineFormat([_piece(part) for part in parts], tail, format == "json")
+    line.choose(sample, slow)
+    if EVERY not in query:
+        line.hidden = frozenset(name.lower().encode() for name in query)
+    return line
+
+
+def _redacted(part: Part, subnet: bool, query: bool, omit: Collection[str]) -> Part:
+    header = part.argument.decode()
+    if part.field in omit or (header and any(name.lower() == f"header:{header}" for name in omit)):
+        return part._replace(field="omitted", kind=Kind.TEXT)
+    if part.field == "client" and subnet:
+        return part._replace(field="client_subnet")
+    if part.field == "target" and query:
+        return part._replace(field="target_hidden")
+    if header == "referer" and query:  # the page before, with its parameters
+        return part._replace(field="referer_hidden")
+    return part
 
 
 def _piece(part: Part) -> Piece:
@@ -77,11 +113,37 @@ class LineFormat(LineBuffer):
 
     pieces: list[Piece]
     tail: bytes
+    hidden: frozenset[bytes]  # the parameters whose values are not shown; empty: all
+    share: cython.double
+    share_text: bytes
+    slow: cython.double  # seconds
+    draw: cython.ulonglong  # the last random number, of 31 bits
+    sampled: cython.bint  # the next line stands for others that are left out
 
     def __init__(self, pieces: list[Piece], tail: bytes, is_json: bool) -> None:
         LineBuffer.__init__(self, is_json)
         self.pieces = pieces
         self.tail = tail
+        self.hidden = frozenset()
+        self.sampled = False
+        self.draw = int.from_bytes(os.urandom(4), "big") >> 1
+        self.choose(1.0, 0.0)
+
+    def choose(self, share: float, slow: float) -> None:
+        """Give a line to `share` of the exchanges, and to all that take `slow` seconds or more."""
+        self.share = share
+        self.share_text = f"{share:g}".encode()
+        self.slow = slow
+
+    @cython.ccall
+    @cython.exceptval(check=False)
+    def keeps(self, failed: cython.bint, duration: cython.double) -> cython.bint:
+        """Whether the exchange that took `duration` seconds gets a line, which must then be made next."""
+        if self.share >= 1.0 or failed or duration >= self.slow:
+            return True
+        self.draw = (self.draw * 1103515245 + 12345) & 0x7FFFFFFF
+        self.sampled = self.draw < self.share * 2147483648.0
+        return self.sampled
 
     @cython.ccall
     def line(self, e: ExchangeRecord) -> bytes:
@@ -119,8 +181,15 @@ class LineFormat(LineBuffer):
                     self._raw(b"true")
                 else:
                     self._nothing(piece)
+            elif kind == SHARE:
+                if self.sampled:
+                    self._raw(piece.before)
+                    self._raw(self.share_text)
+                else:
+                    self._nothing(piece)
             else:
                 self._attempts(piece, e)
+        self.sampled = False
         self._raw(self.tail)
         return self._finished()
 
@@ -153,8 +222,15 @@ class LineFormat(LineBuffer):
             return REASONS[e.reason] if 0 <= e.reason < len(REASONS) else b""
         if code == 11:
             return e.request_id
+        if code == 13:
+            return subnet(e.client)
+        if code == 14:
+            return hide_values(e.target, self.hidden)
+        if code == 16:
+            return b""
         found: object = None if e.head is None else e.head.header(piece.name)
-        return found if isinstance(found, bytes) else b""
+        value: bytes = found if isinstance(found, bytes) else b""
+        return hide_values(value, self.hidden) if code == 15 else value
 
     @cython.cfunc
     @cython.exceptval(check=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Collection
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ class Kind(IntEnum):
     TIME = 3
     ATTEMPTS = 4
     FLAG = 5  # true or false
+    SHARE = 6  # a constant number
 
 
 class Field(NamedTuple):
@@ -61,6 +63,9 @@ FIELDS: dict[str, Field] = {
     "request_id": Field(Kind.TEXT, "the X-Request-Id, received or made"),
     "generation": Field(Kind.NUMBER, "generation of the configuration that served the exchange"),
     "upgraded": Field(Kind.FLAG, "`true` where the exchange became a tunnel (WebSocket); otherwise absent"),
+    "sample": Field(
+        Kind.SHARE, "the share of such lines that is logged: it stands for 1/sample; absent where all are"
+    ),
 }  # fmt: skip
 
 # Fields that only a template has.
@@ -88,11 +93,26 @@ class Part(NamedTuple):
     after: bytes
 
 
-def json_parts() -> tuple[list[Part], bytes]:
-    """The parts of a JSON line, and the text after the last."""
+def check_omitted(name: str) -> None:
+    """Raises ValueError, with a sentence, for what is no field that can be left out of a line."""
+    if name.startswith("header:") and _TOKEN.fullmatch(name[len("header:") :]):
+        return
+    allowed = [field for field in FIELDS if field not in {"time", "sample"}]
+    if name not in allowed:
+        near = difflib.get_close_matches(name, allowed, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(
+            f"{name!r} is no field that can be left out{hint} (fields: {', '.join(allowed)}, header:NAME)"
+        )
+
+
+def json_parts(without: Collection[str] = ()) -> tuple[list[Part], bytes]:
+    """The parts of a JSON line but for the fields `without`, and the text after the last."""
     parts = []
     opening = "{"
     for name, field in FIELDS.items():
+        if name in without:
+            continue
         quote = '"' if field.kind in (Kind.TEXT, Kind.TIME) else ""
         parts.append(Part(f'{opening}"{name}":{quote}'.encode(), name, b"", field.kind, quote.encode()))
         opening = ","

@@ -15,6 +15,7 @@ import logging
 import os
 import select
 import stat
+import time
 from collections.abc import Callable
 
 FLUSH_AT = 64 * 1024
@@ -111,11 +112,18 @@ class LogWriter:
         self._torn = False
         self.flush()
 
-    def close(self) -> None:
-        """Write what is pending as far as it goes, count the rest as dropped, close the file."""
+    def close(self, wait: float = 0.0) -> None:
+        """Write what is pending, for up to `wait` seconds where the reader of a pipe is slow; count the
+        rest as dropped, close the file."""
+        end = time.monotonic() + wait
         self.flush()
+        while self._lines and self._piece and time.monotonic() < end:
+            time.sleep(0.01)
+            self.flush()
         if self._lines:
-            self._dropped(b"".join(self._lines).count(b"\n"))
+            lost = b"".join(self._lines).count(b"\n")
+            self._dropped(lost)
+            _log.error("access log: %d lines were lost: %s did not take them", lost, self.path)
             self._lines.clear()
             self._size = 0
         os.close(self._fd)

@@ -12,7 +12,7 @@ from time import perf_counter  # uvloop's clock counts whole milliseconds
 from typing import TYPE_CHECKING, Any
 
 from lb.plan import Plan, Update
-from lb.telemetry.logwriter import LogWriter
+from lb.telemetry.sink import Sink, open_sink
 from lb.worker.journal import Journal
 from lb.worker.messages import Prepared
 
@@ -31,7 +31,7 @@ class Preparation:
         plan: Plan,
         update: Update | None,
         *,
-        current: LogWriter | None,
+        current: Sink | None,
         dropped: Callable[[int], None],
         finished: Callable[[Prepared], None],
     ) -> None:
@@ -43,7 +43,7 @@ class Preparation:
         self.plan = plan
         self.update = update
         self.current = current
-        self.file: LogWriter | None = None
+        self.file: Sink | None = None
         self.snapshot: Any = None
         self.done = False
         self.dropped = False
@@ -89,7 +89,7 @@ class Preparation:
             self.file = self.current
             return None
         try:
-            self.file = LogWriter(wanted.path, self._dropped_lines)
+            self.file = open_sink(wanted.path, self._dropped_lines)
         except OSError as error:
             return (
                 f"access_log.path: cannot open {wanted.path}: {error.strerror or error}; "

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from lb.plan import Plan, StatePlan, Update
 from lb.telemetry import layout
 from lb.telemetry.cells import Cells
-from lb.telemetry.logwriter import LogWriter
+from lb.telemetry.sink import Sink
 from lb.worker.channel import Channel, ChannelClosedError
 from lb.worker.door import Door, Offered, Take, Visit
 from lb.worker.journal import Journal
@@ -56,6 +56,7 @@ from lb.worker.prepare import Preparation
 
 TICK = 0.1  # seconds between flushes of the access log and measurements of the loop's lag
 DRAIN_TICK = 0.02  # the same while a drain waits for its end
+LOG_GRACE = 1.0  # seconds that whoever reads the access log gets for the last lines
 CLOSE_GRACE = 2.0  # seconds that connections without an exchange get to flush and close
 
 Log = Callable[[bytes], None]
@@ -104,7 +105,7 @@ class Worker:
         self.plane.report_differences(lambda *said: self._tell(Different(*said)))
         self.generation = 0
         self.plan: Plan | None = None  # in force
-        self.file: LogWriter | None = None
+        self.file: Sink | None = None
         self.preparation: Preparation | None = None
         self.assembly: PlanAssembly | None = None
         self.draining = False
@@ -127,7 +128,7 @@ class Worker:
             self.door.close()
         self.plane.flush_log()
         if self.file is not None:
-            self.file.close()
+            self.file.close(LOG_GRACE)
         self.channel.close()
 
     # ------------------------------------------------------------------------------- messages

@@ -34,7 +34,7 @@ routes:
          ["route rest: request_headers {set: {x-a: b}} added"]),
         ('bind: ":80"', 'bind: ":81"', ["listener web: bind [0.0.0.0:80] → [0.0.0.0:81]"]),
         ('bind: ":80"', 'bind: ":80", limits: {max_body: 1MiB}', ["listener web: limits.max_body 0 → 1MiB"]),
-        ("listeners:", "workers: 2\naccess_log: off\nlisteners:", ["workers auto → 2", "access_log {path: stdout, format: json} → off"]),
+        ("listeners:", "workers: 2\naccess_log: off\nlisteners:", ["workers auto → 2", "access_log {path: stdout, format: json, sample: 100%, slow: 1s, redact: {client: whole}} → off"]),
         ("listeners:", "admin: {bind: 127.0.0.1:1}\nshutdown_grace: 5m\nlisteners:",
          ["shutdown_grace 30s → 5m", "admin.bind 127.0.0.1:9900 → 127.0.0.1:1"]),
         ("listeners:", "state_dir: /tmp/a\nevents: {webhook: http://a/}\nlisteners:",

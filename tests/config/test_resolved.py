@@ -27,7 +27,7 @@ def test_defaults_and_units_are_there():
     text = resolved(loads(BASE + "routes: {/: app}\n"))
     for line in (
         "workers: auto", "shutdown_grace: 30s", "- name: /", "admin: {bind: '127.0.0.1:9900'}",
-        "access_log: {path: stdout, format: json}", "methods: idempotent", "algorithm: {name: round_robin}",
+        "  sample: 100%", "  redact: {client: whole}", "methods: idempotent", "algorithm: {name: round_robin}",
         "timeout: {connect: 2s, attempt: 0, response: 30s, total: 0, idle: 1m}",
     ):  # fmt: skip
         assert line in text

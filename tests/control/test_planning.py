@@ -82,7 +82,7 @@ def test_every_key_arrives():
     plan, slots = plan_of(
         r"""
 shutdown_grace: 2m
-access_log: {path: /tmp/x.log, format: combined}
+access_log: {path: /tmp/x.log, format: combined, sample: 5%, slow: 2s, redact: {client: subnet, query: [a], omit: [host]}}
 listeners:
   - name: web
     bind: [":80", "unix:/tmp/s"]
@@ -131,7 +131,7 @@ routes:
 """
     )
     assert plan.shutdown_grace == 120.0
-    assert plan.access_log == AccessLogPlan("/tmp/x.log", "combined")
+    assert plan.access_log == AccessLogPlan("/tmp/x.log", "combined", 0.05, 2.0, True, ("a",), ("host",))
     assert plan.listeners == (
         ListenerPlan(
             "web", ("0.0.0.0:80", "unix:/tmp/s"), ("10.0.0.0/8",), ("forwarded",), True,

@@ -272,3 +272,37 @@ def test_the_api_names_what_runs(shared: Scenario) -> None:
     assert "path_prefix" in shared.lb.admin("GET", "/api/v1/config")[1]
     assert shared.lb.admin("GET", "/api/v1/reload")[0] == 405
     assert shared.lb.admin("GET", "/nowhere")[0] == 404
+
+
+# -- a log that cannot be written
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_traffic_goes_on_beside_a_full_disk_and_lost_lines_are_counted() -> None:
+    with Scenario(CONFIG.replace("workers: 2", "workers: 1") + "access_log: {path: /dev/full}\n") as s:
+        with s.client() as c:
+            for _ in range(700):  # 8 KB each: more than the 4 MiB that are kept
+                assert c.get("/app?" + "x" * 8000).status == 200
+        eventually(lambda: s.lb.metric(r"lb_access_log_dropped_total") > 0)
+        assert s.get("/app").status == 200
+
+
+def test_a_drain_loses_no_line() -> None:
+    with Scenario(CONFIG) as s:
+        with s.client() as c:
+            for n in range(1000):
+                assert c.get(f"/app/{n}").status == 200
+        s.lb.signal(signal.SIGTERM)
+        eventually(lambda: s.log_text().count("\n") == 1000, because="lines were lost")
+        assert {json.loads(line)["target"] for line in s.log_text().splitlines()} == {
+            f"/app/{n}" for n in range(1000)
+        }
+
+
+def test_failures_are_logged_where_nothing_else_is() -> None:
+    log = 'access_log: {path: "$log", sample: 0%, redact: {client: subnet, query: [token]}}\n'
+    with Scenario(CONFIG + log) as s:
+        for _ in range(20):
+            assert s.get("/app").status == 200
+        assert s.get("/broken?token=s3cret").status == 502
+        (entry,) = lines(s, 1)
+        assert (entry["flag"], entry["client"]) == ("SC", "127.0.0.0")
+        assert entry["target"] == "/broken?token=***"

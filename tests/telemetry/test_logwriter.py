@@ -1,8 +1,10 @@
 """The log's sink: whole lines, rotation, a reader that does not read, a disk that is full."""
 
 import os
+import resource
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -185,3 +187,47 @@ def test_lines_left_at_close_are_counted(path, lost):
     got = os.read(reader, 1 << 20).count(b"\n")
     os.close(reader)
     assert got + sum(lost) == 200
+
+
+def test_disk_that_takes_half_a_line_and_no_more(path, lost):
+    """The limit on a file's size is to a write what a full disk is: it is short, then fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    writer = LogWriter(str(path), lost.append, keep=1000)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (450, hard))
+    try:
+        for number in range(5):
+            writer.write(line(number))
+        writer.tick()
+        for number in range(5, 20):
+            writer.write(line(number))
+            writer.tick()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.stat().st_size == 450
+    dropped = sum(lost)
+    assert dropped > 0
+    writer.tick()  # there is room again
+    writer.close()
+    assert path.read_bytes() == b"".join(line(number) for number in range(20 - dropped))
+
+
+def test_drain_waits_for_a_slow_reader_of_a_pipe(path, lost):
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    writer = LogWriter(str(path), lost.append)
+    for number in range(1000):
+        writer.write(line(number, 400))  # 400 KB: six times what a pipe holds
+    got = []
+
+    def read() -> None:
+        os.set_blocking(reader, True)
+        while piece := os.read(reader, 5000):
+            got.append(piece)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    writer.close(10)
+    thread.join(10)
+    os.close(reader)
+    assert b"".join(got) == b"".join(line(number, 400) for number in range(1000))
+    assert lost == []
