@@ -101,7 +101,10 @@ def schema() -> None:
 @app.command(epilog=EXIT_CODES)
 def explain(
     words: Annotated[
-        list[str], typer.Argument(metavar="[CONFIG] METHOD URL", help="CONFIG: lb.yaml where absent.")
+        list[str],
+        typer.Argument(
+            metavar="[CONFIG] METHOD URL", help="CONFIG: lb.yaml where absent; none with --admin."
+        ),
     ],
     *,
     header: Annotated[
@@ -111,11 +114,14 @@ def explain(
     client_ip: Annotated[str, typer.Option(help="The client's address.")] = "127.0.0.1",
     listener: Annotated[str, typer.Option(help="The listener asked; absent: the first one.")] = "",
     admin: Annotated[
-        str, typer.Option(metavar="URL", help="Ask a running lb, such as http://127.0.0.1:9900, not a file.")
+        str,
+        typer.Option(
+            metavar="URL", help="Ask a running lb, such as http://127.0.0.1:9900; beside CONFIG, if named."
+        ),
     ] = "",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say where a request would go, and why: routes, service, servers, pick.
+    """Say where a request would go, and why: routes, service, servers with scores, pick, retries.
 
     Example: lb explain lb.yaml GET http://shop.example.com/cart -H "x-beta: 1"
     """
@@ -123,16 +129,18 @@ def explain(
     from lb.cli.explain import explain as command
 
     config, method, url = (
-        ("lb.yaml", *words) if len(words) == 2 else words if len(words) == 3 else ("", "", "")
+        ("" if admin else "lb.yaml", *words)
+        if len(words) == 2
+        else words
+        if len(words) == 3
+        else ("", "", "")
     )
-    if not METHOD.fullmatch(method) or (admin and len(words) == 3):
-        wanted = "METHOD URL" if admin else "[CONFIG] METHOD URL"
+    if not METHOD.fullmatch(method):
         raise typer.BadParameter(
-            f"expected {wanted}, such as GET http://example.com/", param_hint="arguments"
+            "expected [CONFIG] METHOD URL, such as GET http://example.com/", param_hint="arguments"
         )
-    raise typer.Exit(
-        command(Wish(Path(config), admin, method, url, tuple(header or ()), client_ip, listener, json))
-    )
+    path = Path(config) if config else None
+    raise typer.Exit(command(Wish(path, admin, method, url, tuple(header or ()), client_ip, listener, json)))
 
 
 @app.command(epilog=EXIT_CODES)
