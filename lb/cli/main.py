@@ -5,7 +5,8 @@ when it runs, so that help and version are quick.
 
 Exit codes, the same for all commands: 0 done; 1 the configuration has problems; 2 wrong usage; 3 an
 address cannot be listened on; 4 lb cannot run (workers do not start, stale build, admin API unreachable);
-5 a drain is not done in time, a revision not in force everywhere; 6 somebody else published meanwhile.
+5 a drain is not done in time, a revision not in force everywhere; 6 somebody else published meanwhile;
+7 `lb plan`: something changes.
 """
 
 from __future__ import annotations
@@ -141,6 +142,30 @@ def explain(
         )
     path = Path(config) if config else None
     raise typer.Exit(command(Wish(path, admin, method, url, tuple(header or ()), client_ip, listener, json)))
+
+
+@app.command(epilog=EXIT_CODES)
+def plan(
+    new: Annotated[Path, typer.Argument(help="The new configuration.")],
+    *,
+    against: Annotated[
+        Optional[Path],  # noqa: UP045 (typer reads it)
+        typer.Option(help="Compare with this configuration, not with the running one."),
+    ] = None,
+    admin: Annotated[
+        str, typer.Option(metavar="URL", help="The admin API of the lb that is meant.")
+    ] = servers.ADMIN,
+    log: Annotated[
+        Optional[Path],  # noqa: UP045 (typer reads it)
+        typer.Option(help="A JSON access log whose requests are asked of both; absent: the configured one."),
+    ] = None,
+    last: Annotated[int, typer.Option(min=1, max=10_000_000, help="So many last lines of it.")] = 100_000,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what a new configuration would change. Exit code 0: nothing; 7: something."""
+    from lb.cli.plan import plan as command
+
+    raise typer.Exit(command(new, against, admin, log, last, json))
 
 
 @app.command(epilog=EXIT_CODES)
