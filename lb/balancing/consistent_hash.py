@@ -49,6 +49,7 @@ class ConsistentHash(SampledBalancer):
     """
 
     OPTIONS = frozenset({"bounded_load"})
+    SCORE = "place in the order of the key"
 
     even: cython.bint
     bound: cython.double
@@ -144,3 +145,20 @@ class ConsistentHash(SampledBalancer):
             return None
         self.reason = NO_KEY
         return sampler.members[sampler.one()]
+
+    def scores(self, key: bytes, tried: Sequence[Member]) -> list[float]:
+        """The order in which the key would go to all of them, found by asking for it. Without a key all are
+        drawn: a pick of the generator's would not be what the next one takes."""
+        if not key:
+            return [0.0] * len(self.members)
+        reason = self.reason
+        asked: list[Member] = list(tried)
+        places: dict[Member, float] = {}
+        for place in range(len(self.members)):
+            found = self.pick(key, asked)
+            if found is None:
+                break
+            asked.append(found)  # type: ignore[arg-type]
+            places[found] = float(place)  # type: ignore[index]
+        self.reason = reason
+        return [places.get(member, float(len(self.members))) for member in self.members]

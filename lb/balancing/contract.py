@@ -60,11 +60,14 @@ class Balancer:
     Runs in a worker's loop; one instance per service and generation. `clock` gives monotonic seconds.
     `OPTIONS` names the options that the class reads; the registry refuses all others. A bad value is an
     AlgorithmError (or any ValueError) of `__init__`. `WEIGHTED`: picks heed the weights of the members; where
-    they do not, the Service sees to slow start.
+    they do not, the Service sees to slow start. `SCORE`: what `scores` gives, for people; `DRAWS`: picks are
+    made among members drawn at random.
     """
 
     OPTIONS: ClassVar[frozenset[str]] = frozenset()
     WEIGHTED: ClassVar[bool] = True
+    SCORE: ClassVar[str] = ""
+    DRAWS: ClassVar[bool] = False
 
     members: list[Member]
     reason: cython.int  # a lb.decisions.Select value, valid after `pick`
@@ -91,3 +94,9 @@ class Balancer:
         """The member for this request, not one of `tried`, or None where all were tried; sets
         `reason`. `key` is b"" where the algorithm asked for none or the request has none."""
         raise NotImplementedError(f"{type(self).__name__} must define pick(key, tried)")
+
+    def scores(self, key: bytes, tried: Sequence[Member]) -> list[float]:
+        """For explanations, so optional: a number for each of `members`, in their order; `pick` now would
+        take one of the lowest of those that are not in `tried`. Where the algorithm `DRAWS`, that holds where
+        at most two are left. Changes nothing. Empty: the algorithm does not say."""
+        return []

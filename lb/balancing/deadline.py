@@ -36,6 +36,8 @@ class Due:
 class DeadlineRoundRobin(Balancer):
     """Turns in proportion to weights, spread evenly."""
 
+    SCORE = "when its turn is due, in shares of a round"
+
     heap: list[Due]  # a binary heap by deadline
 
     @cython.ccall
@@ -95,3 +97,10 @@ class DeadlineRoundRobin(Balancer):
         self.postpone(at)
         self.reason = TURN if size > 1 else ONLY_ONE
         return due.member
+
+    def scores(self, key: bytes, tried: Sequence[Member]) -> list[float]:
+        due: Due
+        deadlines: dict[Member, float] = {}
+        for due in self.heap:
+            deadlines[due.member] = due.deadline
+        return [deadlines[member] for member in self.members]

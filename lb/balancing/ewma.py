@@ -27,6 +27,9 @@ UNKNOWN_AT_MOST: cython.double = 1.0
 class Ewma(SampledBalancer):
     """Of two members drawn, the one with the lower cost · (in flight + 1) / weight."""
 
+    SCORE = "latency cost in seconds × (in flight + 1) / weight"
+    DRAWS = True
+
     @cython.ccall
     def pick(self, key: bytes, tried: Sequence[Member]) -> object:
         sampler: Sampler = self.left(tried)
@@ -53,3 +56,15 @@ class Ewma(SampledBalancer):
         cost_one *= (one.in_flight() + 1) / one.weight
         cost_two *= (two.in_flight() + 1) / two.weight
         return two if cost_two < cost_one else one
+
+    def scores(self, key: bytes, tried: Sequence[Member]) -> list[float]:
+        now = self.clock()
+        costs = [member.cost(now) for member in self.members]
+        pairs = list(zip(self.members, costs, strict=True))
+        known = [cost for member, cost in pairs if cost > 0.0 and member not in tried]
+        known.append(UNKNOWN_AT_MOST)
+        unknown = min(known)
+        return [
+            (cost if cost > 0.0 else unknown) * (member.in_flight() + 1) / member.weight
+            for member, cost in pairs
+        ]

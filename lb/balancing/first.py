@@ -21,6 +21,7 @@ class First(Balancer):
     """The first member not tried."""
 
     WEIGHTED = False
+    SCORE = "place in the list"
 
     @cython.ccall
     def pick(self, key: bytes, tried: Sequence[Member]) -> object:
@@ -31,3 +32,6 @@ class First(Balancer):
                 return member
         self.reason = ALL_TRIED
         return None
+
+    def scores(self, key: bytes, tried: Sequence[Member]) -> list[float]:
+        return [float(place) for place in range(len(self.members))]

@@ -20,10 +20,20 @@ ONLY_ONE: cython.int = int(Select.ONLY_ONE)
 ALL_TRIED: cython.int = int(Select.ALL_TRIED)
 
 
+@cython.cfunc
+@cython.inline
+@cython.exceptval(check=False)
+@cython.cdivision(True)  # weights are > 0
+def _load(member: Member) -> cython.double:
+    return (member.in_flight() + 1) / member.weight
+
+
 @cython.cclass
 class LeastConnections(Balancer):
     """The lowest (in flight + 1) / weight; among equals the next one after the last pick, which gives
     equals equal turns wherever they stand in the list."""
+
+    SCORE = "(in flight + 1) / weight"
 
     start: cython.Py_ssize_t
     floor: cython.double  # no load is lower: the scan ends where it finds an idle member
@@ -62,7 +72,7 @@ class LeastConnections(Balancer):
         member: Member
         for _ in range(size):
             member = cython.cast(Member, members[at])
-            load = (member.in_flight() + 1) / member.weight
+            load = _load(member)
             if (best < 0 or load < lowest) and not (retry and member in tried):
                 best = at
                 lowest = load
@@ -77,3 +87,6 @@ class LeastConnections(Balancer):
         self.start = best + 1 if best + 1 < size else 0
         self.reason = FEWEST_IN_FLIGHT if size > 1 else ONLY_ONE
         return members[best]
+
+    def scores(self, key: bytes, tried: Sequence[Member]) -> list[float]:
+        return [_load(member) for member in self.members]

@@ -24,6 +24,9 @@ ALL_TRIED: cython.int = int(Select.ALL_TRIED)
 class PowerOfTwo(SampledBalancer):
     """Of two members drawn, the one with the lower (in flight + 1) / weight."""
 
+    SCORE = "(in flight + 1) / weight"
+    DRAWS = True
+
     @cython.ccall
     def pick(self, key: bytes, tried: Sequence[Member]) -> object:
         sampler: Sampler = self.left(tried)
@@ -40,3 +43,6 @@ class PowerOfTwo(SampledBalancer):
         if (two.in_flight() + 1) * one.weight < (one.in_flight() + 1) * two.weight:
             return two
         return one
+
+    def scores(self, key: bytes, tried: Sequence[Member]) -> list[float]:
+        return [(member.in_flight() + 1) / member.weight for member in self.members]

@@ -38,6 +38,8 @@ class Turn:
 class SmoothRoundRobin(Balancer):
     """Turns in proportion to weights, spread evenly."""
 
+    SCORE = "minus what the weights have given it since its last turns"
+
     turns: list[Turn]
 
     @cython.ccall
@@ -78,4 +80,11 @@ class SmoothRoundRobin(Balancer):
             self.reason = ALL_TRIED
         else:
             self.reason = TURN if len(self.turns) > 1 else ONLY_ONE
+        return found
+
+    def scores(self, key: bytes, tried: Sequence[Member]) -> list[float]:
+        turn: Turn
+        found: list[float] = []
+        for turn in self.turns:
+            found.append(-(turn.current + turn.weight))
         return found

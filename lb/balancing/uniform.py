@@ -21,6 +21,8 @@ class UniformRandom(Balancer):
     """A member drawn uniformly."""
 
     WEIGHTED = False
+    SCORE = "all have the same chance"
+    DRAWS = True
 
     draw: Callable[[], float]
 
@@ -41,3 +43,6 @@ class UniformRandom(Balancer):
         self.reason = RANDOM
         u = self.draw()
         return left[cython.cast(cython.Py_ssize_t, u * size)]
+
+    def scores(self, key: bytes, tried: Sequence[Member]) -> list[float]:
+        return [0.0] * len(self.members)

@@ -19,6 +19,9 @@ ALL_TRIED: cython.int = int(Select.ALL_TRIED)
 class WeightedRandom(SampledBalancer):
     """A member drawn in proportion to its weight."""
 
+    SCORE = "all are drawn by weight"
+    DRAWS = True
+
     @cython.ccall
     def pick(self, key: bytes, tried: Sequence[Member]) -> object:
         sampler: Sampler = self.left(tried)
@@ -27,3 +30,6 @@ class WeightedRandom(SampledBalancer):
             return sampler.members[0] if sampler.size else None
         self.reason = RANDOM
         return sampler.members[sampler.one()]
+
+    def scores(self, key: bytes, tried: Sequence[Member]) -> list[float]:
+        return [0.0] * len(self.members)

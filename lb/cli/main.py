@@ -5,7 +5,8 @@ when it runs, so that help and version are quick.
 
 Exit codes, the same for all commands: 0 done; 1 the configuration has problems; 2 wrong usage; 3 an
 address cannot be listened on; 4 lb cannot run (workers do not start, stale build, admin API unreachable);
-5 a drain is not done in time, a revision not in force everywhere; 6 somebody else published meanwhile.
+5 a drain is not done in time, a revision not in force everywhere; 6 somebody else published meanwhile;
+7 `lb plan`: something changes.
 """
 
 from __future__ import annotations
@@ -101,7 +102,10 @@ def schema() -> None:
 @app.command(epilog=EXIT_CODES)
 def explain(
     words: Annotated[
-        list[str], typer.Argument(metavar="[CONFIG] METHOD URL", help="CONFIG: lb.yaml where absent.")
+        list[str],
+        typer.Argument(
+            metavar="[CONFIG] METHOD URL", help="CONFIG: lb.yaml where absent; none with --admin."
+        ),
     ],
     *,
     header: Annotated[
@@ -111,11 +115,14 @@ def explain(
     client_ip: Annotated[str, typer.Option(help="The client's address.")] = "127.0.0.1",
     listener: Annotated[str, typer.Option(help="The listener asked; absent: the first one.")] = "",
     admin: Annotated[
-        str, typer.Option(metavar="URL", help="Ask a running lb, such as http://127.0.0.1:9900, not a file.")
+        str,
+        typer.Option(
+            metavar="URL", help="Ask a running lb, such as http://127.0.0.1:9900; beside CONFIG, if named."
+        ),
     ] = "",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say where a request would go, and why: routes, service, servers, pick.
+    """Say where a request would go, and why: routes, service, servers with scores, pick, retries.
 
     Example: lb explain lb.yaml GET http://shop.example.com/cart -H "x-beta: 1"
     """
@@ -123,16 +130,42 @@ def explain(
     from lb.cli.explain import explain as command
 
     config, method, url = (
-        ("lb.yaml", *words) if len(words) == 2 else words if len(words) == 3 else ("", "", "")
+        ("" if admin else "lb.yaml", *words)
+        if len(words) == 2
+        else words
+        if len(words) == 3
+        else ("", "", "")
     )
-    if not METHOD.fullmatch(method) or (admin and len(words) == 3):
-        wanted = "METHOD URL" if admin else "[CONFIG] METHOD URL"
+    if not METHOD.fullmatch(method):
         raise typer.BadParameter(
-            f"expected {wanted}, such as GET http://example.com/", param_hint="arguments"
+            "expected [CONFIG] METHOD URL, such as GET http://example.com/", param_hint="arguments"
         )
-    raise typer.Exit(
-        command(Wish(Path(config), admin, method, url, tuple(header or ()), client_ip, listener, json))
-    )
+    path = Path(config) if config else None
+    raise typer.Exit(command(Wish(path, admin, method, url, tuple(header or ()), client_ip, listener, json)))
+
+
+@app.command(epilog=EXIT_CODES)
+def plan(
+    new: Annotated[Path, typer.Argument(help="The new configuration.")],
+    *,
+    against: Annotated[
+        Optional[Path],  # noqa: UP045 (typer reads it)
+        typer.Option(help="Compare with this configuration, not with the running one."),
+    ] = None,
+    admin: Annotated[
+        str, typer.Option(metavar="URL", help="The admin API of the lb that is meant.")
+    ] = servers.ADMIN,
+    log: Annotated[
+        Optional[Path],  # noqa: UP045 (typer reads it)
+        typer.Option(help="A JSON access log whose requests are asked of both; absent: the configured one."),
+    ] = None,
+    last: Annotated[int, typer.Option(min=1, max=10_000_000, help="So many last lines of it.")] = 100_000,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what a new configuration would change. Exit code 0: nothing; 7: something."""
+    from lb.cli.plan import plan as command
+
+    raise typer.Exit(command(new, against, admin, log, last, json))
 
 
 @app.command(epilog=EXIT_CODES)

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lb.admin.view import Question
+from lb.control.attempts import retries_of, scores_of
 from lb.decisions import SELECT_TEXT, Select
 from lb.http1.request import read_request
 from lb.message import Client, RequestHead
@@ -56,9 +57,14 @@ def snapshot_of(plan: Plan, cells: Cells, states: Sequence[StatePlan] = ()) -> S
 
 
 def explain(
-    plan: Plan, question: Question, cells: Cells, states: Sequence[StatePlan] = ()
+    plan: Plan,
+    question: Question,
+    cells: Cells,
+    states: Sequence[StatePlan] = (),
+    seen: Sequence[Mapping[str, Any]] = (),
 ) -> Mapping[str, Any]:
-    """JSON-ready. `states`: what a running lb knows of its servers. Raises ValueError with a sentence for the
+    """JSON-ready. `states`: what a running lb knows of its servers; `seen`: what its workers say of
+    themselves. Raises ValueError with a sentence for the
     user where the question makes no sense."""
     listener = _listener(plan, question.listener)
     head = _head(question, listener)
@@ -88,7 +94,7 @@ def explain(
         nothing = TABLE[Outcome.NO_ROUTE]
         return {**answer, "action": "refuse", "status": nothing.status, "reason": nothing.text}
     route = plan.routes[at]
-    return {**answer, "route": route.name, **_action(snapshot, route, head, client, cells)}
+    return {**answer, "route": route.name, **_action(snapshot, route, head, client, seen)}
 
 
 def _listener(plan: Plan, name: str) -> ListenerPlan:
@@ -131,7 +137,7 @@ def _head(question: Question, listener: ListenerPlan) -> RequestHead:
 
 
 def _action(
-    snapshot: Snapshot, route: RoutePlan, head: RequestHead, client: Client, cells: Cells
+    snapshot: Snapshot, route: RoutePlan, head: RequestHead, client: Client, seen: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     if route.redirect is not None:
         return {"action": "redirect", "status": route.redirect.status, "to": route.redirect.to}
@@ -140,22 +146,28 @@ def _action(
     split = snapshot.table.routes[snapshot.table.match(head, client)].split
     chosen = route.services[split.choose(Random().random()) if split is not None else 0]
     whole = sum(each.weight for each in route.services)
-    found: dict[str, Any] = {"action": "forward", **_service(snapshot, chosen.service, head, client, cells)}
+    found: dict[str, Any] = {"action": "forward", **_service(snapshot, chosen.service, head, client, seen)}
     if len(route.services) > 1:
         found["split"] = [
             {"service": each.service, "share": round(each.weight / whole, 4)} for each in route.services
         ]
+    rules = snapshot.routes[snapshot.table.match(head, client)]
+    found["retries"] = retries_of(rules, snapshot.services[chosen.service], head, client, found)
     if route.mirror is not None:
         found["mirror"] = {"service": route.mirror.service, "share": route.mirror.share}
     return found
 
 
 def _service(
-    snapshot: Snapshot, name: str, head: RequestHead, client: Client, cells: Cells
+    snapshot: Snapshot, name: str, head: RequestHead, client: Client, seen: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     service: Service = snapshot.services[name]
     plan = next(each for each in snapshot.plan.services if each.name == name)
     groups = {server: group for group in service.groups for server in group.servers}
+    key = service.key_of(head, client)
+    token = service.sticky.token(head) if service.sticky is not None else b""
+    by_address = _as_seen(service, seen)
+    scores = scores_of(service, key)
     servers = [
         {
             "address": server.address,
@@ -164,18 +176,21 @@ def _service(
             "eligible": server in service.eligible,
             "why": _why(server, groups[server]),
             "in_flight": server.in_flight(),
+            "score": scores.get(server),
+            **({"cost": cost} if (cost := server.cost(service.clock())) > 0 else {}),
+            **by_address.get(server.address, {}),
         }
         for server in service.servers
     ]
-    key = service.key_of(head, client)
-    token = service.sticky.token(head) if service.sticky is not None else b""
     picked: Server | None = service.select(key, (), token)
     reason = Select(service.reason)
+    group = service.group
     return {
         "service": name,
         "algorithm": plan.algorithm.name,
         "key": plan.algorithm.key,
         "key_value": key.decode("latin-1"),
+        "score": "" if group is None else group.balancer.SCORE,
         "servers": servers,
         **_groups(service),
         **_sticky(service, token),
@@ -184,6 +199,25 @@ def _service(
         "note": WAVERING.get(reason, ""),
         **({} if picked is not None else {"status": TABLE[Outcome.NO_SERVER].status}),
     }
+
+
+def _as_seen(service: Service, seen: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What only workers know, of the first that answered: latency costs are put on the Servers here, breakers
+    and queues are told."""
+    found: dict[str, dict[str, Any]] = {}
+    for said in [worker["services"][service.name] for worker in seen if service.name in worker["services"]][
+        :1
+    ]:
+        of = {server.address: server for server in service.servers}
+        for one in said["servers"]:
+            server = of.get(one["address"])
+            if server is None:
+                continue
+            if one["cost_seconds"] > 0:
+                server.latency.cost, server.latency.stamp = one["cost_seconds"], service.clock()
+            told = {"breaker": one["breaker"]} if one["breaker"] not in (None, "closed") else {}
+            found[server.address] = told | ({"waiting": one["waiting"]} if one["waiting"] else {})
+    return found
 
 
 def _groups(service: Service) -> dict[str, Any]:

@@ -220,7 +220,8 @@ class View:
             raise ValueError("no configuration is in force yet")
         from lb.control.explain import explain
 
-        found = await asyncio.to_thread(explain, plan, question, self.cells, self._statuses.states())
+        seen = await self._supervisor.describe()
+        found = await asyncio.to_thread(explain, plan, question, self.cells, self._statuses.states(), seen)
         origin = self._cataloguing.origin(str(found["route"]))
         return found if origin is None else {**found, "origin": origin.text}
 

@@ -173,3 +173,36 @@ def test_who_says_that_weights_count_lets_them_count(case):
     balancer.rebuild([light_one, heavy])
     picks = [balancer.pick(b"key %d" % n, ()) for n in range(600)]
     assert (picks.count(heavy) > 420) is balancer.WEIGHTED, picks.count(heavy)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_best_score_is_what_a_pick_takes(case):
+    """Scores explain, so they must be true; asking for them changes no pick."""
+
+    @settings(max_examples=examples(case), deadline=None)
+    @given(st.data())
+    def check(data):
+        members = data.draw(pools_for(case))
+        seed = data.draw(st.integers(0, 99))
+        balancer, silent = case.make(seed, Clock()), case.make(seed, Clock())
+        balancer.rebuild(list(members))
+        silent.rebuild(list(members))
+        for key, tried in data.draw(requests(members)):
+            scores = balancer.scores(key, tried)
+            found = balancer.pick(key, tried)
+            assert (found, balancer.reason) == (silent.pick(key, tried), silent.reason)
+            left = [member for member in members if member not in tried]
+            if not scores or found is None or (balancer.DRAWS and len(left) > 2):
+                continue
+            assert len(scores) == len(members)
+            of = dict(zip(members, scores, strict=True))
+            assert of[found] <= min(of[member] for member in left) + 1e-9
+
+    check()
+
+
+def test_every_algorithm_of_the_registry_has_scores():
+    for case in CASES:
+        balancer = case.make()
+        balancer.rebuild([Server("app/a"), Server("app/b")])
+        assert bool(balancer.scores(b"k", ())) is bool(balancer.SCORE) is (case.name != "a user's own")

@@ -52,6 +52,9 @@ def test_it_says_who_won_and_why_the_others_lost(path):
     assert "✗ old path_prefix wants /old, found /cart" in lines
     assert "service app, consistent_hash by header:x-user = '7'" in lines
     assert "mirror 2.5% of the requests go to other too" in lines
+    assert "servers, score: place in the order of the key; the lowest is best" in lines
+    assert any(line.startswith("try 2: 127.0.0.1:900") for line in lines)
+    assert "time-outs connect 2 s, response 30 s, idle 60 s" in lines
     assert "✗ 127.0.0.1:9003 weight 1, 0 in flight, backup: another server is eligible" in lines
     assert any(line.startswith("pick 127.0.0.1:900") and line.endswith("owner of the key") for line in lines)
     assert "\x1b" not in ended.stdout
@@ -107,13 +110,29 @@ def test_a_bad_file_is_exit_1(tmp_path):
     assert "there is no such file" in ended.stderr
 
 
-def test_a_running_lb_is_asked_for_what_it_runs(start_lb):
+def test_a_running_lb_is_asked_for_what_it_runs(start_lb, tmp_path):
     lb = start_lb(TEXT)
     ended = explain(
         "--admin", f"http://127.0.0.1:{lb.admin}", "GET", "http://shop.example.com/", "-H", "x-user: 7"
     )
     assert ended.returncode == 0, ended.stderr
     assert "owner of the key" in ended.stdout
+    (tmp_path / "new.yaml").write_text(
+        TEXT.replace("name: shop, match", "name: shop, retry: {attempts: 3}, match")
+    )
+    asked = (
+        str(tmp_path / "new.yaml"),
+        "--admin",
+        f"http://127.0.0.1:{lb.admin}",
+        "GET",
+        "http://shop.example.com/",
+    )
+    both = explain(*asked)
+    assert "differs from the running generation 1 in" in both.stdout, both.stderr
+    assert "retries.attempts: 1 → 3" in both.stdout
+    found = json.loads(explain(*asked, "--json").stdout)
+    assert [one["field"] for one in found["differs"]] == ["retries.attempts"]
+    assert found["candidate"]["route"] == found["running"]["route"] == "shop"
     ended = explain("--admin", f"http://127.0.0.1:{lb.admin}", "CONNECT", "http://shop.example.com/")
     assert ended.returncode == 2
     assert "lb would refuse this request with 405" in ended.stderr

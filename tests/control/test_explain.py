@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
+
 from lb.admin.view import Question
 from lb.control.explain import explain
 from lb.plan import (
+    AlgorithmPlan,
     ListenerPlan,
     MirrorPlan,
     Plan,
+    RetryPlan,
     RoutePlan,
     ServerPlan,
     ServicePlan,
@@ -128,3 +132,43 @@ def test_a_mirror_is_told():
     )
     answer = explain(plan, Question("GET", "http://x/", [], "", ""), Cells(-1, 0, 1, 10_000))
     assert answer["mirror"] == {"service": "next", "share": 0.1} and answer["pick"] == "a:1"
+
+
+def test_scores_and_the_order_of_retries_are_the_balancers_own():
+    cells = Cells(-1, 0, 1, 10_000)
+    servers = [server(name, n, weight=n + 1) for n, name in enumerate("abc")]
+    for one, load in zip(servers, (0, 5, 2), strict=True):
+        cells.add(one.slot + layout.SERVER_IN_FLIGHT, load)
+    plan = Plan(
+        1,
+        (ListenerPlan("web", ("127.0.0.1:80",)),),
+        (RoutePlan("r", services=(WeightedService("app", 1),), retry=RetryPlan(attempts=3)),),
+        (ServicePlan("app", AlgorithmPlan("least_connections"), servers=tuple(servers)),),
+    )
+    answer = explain(plan, Question("GET", "http://x/", [], "", ""), cells)
+    assert answer["score"] == "(in flight + 1) / weight"
+    assert [each["score"] for each in answer["servers"]] == [1.0, 3.0, 1.0]
+    retries = answer["retries"]
+    assert (retries["attempts"], retries["after"]) == (3, ["connect", "reset"])
+    assert retries["order"][0]["server"] == answer["pick"]
+    assert [step["server"] for step in retries["order"]][2] == "b:1"
+    assert retries["order"][3]["reason"] == "every eligible server was tried already"
+    assert retries["timeouts"]["response"] == 30.0
+    posted = explain(plan, Question("POST", "http://x/", [], "", ""), cells)["retries"]
+    assert posted["after"] == ["connect"] and "no server has seen it" in posted["method"]
+
+
+def test_what_only_workers_know_counts():
+    def said(address: str, cost: float, breaker: str) -> dict[str, Any]:
+        return {"address": f"{address}:1", "cost_seconds": cost, "breaker": breaker, "waiting": 0}
+
+    plan = Plan(
+        1,
+        (ListenerPlan("web", ("127.0.0.1:80",)),),
+        (RoutePlan("r", services=(WeightedService("app", 1),)),),
+        (ServicePlan("app", AlgorithmPlan("ewma"), servers=(server("a", 0), server("b", 1))),),
+    )
+    seen = [{"services": {"app": {"servers": [said("a", 0.5, "closed"), said("b", 0.02, "open")]}}}]
+    answer = explain(plan, Question("GET", "http://x/", [], "", ""), Cells(-1, 0, 1, 10_000), (), seen)
+    assert [each["score"] for each in answer["servers"]] == pytest.approx([0.5, 0.02], rel=0.01)
+    assert answer["pick"] == "b:1" and answer["servers"][1]["breaker"] == "open"
