@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from lb.admin import api, cluster, discovery, events, everywhere, page, probes, servers
+from lb.admin import api, cluster, discovery, events, everywhere, live, page, probes, servers
 from lb.admin.answers import failure
 from lb.admin.endpoints import ENDPOINTS, as_lines
 from lb.admin.guard import refusal
@@ -25,6 +25,7 @@ _log = logging.getLogger(__name__)
 _BODY_LIMIT = 256 * 1024
 _SERVE: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {
     "GET /": page.index,
+    "GET /static/{file}": page.static,
     "GET /livez": probes.livez,
     "GET /readyz": probes.readyz,
     "GET /metrics": probes.metrics,
@@ -39,6 +40,8 @@ _SERVE: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {
     "GET /api/v1/discovery": discovery.discovery,
     "POST /api/v1/discovery/{service}/accept": discovery.accept,
     "GET /api/v1/events": events.events,
+    "GET /api/v1/live": live.live,
+    "GET /api/v1/live/history": live.history,
     "GET /api/v1/cluster": cluster.status,
     "GET /api/v1/cluster/history": cluster.history,
     "GET /api/v1/cluster/revisions/{number}": cluster.document,

@@ -15,7 +15,8 @@ class Endpoint(NamedTuple):
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    Endpoint("GET", "/", "this list"),
+    Endpoint("GET", "/", "the dashboard"),
+    Endpoint("GET", "/static/{file}", "what the dashboard is made of"),
     Endpoint("GET", "/livez", "200 as long as the control process runs"),
     Endpoint(
         "GET", "/readyz", "200 when this lb should get traffic, else 503; ?verbose lists the conditions"
@@ -48,6 +49,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/api/v1/discovery", "what sources of servers say, how old it is, what is held"),
     Endpoint("POST", "/api/v1/discovery/{service}/accept", "let go at once of what is held"),
     Endpoint("GET", "/api/v1/events", "the last events, or a stream of them; ?after=NUMBER resumes"),
+    Endpoint("GET", "/api/v1/live", "rates, errors, times and health of everything, now or as a stream"),
+    Endpoint(
+        "GET", "/api/v1/live/history", "the last hour of a listener, route, service or server; ?span=minutes"
+    ),
     Endpoint("GET", "/api/v1/cluster", "the cluster: leader, engine, revision, what every node runs"),
     Endpoint("GET", "/api/v1/cluster/history", "the revisions that are kept, the newest first"),
     Endpoint("GET", "/api/v1/cluster/revisions/{number}", "the shared document of a revision"),

@@ -23,6 +23,12 @@ KEEP_ALIVE = 15.0  # seconds of silence before a comment is sent
 WRITE_TIMEOUT = 10.0  # seconds for a client to take what was sent
 LONGEST = 18  # digits of a number of an event; Python refuses to read thousands of them
 STREAM = "text/event-stream"
+STREAM_HEADERS = {
+    "Content-Type": STREAM,
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Accel-Buffering": "no",  # a proxy in front passes each on at once
+}
 
 
 async def events(request: web.Request) -> web.StreamResponse:
@@ -55,14 +61,7 @@ class _Stream:
         self._waiting: asyncio.Queue[bytes] = asyncio.Queue(WAITING)
 
     async def run(self, missed: Sequence[Event]) -> web.StreamResponse:
-        response = web.StreamResponse(
-            headers={
-                "Content-Type": STREAM,
-                "Cache-Control": "no-store",
-                "X-Content-Type-Options": "nosniff",
-                "X-Accel-Buffering": "no",  # a proxy in front passes each on at once
-            }
-        )
+        response = web.StreamResponse(headers=STREAM_HEADERS)
         streams = self._request.app[STREAMS]
         unfollow = self._request.app[CONTROL].follow(self._tell)
         streams.add(self.end)

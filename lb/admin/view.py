@@ -15,6 +15,7 @@ from lb.plan import Plan
 from lb.telemetry.cells import Cells
 from lb.telemetry.facts import ProcessFacts
 from lb.telemetry.ledger import Ledger
+from lb.telemetry.series import Points
 from lb.upstream.status import Override
 
 
@@ -162,6 +163,26 @@ class EverywhereView(Protocol):
         """Have the leader lift an order; likewise."""
 
 
+Row = dict[str, Any]
+Rows = dict[str, Any]
+
+
+class LiveView(Protocol):
+    """What every listener, route, service and server does, looked at once a second."""
+
+    def whole(self) -> Rows:
+        """`at` (unix seconds), `tick`, `generation`, `total`, and the rows of `listeners`, `routes`,
+        `services` and `servers`; JSON-ready."""
+
+    def follow(self, listener: Callable[[Rows, bool], None]) -> Callable[[], None]:
+        """Call `listener`, which must not block or raise, every second with the rows that changed, or (True)
+        with all, until the function that is returned is called."""
+
+    def history(self, identity: tuple[str, ...], hour: bool) -> Points | None:
+        """The last hour, or the last two minutes, of ("total",), ("listener", name), ("route", name),
+        ("service", name) or ("server", service, address); None where there is none such."""
+
+
 class ControlView(ProcessFacts, Protocol):
     """The control process as the admin application sees it. All calls come from control's own event
     loop; nothing here may block it."""
@@ -181,6 +202,9 @@ class ControlView(ProcessFacts, Protocol):
     @property
     def last_reload(self) -> Reload | None:
         """The last load or reload, whatever its result; None before the first."""
+
+    @property
+    def live(self) -> LiveView: ...
 
     @property
     def cluster(self) -> ClusterView | None:

@@ -105,6 +105,12 @@ class Cataloguing:
         made = self._known[2].routes if self._known is not None and self._following is not None else ()
         return next((one for one in made if one.route == route), None)
 
+    def origins(self) -> dict[tuple[str, ...], str]:
+        """Where all come from that are not in the file: ("route", name) and ("service", name)."""
+        made = self._known[2].routes if self._known is not None and self._following is not None else ()
+        found: dict[tuple[str, ...], str] = {("route", one.route): one.text for one in made}
+        return found | {("service", service_name(one.service)): one.text for one in made}
+
     def shown(self) -> dict[str, Any] | None:
         """What is known of the catalogue, for people; None where none is asked for."""
         one = self._following

@@ -155,6 +155,17 @@ class ServerState:
             },
         }
 
+    def standing(self) -> dict[str, Any]:
+        """`shown` in short, made for every server once a second. `override`: the mode that an operator
+        ordered here."""
+        return {
+            "status": self.status.word,
+            "reasons": self.status.reasons,
+            "override": None if self.override is None else self.override.mode.value,
+            "everywhere": None if self.everywhere is None else self.everywhere.mode.value,
+            "origin": "file" if self.member is None else "discovery",
+        }
+
     def _check(self) -> dict[str, Any] | None:
         if self.health is None:
             return None

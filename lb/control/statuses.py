@@ -243,6 +243,11 @@ class Statuses:
         shown = self._services[service][address].shown(self._clock())
         return {**shown, "evidence": self.evidence(service, address)}
 
+    def standing(self, service: str, address: str) -> dict[str, Any]:
+        """What the live view shows of a server (ServerState.standing); nothing where there is none such."""
+        state = self._find(service, address)
+        return state.standing() if state is not None else {}
+
     # ----------------------------------------------------------------------------------------- inside
 
     def _find(self, service: str, address: str) -> ServerState | None:

@@ -18,6 +18,7 @@ from lb.control.clusterview import ClusterView
 from lb.control.discovering import Discovering
 from lb.control.events import Event, Events
 from lb.control.everywhere import Everywhere
+from lb.control.live import Identity, Live
 from lb.control.overrides import Overrides
 from lb.control.reload import Reloader
 from lb.control.statuses import Statuses
@@ -60,6 +61,7 @@ class View:
         self._probes_waiting = probes_waiting
         self._cluster = cluster
         self._registration = registration
+        self.live = Live(lambda: self.cells, lambda: self.plan, self._standing, self._summary, self._origins)
 
     @property
     def generation(self) -> int:
@@ -118,6 +120,27 @@ class View:
             Condition("workers", running > 0, f"{running} of {self._supervisor.count} running"),
             Condition("draining", not self.draining, "lb is about to end" if self.draining else "no"),
         )
+
+    def _standing(self, service: str, address: str) -> Mapping[str, Any]:
+        return self._statuses.standing(service, address)
+
+    def _summary(self) -> Mapping[str, Any]:
+        """Of the whole lb, for the live view."""
+        cluster = self.cluster_facts()
+        return {
+            "ready": all(condition.ok for condition in self.conditions()),
+            "workers": sum(worker.state == "running" for worker in self.workers()),
+            "workers_wanted": self._supervisor.count,
+            "cluster": None if cluster is None else {
+                "leading": cluster.leading, "reachable": cluster.reachable, "revision": cluster.revision,
+                "trouble": cluster.trouble, "rollout": cluster.rollout,
+            },
+        }  # fmt: skip
+
+    def _origins(self) -> Mapping[Identity, str]:
+        """Of what is not in the file, or has its servers from elsewhere."""
+        found: dict[Identity, str] = {("service", one.service): one.source for one in self._discovering.all()}
+        return found | self._cataloguing.origins()
 
     def resolved(self) -> str:
         return resolved(self._reloader.spec)

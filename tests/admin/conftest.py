@@ -16,6 +16,7 @@ from lb.admin.app import make_app
 from lb.admin.view import ClusterAnswer, Condition, Ordered, Question, Reload, Unavailable
 from lb.cluster.records import Stage
 from lb.control.events import Event, Events
+from lb.control.live import Live
 from lb.plan import (
     AlgorithmPlan,
     HeaderEditsPlan,
@@ -151,6 +152,7 @@ class Control(Facts):
         self.events = Events()
         self.cluster: Cluster | None = Cluster()
         self.everywhere: Everywhere | None = Everywhere()
+        self.live = Live(lambda: self.cells, lambda: self.plan, lambda service, address: {"status": "up"})
 
     def conditions(self) -> Sequence[Condition]:
         return self.all_conditions

@@ -1,6 +1,7 @@
 """The API's answers, as a client sees them."""
 
 import os
+import re
 
 import pytest
 import yaml
@@ -208,16 +209,26 @@ def test_bug_is_an_error_in_json_and_in_the_log(control, ask, caplog):
     assert "AttributeError" in caplog.text
 
 
-def test_index_links_to_every_get(ask):
-    reply = ask("GET", "/")
-    assert reply.headers["Content-Type"].startswith("text/html")
-    for endpoint in ENDPOINTS:
-        assert endpoint.path in reply.body.decode()
-        assert (f'href="{endpoint.path}"' in reply.body.decode()) == (endpoint.method == "GET")
+def test_the_page_and_all_that_it_names_are_served_under_a_strict_policy(ask):
+    page = ask("GET", "/")
+    assert page.headers["Content-Type"].startswith("text/html")
+    names = re.findall(r'"(/static/[^"]+)"', page.body.decode())
+    assert {"/static/app.js", "/static/app.css", "/static/icon.svg"} <= set(names)
+    for reply in (page, *(ask("GET", name) for name in names)):
+        assert reply.status == 200
+        policy = reply.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+    assert not re.search(r"<script(?! type=\"module\" src=)|<style| style=| on\w+=", page.body.decode())
+
+
+@pytest.mark.parametrize("name", ["nothing.js", "..%2Fpage.py", "..%2F..%2Fplan.py", ".", "%00"])
+def test_the_page_has_no_other_files(ask, name):
+    assert ask("GET", f"/static/{name}").status == 404
 
 
 @pytest.mark.parametrize("path", [e.path for e in ENDPOINTS if e.method == "GET"])
 def test_head_and_cache(ask, path):
-    reply = ask("HEAD", path.format(number=1, one=1, other=1))
+    reply = ask("HEAD", path.format(number=1, one=1, other=1, file="app.js"))
     assert (reply.status, reply.body) == (200, b"")
     assert reply.headers["Cache-Control"] == "no-store"
