@@ -18,7 +18,7 @@ from aiohttp import web
 
 from lb import __version__
 from lb.admin.answers import answer
-from lb.admin.described import DESCRIBED, JSON, NUMBER, TEXT, Described
+from lb.admin.described import DESCRIBED, JSON, NUMBER, TEXT, YAML, Described
 from lb.admin.endpoints import ENDPOINTS, Endpoint
 
 Data = dict[str, Any]
@@ -116,6 +116,8 @@ def _parameters(endpoint: Endpoint, described: Described) -> list[Data]:
 
 
 def _answered(media: str, keys: tuple[str, ...]) -> Mapping[str, Any]:
+    if media == YAML:
+        return {}  # whatever the text means
     if media != JSON:
         return TEXT
     return {"type": "object", "required": list(keys)} if keys else {"type": "object"}
