@@ -67,7 +67,7 @@ def make_app(control: ControlView) -> web.Application:
     app[CONTROL] = control
     app[STREAMS] = Streams()
     app[METRICS] = Metrics(control.cells, control.ledger, control)
-    app.router.add_route("*", "/{path:.*}", _serve)
+    app.router.add_route("*", "/{path:(?s:.*)}", _serve)
     app.on_shutdown.append(_end_streams)
     return app
 

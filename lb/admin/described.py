@@ -21,8 +21,8 @@ STAGED = {"first": TEXT, "watch": TEXT, "errors": TEXT, "latency": TEXT, "reques
 
 class Described(NamedTuple):
     """`keys`: of a JSON answer, always there. `body`: a Struct, or a media type. `base`: it takes If-Match,
-    and does not do without it where that is "required". `stream`: why tests that wait for the end of an answer
-    leave it out."""
+    and does not do without it where that is "required". `stream`: why tests that wait for the end of an
+    answer leave it out."""
 
     keys: tuple[str, ...] = ()
     errors: tuple[int, ...] = ()
@@ -45,7 +45,10 @@ DESCRIBED: dict[str, Described] = {
     "GET /metrics": Described(media=("text/plain", "application/openmetrics-text")),
     "GET /api/v1/openapi.json": Described(("openapi", "info", "paths", "components")),
     "GET /api/v1/status": Described(
-        ("version", "python", "pid", "started", "uptime", "ready", "conditions", "generation", "workers", "listeners")
+        (
+            "version", "pid", "started", "uptime", "ready", "conditions", "generation", "workers",
+            "listeners",
+        )
     ),
     "GET /api/v1/routes": Described(("generation", "routes")),
     "GET /api/v1/services": Described(("generation", "services")),

@@ -39,3 +39,10 @@ def test_it_is_served(ask):
     status, _, text = ask("GET", "/api/v1/openapi.json")
     assert status == 200
     assert json.loads(text) == document()
+
+
+def test_a_name_with_a_line_break_gets_an_answer_of_lb(ask):
+    """Found by schemathesis: the router's pattern did not take it, and answered in words of its own."""
+    status, _, text = ask("DELETE", "/api/v1/services/a%0Ab/servers/x/override")
+    assert status == 404
+    assert json.loads(text)["error"] == "no_override"
