@@ -1,8 +1,9 @@
 """Every YAML block of the pages loads, without findings.
 
 A block that is a part of a file is completed: keys of a service or of a route are put into one; a listener, a
-service, a route and a cluster's member are added where there are none. Files below /run/secrets are made. What is no
-configuration of lb has `<!-- not lb's -->` on the line before.
+service and a route are added where there are none. Files below /run/secrets are made, and so are the modules of
+algorithms of one's own (what they do is tested in tests/balancing/test_docs.py). What is no configuration of lb
+has `<!-- not lb's -->` on the line before.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def completed(text: str) -> dict[str, object]:
     services = given.setdefault("services", {name: ["127.0.0.1:9001"] for name in named or {"app"}})
     if "routes" not in given:
         given["routes"] = [
-            {"name": name, "service": name, "match": {"host": f"{name}.example.com"}} for name in services
+            {"name": name, "service": name, "match": {"path_prefix": f"/{at}"}}
+            for at, name in enumerate(services)
         ]
     for test in given.get("tests", ()):
         name = test["expect"]["route"]
@@ -64,7 +66,13 @@ def completed(text: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("text", list(blocks()))
-def test_it_loads_without_findings(text, tmp_path):
+def test_it_loads_without_findings(text, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for package, module, name in re.findall(r"\b(my\w+)\.(\w+):(\w+)", text):
+        (tmp_path / package).mkdir()
+        source = f"class {name}:\n    def __init__(self, *given, **options): pass\n"
+        source += "    def rebuild(self, servers): pass\n    def pick(self, key, tried): return None\n"
+        (tmp_path / package / f"{module}.py").write_text(source)
     for place in set(re.findall(r"/run/secrets/[\w.-]+", text)):
         (tmp_path / Path(place).name).write_text("a-secret-of-more-than-thirty-two-bytes\n")
     whole = yaml.safe_dump(completed(text.replace("/run/secrets", str(tmp_path))), sort_keys=False)
