@@ -1,9 +1,9 @@
 """Every YAML block of the pages loads, without findings.
 
 A block that is a part of a file is completed: keys of a service or of a route are put into one; a listener,
-a service and a route are added where there are none. Files below /run/secrets are made, and so are the modules
-of algorithms of one's own (what those do: tests/balancing/test_docs.py). What is no configuration of lb has
-`<!-- not lb's -->` on the line before.
+a service and a route are added where there are none. Files below /run/secrets are made, and so are the
+modules of algorithms of one's own (what those do: tests/balancing/test_docs.py). What is no configuration of
+lb has `<!-- not lb's -->` on the line before.
 """
 
 from __future__ import annotations
@@ -66,24 +66,28 @@ def completed(text: str) -> dict[str, object]:
     return given
 
 
+ALGORITHM = """from lb.balancing.contract import Balancer
+class {name}(Balancer):
+    OPTIONS = {options}
+"""
+
+
 @pytest.mark.parametrize("text", list(blocks()))
 def test_it_loads_without_findings(text, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     for package, module, name in re.findall(r"\b(my\w+)\.(\w+):(\w+)", text):
         (tmp_path / package).mkdir()
-        source = "from lb.balancing.contract import Balancer\n"
-        source += (
-            f"class {name}(Balancer):\n    def __init__(self, *given, **options): super().__init__(*given)\n"
-        )
-        source += "    def rebuild(self, servers): pass\n    def pick(self, key, tried): return None\n"
-        (tmp_path / package / f"{module}.py").write_text(source)
+        options = tuple(re.findall(r"options: \{(\w+):", text))
+        (tmp_path / package / f"{module}.py").write_text(ALGORITHM.format(name=name, options=options))
     for place in set(re.findall(r"/run/secrets/[\w.-]+", text)):
         (tmp_path / Path(place).name).write_text("a-secret-of-more-than-thirty-two-bytes\n")
     whole = yaml.safe_dump(completed(text.replace("/run/secrets", str(tmp_path))), sort_keys=False)
     file = tmp_path / "lb.yaml"
     file.write_text(whole)
-    loaded = read(file, {})
-    found = [str(problem) for problem in lint(loaded.spec, loaded.merged)]
-    for name in [name for name in sys.modules if name.startswith(("mypackage", "mycompany"))]:
-        del sys.modules[name]  # other tests have their own of these names
+    try:
+        loaded = read(file, {})
+        found = [str(problem) for problem in lint(loaded.spec, loaded.merged)]
+    finally:
+        for name in [name for name in sys.modules if name.startswith(("mypackage", "mycompany"))]:
+            del sys.modules[name]  # other tests have their own of these names
     assert found == []
