@@ -68,7 +68,8 @@ def completed(text: str) -> dict[str, object]:
 
 ALGORITHM = """from lb.balancing.contract import Balancer
 class {name}(Balancer):
-    OPTIONS = {options}
+    OPTIONS = frozenset({options})
+    def pick(self, key, tried): return None
 """
 
 
