@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-compiled test-interpreted lint format build install install-dev bench clean
+.PHONY: help run test test-compiled test-interpreted lint format docs build install install-dev bench clean
 
 # The first Python that is new enough; choose another with `make PYTHON=/path/to/python3.12 …`.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -37,7 +37,7 @@ test-compiled: install-dev ## the whole suite on the build that is installed
 # The sources without their extensions in a tree of their own: Python takes the package from there.
 test-interpreted: install-dev ## the pure-Python tests on the interpreted build
 	@rm -rf build/interpreted && mkdir -p build/interpreted
-	@cp -R Makefile pyproject.toml setup.py *.md LICENSE $(wildcard .ci bench config docker docs) lb tests build/interpreted
+	@cp -R Makefile pyproject.toml setup.py mkdocs.yml *.md LICENSE $(wildcard .ci bench config docker docs) lb tests build/interpreted
 	@find build/interpreted/lb \( -name '*.so' -o -name _build.json -o -name __pycache__ \) -prune -exec rm -rf {} +
 	cd build/interpreted && ../../$(BIN)/python -m pytest $(PURE) $(ARGS)
 
@@ -48,6 +48,9 @@ lint: install-dev ## ruff (format and rules) and mypy
 format: install-dev ## let ruff put the sources in shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: install-dev ## the pages as a site in build/site; a link that leads nowhere is an error
+	$(BIN)/python -m mkdocs build --strict
 
 build: .venv/installed ## compile the hot rooms, where they changed
 	$(BIN)/python setup.py --quiet build_ext --inplace

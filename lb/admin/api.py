@@ -17,7 +17,7 @@ from lb.admin.keys import CONTROL
 from lb.admin.view import Question
 
 
-class _Question(msgspec.Struct, forbid_unknown_fields=True):
+class ExplainBody(msgspec.Struct, forbid_unknown_fields=True):
     """The body of POST /api/v1/explain."""
 
     url: str
@@ -65,7 +65,7 @@ async def reload(request: web.Request) -> web.Response:
 
 async def explain(request: web.Request) -> web.Response:
     try:
-        asked = msgspec.json.decode(await request.read(), type=_Question)
+        asked = msgspec.json.decode(await request.read(), type=ExplainBody)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         wanted = '{"method": "GET", "url": "http://host/path", "headers": {}, "client_ip": ""}'
         return failure(400, "bad_request", f"the body is not a question such as {wanted}: {error}")

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from lb.admin import api, cluster, discovery, events, everywhere, live, page, probes, servers
+from lb.admin import api, cluster, discovery, events, everywhere, live, openapi, page, probes, servers
 from lb.admin.answers import failure
 from lb.admin.endpoints import ENDPOINTS, as_lines
 from lb.admin.guard import refusal
@@ -29,6 +29,7 @@ _SERVE: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {
     "GET /livez": probes.livez,
     "GET /readyz": probes.readyz,
     "GET /metrics": probes.metrics,
+    "GET /api/v1/openapi.json": openapi.openapi,
     "GET /api/v1/status": api.status,
     "GET /api/v1/routes": api.routes,
     "GET /api/v1/services": api.services,
@@ -69,7 +70,7 @@ def make_app(control: ControlView) -> web.Application:
     app[CONTROL] = control
     app[STREAMS] = Streams()
     app[METRICS] = Metrics(control.cells, control.ledger, control)
-    app.router.add_route("*", "/{path:.*}", _serve)
+    app.router.add_route("*", "/{path:(?s:.*)}", _serve)
     app.on_shutdown.append(_end_streams)
     return app
 

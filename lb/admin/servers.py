@@ -30,7 +30,7 @@ MOST_WEIGHT = 100.0  # times the configured weight
 _seconds = duration().check
 
 
-class _Order(msgspec.Struct, forbid_unknown_fields=True):
+class OverrideBody(msgspec.Struct, forbid_unknown_fields=True):
     """The body of PUT …/override. `weight`: "50%" or 0.5."""
 
     mode: Mode = Mode.AUTO
@@ -82,7 +82,7 @@ def identity_of(request: web.Request) -> tuple[str, str]:
 async def ordered(request: web.Request) -> Override:
     """What the body orders. Raises ValueError with a sentence for the user."""
     try:
-        return _override(msgspec.json.decode(await request.read(), type=_Order), time.time())
+        return _override(msgspec.json.decode(await request.read(), type=OverrideBody), time.time())
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
         example = '{"mode": "drain", "for": "30m", "reason": "deploy", "author": "anna"}'
         raise ValueError(f"the body is not an override such as {example}: {error}") from None
@@ -94,7 +94,7 @@ def after(control: ControlView, identity: tuple[str, str]) -> web.Response:
     return answer({**_server(control, identity, plan), "saved": control.overrides_saved})
 
 
-def _override(order: _Order, now: float) -> Override:
+def _override(order: OverrideBody, now: float) -> Override:
     """Raises ValueError with what is wrong."""
     weight = None if order.weight is None else _factor(order.weight)
     if order.mode is Mode.AUTO and weight is None:

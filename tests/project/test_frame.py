@@ -16,14 +16,17 @@ from lb.config import lint, load
 
 ROOT = Path(__file__).resolve().parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "docker/README.md", "bench/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 
 
 def targets():
     return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_make_commands_in_the_docs_exist(page):
     named = set(re.findall(r"\bmake ([a-z][a-z-]*)\b(?=[`\n#]|  )", page.read_text()))
     assert named <= targets()
@@ -66,7 +69,7 @@ def links():
         prose = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
         for link in re.findall(r"\]\(([^)\s]+)\)", prose):
             if not link.startswith(("http://", "https://")):
-                yield pytest.param(page, link, id=f"{page.name}:{link}")
+                yield pytest.param(page, link, id=f"{page.relative_to(ROOT)}:{link}")
 
 
 def anchors(page):
