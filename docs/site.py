@@ -26,7 +26,7 @@ BESIDE = (
     "docs/**/*.yaml",
     "docs/systemd/*",
     "config/*.yaml",
-    "docker/*",
+    "docker/**/*",
     "bench/results/*.png",
 )
 
@@ -35,7 +35,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """In place of what is in docs/; what belongs to the theme stays."""
     root = Path(config.config_file_path).parent
     found = [file for file in files if file.src_uri.startswith(("css/", "js/", "img/", "search/"))]
-    for path in sorted({path for pattern in (*PAGES, *BESIDE) for path in root.glob(pattern)}):
+    for path in sorted(
+        {path for pattern in (*PAGES, *BESIDE) for path in root.glob(pattern) if path.is_file()}
+    ):
         place = path.relative_to(root).as_posix()
         found.append(File.generated(config, place, abs_src_path=str(path)))
     return Files(found)

@@ -40,13 +40,23 @@ _AGREED = (404, 409, 413, 422, 503)  # what becomes of an order to the cluster
 
 DESCRIBED: dict[str, Described] = {
     "GET /": Described(media=("text/html",)),
+    "GET /static/{file}": Described(
+        errors=(404,), media=("text/html", "text/css", "text/javascript", "image/svg+xml")
+    ),
     "GET /livez": Described(media=("text/plain",)),
     "GET /readyz": Described(media=("text/plain",), errors=(503,), query={"verbose": TEXT}),
     "GET /metrics": Described(media=("text/plain", "application/openmetrics-text")),
     "GET /api/v1/openapi.json": Described(("openapi", "info", "paths", "components")),
     "GET /api/v1/status": Described(
         (
-            "version", "pid", "started", "uptime", "ready", "conditions", "generation", "workers",
+            "version",
+            "pid",
+            "started",
+            "uptime",
+            "ready",
+            "conditions",
+            "generation",
+            "workers",
             "listeners",
         )
     ),
@@ -65,9 +75,17 @@ DESCRIBED: dict[str, Described] = {
     ),
     "GET /api/v1/discovery": Described(("services", "catalog", "registration")),
     "POST /api/v1/discovery/{service}/accept": Described(("services",), (404,)),
-    "GET /api/v1/events": Described(
-        ("events",), (400, 503), (JSON, "text/event-stream"), {"after": NUMBER}
+    "GET /api/v1/live": Described(
+        ("at", "tick", "generation", "total", "listeners", "routes", "services", "servers"),
+        (503,),
+        (JSON, "text/event-stream"),
     ),
+    "GET /api/v1/live/history": Described(
+        ("span", "series"),
+        (400, 404),
+        query=dict.fromkeys(("span", "route", "service", "listener", "server"), TEXT),
+    ),
+    "GET /api/v1/events": Described(("events",), (400, 503), (JSON, "text/event-stream"), {"after": NUMBER}),
     "GET /api/v1/cluster": Described(("role", "published"), (404, 503)),
     "GET /api/v1/cluster/history": Described(("revisions", "age"), (404, 503)),
     "GET /api/v1/cluster/revisions/{number}": Described((), (404, 503), (YAML,)),
@@ -82,4 +100,4 @@ DESCRIBED: dict[str, Described] = {
     "GET /api/v1/config": Described((), (), (YAML, JSON)),
     "POST /api/v1/reload": Described(("generation", "changes"), (422,)),
     "POST /api/v1/explain": Described(("routes",), (400, 413), body=ExplainBody),
-}  # fmt: skip
+}

@@ -12,6 +12,7 @@ import msgspec
 
 from lb.cluster.contract import EngineError
 from lb.cluster.records import Revision
+from lb.cluster.rollout import SILENT
 from tests.cluster.checker import Published, strays, violations
 from tests.safety.node import engine_of
 
@@ -30,8 +31,9 @@ async def judged(run):
     run.faults["kill-for-good"] += 1
     live = [node for node in run.nodes if node is not last]
     found = await last_publication(run, live)
-    # What was heard is older than what the store says: whatever was accepted until then must be there.
-    end = time.monotonic() + run.healed / 2
+    # What was heard is older than what the store says: whatever was accepted until then must be there. An
+    # order from before may still put a revision on the node that is dead: it is taken back after SILENT.
+    end = time.monotonic() + SILENT + run.healed / 2
     while True:
         heard = {node.name: list(node.heard()) for node in run.nodes}
         applied = {name: _all(lines, "applied") for name, lines in heard.items()}
