@@ -1,6 +1,6 @@
 """The endpoints of the admin application, in one table.
 
-The router, the index page, the answer to an unknown path and docs/admin-api.md are made from it.
+The router, the list at /api/v1, the answer to an unknown path and docs/admin-api.md are made from it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "GET", "/readyz", "200 when this lb should get traffic, else 503; ?verbose lists the conditions"
     ),
     Endpoint("GET", "/metrics", "Prometheus metrics, as text or OpenMetrics"),
+    Endpoint("GET", "/api/v1", "this list"),
     Endpoint("GET", "/api/v1/status", "version, processes, listeners, the last reload"),
     Endpoint("GET", "/api/v1/routes", "the routes in force with their counters"),
     Endpoint("GET", "/api/v1/services", "the services with their servers, counters, connections and states"),

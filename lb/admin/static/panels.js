@@ -45,11 +45,11 @@ export function explain() {
   });
 }
 
-export async function cluster() {
+export async function cluster(joined) {
   const status = await api("/api/v1/status");
   const shown = { generation: status.generation, version: status.version, last_reload: status.last_reload, workers: status.workers.map((w) => `${w.worker}: ${w.state}, generation ${w.generation}, ${w.connections} connections`), conditions: status.conditions.map((c) => `${c.ok ? "✓" : "✕"} ${c.name}: ${c.text}`) };
-  const found = await api("/api/v1/cluster").catch(() => null);
-  $("cluster-rows").replaceChildren(tree(shown), found ? tree({ cluster: found }) : el("p", { className: "quiet" }, "In no cluster."));
+  const found = joined ? await api("/api/v1/cluster").catch(() => null) : null;
+  $("cluster-rows").replaceChildren(tree(shown), found ? tree({ cluster: found }) : el("p", { className: "quiet" }, joined ? "The cluster does not answer." : "In no cluster."));
 }
 
 export function configuration() {
@@ -59,7 +59,11 @@ export function configuration() {
   });
 }
 
+let offered;
+
 export async function failed() {
+  offered ??= (await api("/api/v1").catch(() => ({ endpoints: [] }))).endpoints;
+  if (!offered.includes("GET /api/v1/requests")) return;
   const found = await api("/api/v1/requests").catch(() => null);
   $("failed").hidden = !found || !Array.isArray(found.requests);
   if ($("failed").hidden) return;
