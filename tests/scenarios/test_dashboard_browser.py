@@ -203,6 +203,8 @@ def test_drain_and_lift_by_the_keyboard_alone(page: Page, s: Scenario) -> None:
     assert (order["mode"], order["author"], order["reason"]) == ("drain", "ann", "new disk")
     expect(server(page, address)).to_contain_text("new disk")
     expect(row(page, "other")).to_contain_text("1 draining")
+    told = page.locator("#event-rows li", has_text="override").first.inner_text()
+    assert told.count(address) == 1, told
     tab_to(f"Undrain {address} of other")
     press("Enter")
     press("Enter")  # the author is remembered
@@ -267,6 +269,7 @@ def test_a_narrow_screen_needs_no_scrolling_sideways(browser: Browser, s: Scenar
     row(page, "app").locator("button.name").click()
     expect(page.locator("#total-plot svg").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert server(page, s.names["a"]).bounding_box()["height"] < 80
     page.context.close()
     seen.check()
 
@@ -278,6 +281,15 @@ def test_a_server_that_dies_is_shown(page: Page, s: Scenario) -> None:
     expect(row(page, "app")).to_contain_text("1 down")
     expect(server(page, s.names["b"]).locator(".status")).to_contain_text("down")
     expect(page.locator("#event-rows")).to_contain_text(s.names["b"])
+
+
+def test_a_refused_stream_is_asked_for_again(browser: Browser, s: Scenario) -> None:
+    page = browser.new_page()
+    page.route("**/api/v1/live", lambda route: route.fulfill(status=503), times=1)
+    page.goto(f"http://{s.names['admin']}/")
+    expect(page.locator("#state")).to_have_text("lb does not answer; trying again")
+    expect(page.locator("#state")).to_have_text("ready", timeout=8000)
+    page.context.close()
 
 
 def test_two_thousand_servers(browser: Browser, s: Scenario, capsys: pytest.CaptureFixture[str]) -> None:

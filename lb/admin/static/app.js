@@ -87,7 +87,12 @@ function follow() {
   source.addEventListener("whole", (e) => take(JSON.parse(e.data), true));
   source.addEventListener("change", (e) => take(JSON.parse(e.data), false));
   source.addEventListener("event", (e) => { panels.event(JSON.parse(e.data)); panels.cluster(model.total.cluster); });
-  source.onerror = () => { put($("state"), "lb does not answer; trying again"); $("state").className = "state down"; };
+  source.onopen = panels.events;
+  source.onerror = () => {
+    put($("state"), "lb does not answer; trying again");
+    $("state").className = "state down";
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => { if (!document.hidden) follow(); }, 3_000); // a refusal, which a browser takes as final
+  };
 }
 
 async function slow() {
@@ -101,10 +106,9 @@ async function slow() {
 services.start(model);
 panels.explain();
 panels.configuration();
-panels.events();
 follow();
 slow();
 setInterval(slow, 10_000);
 setInterval(() => { if (!document.hidden && !$("service-rows").contains(document.activeElement) && $("sort").value !== "name") services.arrange(); }, 5_000);
 setInterval(() => { if (!document.hidden) panels.cluster(model.total.cluster); }, 15_000);
-document.addEventListener("visibilitychange", () => { if (document.hidden) source.close(); else { follow(); panels.events(); slow(); } });
+document.addEventListener("visibilitychange", () => { if (document.hidden) source.close(); else { follow(); slow(); } });
