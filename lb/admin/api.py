@@ -13,6 +13,7 @@ from aiohttp import web
 
 from lb.admin import shapes
 from lb.admin.answers import answer, failure, large, preferred
+from lb.admin.endpoints import as_lines
 from lb.admin.keys import CONTROL
 from lb.admin.view import Question
 
@@ -25,6 +26,10 @@ class ExplainBody(msgspec.Struct, forbid_unknown_fields=True):
     headers: dict[str, str | list[str]] = {}
     client_ip: str = ""
     listener: str = ""
+
+
+async def endpoints(request: web.Request) -> web.Response:
+    return answer({"endpoints": as_lines()})
 
 
 async def status(request: web.Request) -> web.Response:

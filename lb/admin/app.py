@@ -29,6 +29,7 @@ _SERVE: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {
     "GET /livez": probes.livez,
     "GET /readyz": probes.readyz,
     "GET /metrics": probes.metrics,
+    "GET /api/v1": api.endpoints,
     "GET /api/v1/openapi.json": openapi.openapi,
     "GET /api/v1/status": api.status,
     "GET /api/v1/routes": api.routes,

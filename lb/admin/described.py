@@ -46,6 +46,7 @@ DESCRIBED: dict[str, Described] = {
     "GET /livez": Described(media=("text/plain",)),
     "GET /readyz": Described(media=("text/plain",), errors=(503,), query={"verbose": TEXT}),
     "GET /metrics": Described(media=("text/plain", "application/openmetrics-text")),
+    "GET /api/v1": Described(("endpoints",)),
     "GET /api/v1/openapi.json": Described(("openapi", "info", "paths", "components")),
     "GET /api/v1/status": Described(
         (

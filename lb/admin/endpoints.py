@@ -1,6 +1,6 @@
 """The endpoints of the admin application, in one table.
 
-The router, the index page, the answer to an unknown path, docs/admin-api.md and docs/openapi.json are made
+The router, the list at /api/v1, the answer to an unknown path, docs/admin-api.md and docs/openapi.json are made
 from it. What each takes and gives is in lb.admin.described.
 """
 
@@ -23,6 +23,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "GET", "/readyz", "200 when this lb should get traffic, else 503; ?verbose lists the conditions"
     ),
     Endpoint("GET", "/metrics", "Prometheus metrics, as text or OpenMetrics"),
+    Endpoint("GET", "/api/v1", "this list"),
     Endpoint("GET", "/api/v1/openapi.json", "this API as an OpenAPI 3.1 document"),
     Endpoint("GET", "/api/v1/status", "version, processes, listeners, the last reload"),
     Endpoint("GET", "/api/v1/routes", "the routes in force with their counters"),

@@ -52,13 +52,15 @@ async def history(request: web.Request) -> web.Response:
             )
     if len(wanted) > MOST_SERIES:
         return failure(400, "bad_request", f"{len(wanted)} series were asked for; at most {MOST_SERIES}")
-    found = []
+    found, unknown = [], []
     for identity in wanted or [("total",)]:
         points = view.history(identity, SPANS[span])
-        if points is None:
-            return failure(404, "unknown", f"there is no {identity[0]} {'/'.join(identity[1:])[:200]}")
-        found.append({"kind": identity[0], "name": "/".join(identity[1:]), **points._asdict()})
-    return answer({"span": span, "series": found})
+        named = {"kind": identity[0], "name": "/".join(identity[1:])}
+        if points is None:  # a reload may have taken it away since the client saw it
+            unknown.append(named)
+        else:
+            found.append({**named, **points._asdict()})
+    return answer({"span": span, "series": found, "unknown": unknown})
 
 
 class _Stream:

@@ -53,9 +53,16 @@ def test_history(control, ask):
     assert len(ask("GET", "/api/v1/live/history").json()["series"][0]["rate"]) == 360
 
 
+def test_history_of_what_is_gone_is_no_error_for_the_rest(control, ask):
+    control.live.take(1)
+    found = ask("GET", "/api/v1/live/history?service=gone&service=app&server=app").json()
+    assert [one["name"] for one in found["series"]] == ["app"]
+    assert found["unknown"] == [{"kind": "service", "name": "gone"}, {"kind": "server", "name": "app"}]
+
+
 @pytest.mark.parametrize(
     ("query", "status"),
-    [("span=year", 400), ("x=1", 400), ("service=x", 404), ("server=app", 404), ("route=a&" * 65, 400)],
+    [("span=year", 400), ("x=1", 400), ("route=a&" * 65, 400)],
 )
 def test_bad_questions(control, ask, query, status):
     control.live.take(1)

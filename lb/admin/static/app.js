@@ -34,6 +34,7 @@ function take(rows, anew) {
   summary(rows);
   for (const row of anew ? model.routes.values() : rows.routes) writeRoute(row);
   for (const row of anew ? model.listeners.values() : rows.listeners) writeListener(row);
+  if (anew) panels.cluster(model.total.cluster);
   document.documentElement.dataset.tick = rows.tick;
 }
 
@@ -85,8 +86,13 @@ function follow() {
   source = new EventSource("/api/v1/live");
   source.addEventListener("whole", (e) => take(JSON.parse(e.data), true));
   source.addEventListener("change", (e) => take(JSON.parse(e.data), false));
-  source.addEventListener("event", (e) => { panels.event(JSON.parse(e.data)); panels.cluster(); });
-  source.onerror = () => { put($("state"), "lb does not answer; trying again"); $("state").className = "state down"; };
+  source.addEventListener("event", (e) => { panels.event(JSON.parse(e.data)); panels.cluster(model.total.cluster); });
+  source.onopen = panels.events;
+  source.onerror = () => {
+    put($("state"), "lb does not answer; trying again");
+    $("state").className = "state down";
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => { if (!document.hidden) follow(); }, 3_000); // a refusal, which a browser takes as final
+  };
 }
 
 async function slow() {
@@ -100,11 +106,9 @@ async function slow() {
 services.start(model);
 panels.explain();
 panels.configuration();
-panels.events();
-panels.cluster();
 follow();
 slow();
 setInterval(slow, 10_000);
 setInterval(() => { if (!document.hidden && !$("service-rows").contains(document.activeElement) && $("sort").value !== "name") services.arrange(); }, 5_000);
-setInterval(() => { if (!document.hidden) panels.cluster(); }, 15_000);
-document.addEventListener("visibilitychange", () => { if (document.hidden) source.close(); else { follow(); panels.events(); slow(); } });
+setInterval(() => { if (!document.hidden) panels.cluster(model.total.cluster); }, 15_000);
+document.addEventListener("visibilitychange", () => { if (document.hidden) source.close(); else { follow(); slow(); } });

@@ -6,13 +6,15 @@ const MOST_EVENTS = 60;
 export function event(told) {
   const list = $("event-rows"), at = told.at ? told.at.slice(11, 19) : "";
   const bad = /down|ejected|fail|died|lost/.test(`${told.kind} ${told.reason}`);
+  const place = [told.service, told.server].filter(Boolean).join("/"), text = told.text || "";
   list.prepend(el("li", {}, el("time", { dateTime: told.at || "" }, at), el("span", { className: bad ? "kind bad" : "kind" }, `${told.kind} ${told.reason}`),
-    el("span", {}, [[told.service, told.server].filter(Boolean).join("/"), told.text].filter(Boolean).join(": "))));
+    el("span", {}, text.startsWith(place) ? text : `${place}: ${text}`)));
   while (list.children.length > MOST_EVENTS) list.lastChild.remove();
 }
 
 export async function events() {
-  const found = await api("/api/v1/events");
+  const found = await api("/api/v1/events").catch(() => null);
+  if (!found) return;
   $("event-rows").replaceChildren();
   found.events.slice(-MOST_EVENTS).forEach(event);
 }
@@ -45,11 +47,12 @@ export function explain() {
   });
 }
 
-export async function cluster() {
-  const status = await api("/api/v1/status");
+export async function cluster(joined) {
+  const status = await api("/api/v1/status").catch(() => null);
+  if (!status) return;
   const shown = { generation: status.generation, version: status.version, last_reload: status.last_reload, workers: status.workers.map((w) => `${w.worker}: ${w.state}, generation ${w.generation}, ${w.connections} connections`), conditions: status.conditions.map((c) => `${c.ok ? "✓" : "✕"} ${c.name}: ${c.text}`) };
-  const found = await api("/api/v1/cluster").catch(() => null);
-  $("cluster-rows").replaceChildren(tree(shown), found ? tree({ cluster: found }) : el("p", { className: "quiet" }, "In no cluster."));
+  const found = joined ? await api("/api/v1/cluster").catch(() => null) : null;
+  $("cluster-rows").replaceChildren(tree(shown), found ? tree({ cluster: found }) : el("p", { className: "quiet" }, joined ? "The cluster does not answer." : "In no cluster."));
 }
 
 export function configuration() {
@@ -59,7 +62,11 @@ export function configuration() {
   });
 }
 
+let offered;
+
 export async function failed() {
+  offered ??= (await api("/api/v1").catch(() => ({ endpoints: [] }))).endpoints;
+  if (!offered.includes("GET /api/v1/requests")) return;
   const found = await api("/api/v1/requests").catch(() => null);
   $("failed").hidden = !found || !Array.isArray(found.requests);
   if ($("failed").hidden) return;

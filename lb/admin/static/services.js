@@ -121,7 +121,7 @@ class Details {
   }
   async plots() {
     const found = await api(`/api/v1/live/history?service=${encodeURIComponent(this.service.name)}`).catch(() => null);
-    if (found) hour(this.figure, found.series[0]);
+    if (found?.series.length) hour(this.figure, found.series[0]);
   }
 }
 

@@ -1,0 +1,313 @@
+"""The dashboard in a real browser: one lb, one Chromium, one page after another."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from .harness import Client, Origin, Scenario, answer, eventually
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+EVIL = "<img/src=x/onerror=alert(1)>"  # a name may have no spaces
+WORDS = "<img src=x onerror=alert(1)><script>alert(2)</script>"  # what operators write may
+CHECK = "{tcp: true, interval: 100ms, timeout: 1s, rise: 1, fall: 1}"
+CONFIG = f"""
+listeners: [{{name: web, bind: "$web"}}]
+services:
+  app: {{servers: ["$a", "$b"], health_check: {CHECK}}}
+  other: {{servers: ["$c"]}}
+  "{EVIL}": {{servers: ["$c"]}}
+routes:
+  - {{name: everything, service: app}}
+  - {{name: "{EVIL}", match: {{path_regex: "/evil|{EVIL}"}}, service: "{EVIL}"}}
+"""
+MANY = "\n".join(
+    ['listeners: [{name: web, bind: "$web"}]', "routes: {/: s0}", "services:"]
+    + [f"  s{i}: [{', '.join(f'127.{i}.0.{j}:9' for j in range(1, 11))}]" for i in range(200)]
+)
+
+
+class Traffic:
+    """One client that asks without a pause."""
+
+    def __init__(self, s: Scenario) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(s.client(),), daemon=True)
+        self._thread.start()
+
+    def _run(self, client: Client) -> None:
+        with client:
+            while not self._stop.is_set():
+                client.get("/")
+                time.sleep(0.005)
+
+    def end(self) -> None:
+        self._stop.set()
+        self._thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def s() -> Iterator[Scenario]:
+    with Scenario(CONFIG, **{name: Origin(answer(OK)) for name in "abc"}) as scenario:
+        traffic = Traffic(scenario)
+        yield scenario
+        traffic.end()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        assert os.environ.get("CI") != "true", "CI has to have Chromium"
+        pytest.skip("there is no Chromium here")
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield browser
+        browser.close()
+
+
+class Seen:
+    """What a page did that it must not do: whatever it logs, dialogs, questions to others."""
+
+    def __init__(self, page: Page, origin: str) -> None:
+        self.asked: list[str] = []
+        self.strange: list[str] = []
+        page.set_default_timeout(8000)
+        page.on("console", lambda message: self.strange.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: self.strange.append(str(error)))
+        page.on("dialog", self._dialog)
+        page.on("request", lambda request: self.asked.append(request.url))
+        self._origin = origin
+
+    def _dialog(self, dialog: Any) -> None:
+        self.strange.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def check(self) -> None:
+        assert not self.strange
+        assert not [url for url in self.asked if not url.startswith(self._origin)]
+
+
+def opened(browser: Browser, s: Scenario, **how: Any) -> tuple[Page, Seen]:
+    page = browser.new_context(**how).new_page()
+    address = f"http://{s.names['admin']}/"
+    seen = Seen(page, address)
+    page.goto(address)
+    expect(page.locator("#state")).to_have_text("ready")
+    return page, seen
+
+
+@pytest.fixture
+def page(browser: Browser, s: Scenario) -> Iterator[Page]:
+    page, seen = opened(browser, s)
+    yield page
+    page.context.close()
+    seen.check()
+
+
+def row(page: Page, service: str) -> Any:
+    return page.locator(f'#service-rows tr[data-name="{service}"]')
+
+
+def server(page: Page, address: str) -> Any:
+    return page.locator(".details tbody tr", has_text=address)
+
+
+def shown(s: Scenario, name: str, service: str = "app") -> dict[str, Any]:
+    path = f"/api/v1/servers?address={s.names[name]}"
+    found = json.loads(s.lb.admin("GET", path)[1])["servers"]
+    return next(one for one in found if one["service"] == service)["layers"]
+
+
+def rate(text: str) -> float:
+    return float(text.replace(",", "").replace("–", "0"))
+
+
+def test_rates_move_with_the_traffic(page: Page) -> None:
+    eventually(lambda: rate(page.locator('#total [data-name="requests/s"]').inner_text()) > 10)
+    assert rate(row(page, "app").locator("td.n").first.inner_text()) > 10
+    assert rate(row(page, "other").locator("td.n").first.inner_text()) == 0
+    assert rate(page.locator("#listener-rows td.n").first.inner_text()) > 10
+    expect(row(page, "app").locator("svg.plot")).to_be_visible()
+
+
+def test_filter_and_sort(page: Page, s: Scenario) -> None:
+    names = page.locator("#service-rows button.name")
+    expect(names).to_have_count(3)
+    page.get_by_label("Sort").select_option("name")
+    assert names.all_inner_texts() == sorted(names.all_inner_texts())
+    eventually(lambda: rate(row(page, "app").locator("td.n").first.inner_text()) > 0)
+    page.get_by_label("Sort").select_option("rate")
+    assert names.first.inner_text() == "app"
+    page.get_by_label("Filter").fill("oth")
+    expect(names).to_have_text(["other"])
+    page.get_by_label("Filter").fill(s.names["a"])
+    expect(names).to_have_text(["app"])
+
+
+def test_explain_says_a_decision(page: Page) -> None:
+    page.get_by_label("URL").fill("http://example.test/x")
+    page.get_by_role("button", name="Explain").click()
+    expect(page.locator("#decision")).to_contain_text("everything")
+
+
+def test_explain_says_what_is_wrong_with_a_question(browser: Browser, s: Scenario) -> None:
+    page, seen = opened(browser, s)
+    page.get_by_label("Method").fill("BAD METHOD")
+    page.get_by_label("URL").fill("http://example.test/")
+    page.get_by_role("button", name="Explain").click()
+    expect(page.locator("#decision .bad")).to_contain_text("the request is malformed")
+    assert len(seen.strange) == 1  # Chromium logs each answer of 400
+    page.context.close()
+
+
+def test_drain_and_lift_by_the_keyboard_alone(page: Page, s: Scenario) -> None:
+    address, press = s.names["c"], page.keyboard.press
+
+    def tab_to(name: str) -> None:
+        for _ in range(60):
+            press("Tab")
+            if page.evaluate("document.activeElement.ariaLabel || document.activeElement.innerText") == name:
+                return
+        raise AssertionError(f"Tab does not come to {name}")
+
+    tab_to("other")
+    press("Enter")
+    tab_to(f"Drain {address} of other")
+    press("Enter")
+    dialog = page.locator("dialog")
+    expect(dialog).to_be_visible()
+    press("Escape")
+    expect(dialog).to_be_hidden()
+    assert page.evaluate("document.activeElement.ariaLabel") == f"Drain {address} of other"
+    press("Enter")
+    expect(dialog).to_be_visible()
+    press("Enter")  # without a reason nothing is ordered
+    assert shown(s, "c", "other")["override"] is None
+    assert page.evaluate("document.activeElement.name") == "author"
+    page.keyboard.type("ann")
+    press("Tab")
+    page.keyboard.type("new disk")
+    press("Enter")
+    expect(dialog).to_be_hidden()
+    order = shown(s, "c", "other")["override"]
+    assert (order["mode"], order["author"], order["reason"]) == ("drain", "ann", "new disk")
+    expect(server(page, address)).to_contain_text("new disk")
+    expect(row(page, "other")).to_contain_text("1 draining")
+    told = page.locator("#event-rows li", has_text="override").first.inner_text()
+    assert told.count(address) == 1, told
+    tab_to(f"Undrain {address} of other")
+    press("Enter")
+    press("Enter")  # the author is remembered
+    expect(row(page, "other")).to_contain_text("1 up")
+    assert shown(s, "c", "other")["override"] is None
+
+
+def test_hostile_words_are_text(page: Page, s: Scenario) -> None:
+    images = page.locator("img, main script, iframe")
+    row(page, EVIL).locator("button.name").click()
+    server(page, s.names["c"]).get_by_role("button", name="Drain", exact=False).first.click()
+    page.get_by_label("Author").fill(WORDS)
+    page.get_by_label("Reason").fill(WORDS)
+    page.locator("dialog button.primary").click()
+    expect(page.locator("dialog")).to_be_hidden()
+    expect(server(page, s.names["c"])).to_contain_text(WORDS)
+    expect(page.locator("#event-rows")).to_contain_text(WORDS)
+    expect(page.locator("#route-rows")).to_contain_text(EVIL)
+    page.get_by_label("URL").fill("http://example.test/evil")
+    page.get_by_label("Headers").fill(f"x: {WORDS}")
+    page.get_by_role("button", name="Explain").click()
+    expect(page.locator("#decision")).to_contain_text(EVIL)
+    page.locator("summary").click()
+    expect(page.locator("#config-text pre")).to_contain_text(EVIL)
+    expect(images).to_have_count(0)
+    server(page, s.names["c"]).get_by_role("button", name="Undrain").click()
+    page.locator("dialog button.primary").click()
+    expect(row(page, EVIL)).to_contain_text("1 up")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(browser: Browser, s: Scenario, scheme: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    page, _ = opened(browser, s, color_scheme=scheme, bypass_csp=True)
+    row(page, "app").locator("button.name").click()
+    expect(page.locator("#total-plot svg").first).to_be_visible()
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (int(ground[4:].split(",")[0]) < 128) == (scheme == "dark"), ground
+
+    page.get_by_label("URL").fill("http://example.test/")
+    page.get_by_role("button", name="Explain").click()
+    expect(page.locator("#decision")).to_contain_text("everything")
+    expect(page.locator("#event-rows li").first).to_be_visible()
+
+    def check() -> None:
+        found = Axe().run(page).response["violations"]
+        bad = [
+            f"{one['id']}: {node['html'][:150]}"
+            for one in found if one["impact"] in ("serious", "critical") for node in one["nodes"]
+        ]  # fmt: skip
+        assert not bad, "\n".join(bad)
+
+    check()
+    page.locator(".acts button").first.click()
+    check()
+    page.context.close()
+
+
+def test_a_narrow_screen_needs_no_scrolling_sideways(browser: Browser, s: Scenario) -> None:
+    page, seen = opened(browser, s, viewport={"width": 400, "height": 800})
+    row(page, "app").locator("button.name").click()
+    expect(page.locator("#total-plot svg").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert server(page, s.names["a"]).bounding_box()["height"] < 80
+    page.context.close()
+    seen.check()
+
+
+def test_a_server_that_dies_is_shown(page: Page, s: Scenario) -> None:
+    row(page, "app").locator("button.name").click()
+    expect(row(page, "app")).to_contain_text("2 up")
+    s.servers["b"].stop_listening()
+    expect(row(page, "app")).to_contain_text("1 down")
+    expect(server(page, s.names["b"]).locator(".status")).to_contain_text("down")
+    expect(page.locator("#event-rows")).to_contain_text(s.names["b"])
+
+
+def test_a_refused_stream_is_asked_for_again(browser: Browser, s: Scenario) -> None:
+    page = browser.new_page()
+    page.route("**/api/v1/live", lambda route: route.fulfill(status=503), times=1)
+    page.goto(f"http://{s.names['admin']}/")
+    expect(page.locator("#state")).to_have_text("lb does not answer; trying again")
+    expect(page.locator("#state")).to_have_text("ready", timeout=8000)
+    page.context.close()
+
+
+def test_two_thousand_servers(browser: Browser, s: Scenario, capsys: pytest.CaptureFixture[str]) -> None:
+    s.write(MANY)
+    assert s.lb.admin("POST", "/api/v1/reload")[0] == 200
+    began = time.monotonic()
+    page, seen = opened(browser, s)
+    expect(page.locator("#shown")).to_have_text("200 services")
+    expect(row(page, "s0")).to_contain_text("10 up")
+    first = time.monotonic() - began
+    body = json.dumps({"mode": "drain", "author": "ann", "reason": "new disk"})
+    began = time.monotonic()
+    assert s.lb.admin("PUT", "/api/v1/services/s3/servers/127.3.0.4:9/override", body)[0] == 200
+    expect(row(page, "s3")).to_contain_text("1 draining")
+    change = time.monotonic() - began
+    with capsys.disabled():
+        print(f"\n200 services x 10 servers: first rows {first:.2f} s, a change {change:.2f} s")
+    assert first < 8
+    assert change < 4
+    page.context.close()
+    seen.check()
