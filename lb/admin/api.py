@@ -14,6 +14,7 @@ from aiohttp import web
 from lb.admin import shapes
 from lb.admin.answers import answer, failure, large, preferred
 from lb.admin.keys import CONTROL
+from lb.admin.sources import sources
 from lb.admin.view import Question
 
 
@@ -28,7 +29,8 @@ class _Question(msgspec.Struct, forbid_unknown_fields=True):
 
 
 async def status(request: web.Request) -> web.Response:
-    return answer(shapes.status(request.app[CONTROL], time.time()))
+    control, now = request.app[CONTROL], time.time()
+    return answer({**shapes.status(control, now), "sources": sources(control, now)})
 
 
 async def routes(request: web.Request) -> web.Response:

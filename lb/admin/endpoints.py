@@ -22,7 +22,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "GET", "/readyz", "200 when this lb should get traffic, else 503; ?verbose lists the conditions"
     ),
     Endpoint("GET", "/metrics", "Prometheus metrics, as text or OpenMetrics"),
-    Endpoint("GET", "/api/v1/status", "version, processes, listeners, the last reload"),
+    Endpoint(
+        "GET", "/api/v1/status", "version, processes, listeners, the last reload, the age of every source"
+    ),
     Endpoint("GET", "/api/v1/routes", "the routes in force with their counters"),
     Endpoint("GET", "/api/v1/services", "the services with their servers, counters, connections and states"),
     Endpoint(
