@@ -15,6 +15,7 @@ from lb.admin import shapes
 from lb.admin.answers import answer, failure, large, preferred
 from lb.admin.endpoints import as_lines
 from lb.admin.keys import CONTROL
+from lb.admin.sources import sources
 from lb.admin.view import Question
 
 
@@ -33,7 +34,8 @@ async def endpoints(request: web.Request) -> web.Response:
 
 
 async def status(request: web.Request) -> web.Response:
-    return answer(shapes.status(request.app[CONTROL], time.time()))
+    control, now = request.app[CONTROL], time.time()
+    return answer({**shapes.status(control, now), "sources": sources(control, now)})
 
 
 async def routes(request: web.Request) -> web.Response:

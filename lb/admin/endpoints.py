@@ -25,7 +25,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/metrics", "Prometheus metrics, as text or OpenMetrics"),
     Endpoint("GET", "/api/v1", "this list"),
     Endpoint("GET", "/api/v1/openapi.json", "this API as an OpenAPI 3.1 document"),
-    Endpoint("GET", "/api/v1/status", "version, processes, listeners, the last reload"),
+    Endpoint(
+        "GET", "/api/v1/status", "version, processes, listeners, the last reload, the age of every source"
+    ),
     Endpoint("GET", "/api/v1/routes", "the routes in force with their counters"),
     Endpoint("GET", "/api/v1/services", "the services with their servers, counters, connections and states"),
     Endpoint(

@@ -58,6 +58,15 @@ class Reload(NamedTuple):
     error: str = ""
 
 
+class Checks(NamedTuple):
+    """The health checks of a service: of how many `servers`, how many of them `checked` at least once, and
+    when the one ended that is the longest ago (unix seconds; 0.0: none)."""
+
+    servers: int
+    checked: int
+    oldest: float
+
+
 class Question(NamedTuple):
     """A request to explain. `url` is absolute, or a path (then the host comes from `headers`); names in
     `headers` in lower case; `client_ip` "" for unknown; `listener` "" for the first."""
@@ -109,6 +118,9 @@ class ClusterView(Protocol):
     """This node's cluster. What only the store knows is asked of it; where that cannot be, `status` and
     `history` give what was read last, with its `age` in seconds (None: never), and all others raise
     Unavailable."""
+
+    def engine(self) -> Mapping[str, Any]:
+        """`name`, `reachable`, `age` (seconds since it answered; None: never), `error`; asks nobody."""
 
     async def status(self) -> Mapping[str, object]:
         """Role, leader, engine, the revision published and the one that runs, what every node runs."""
@@ -202,6 +214,13 @@ class ControlView(ProcessFacts, Protocol):
     @property
     def last_reload(self) -> Reload | None:
         """The last load or reload, whatever its result; None before the first."""
+
+    @property
+    def in_force_since(self) -> float:
+        """When what the files say came into force, unix seconds; 0.0 before the first time."""
+
+    def checks(self) -> Mapping[str, Checks]:
+        """By service, where there are any that are made here."""
 
     @property
     def live(self) -> LiveView: ...

@@ -188,6 +188,24 @@ def events(
 
 
 @app.command(epilog=EXIT_CODES)
+def top(
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Print it once; so it is over a pipe.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, once.")] = False,
+    admin: Annotated[
+        str, typer.Option(metavar="URL", help="The admin API of the lb that is meant.")
+    ] = servers.ADMIN,
+) -> None:
+    """Show what a running lb does now: rates, errors, times and health of services and servers.
+
+    Keys: q quits, s sorts by rate, errors, p99 or name, f shows what fails alone, / filters by name.
+    """
+    from lb.cli.top import top as command
+
+    raise typer.Exit(command(admin, once, json))
+
+
+@app.command(epilog=EXIT_CODES)
 def demo(
     config: Annotated[
         Optional[Path],  # noqa: UP045 (typer reads it)

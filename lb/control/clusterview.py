@@ -31,20 +31,24 @@ class ClusterView:
         self.everywhere = clustering.everywhere
         self._last: dict[str, tuple[float, Any]] = {}  # name: monotonic, what was read
 
+    def engine(self) -> Mapping[str, Any]:
+        reached, standing = self._clustering.follower.reached, self._clustering.electing.standing
+        error = reached.error or standing.error
+        return {
+            "name": self._clustering.spec.engine, "reachable": not error,
+            "age": _since(reached.at, time.monotonic()), "error": error,
+        }  # fmt: skip
+
     async def status(self) -> Mapping[str, object]:
         it = self._clustering
         follower, standing, term = it.follower, it.electing.standing, it.electing.term
         now = time.monotonic()
         holder, _ = await self._read("holder", it.shared.engine.holder)
         nodes, age = await self._read("nodes", it.shared.nodes)
-        error = follower.reached.error or standing.error
         return {
             "name": it.spec.name,
             "node": it.node,
-            "engine": {
-                "name": it.spec.engine, "reachable": not error, "age": _since(follower.reached.at, now),
-                "error": error,
-            },
+            "engine": self.engine(),
             "role": "leader" if term is not None else "follower",
             "term": None if term is None else {
                 "epoch": term.epoch, "lasts": round(term.deadline - now, 3), "since": standing.since,

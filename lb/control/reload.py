@@ -42,9 +42,9 @@ def worker_count(spec: Spec) -> int:
 
 
 class Reloader:
-    """Holds the configuration in force. `counts` and `last` are for the admin API. `prepare` is waited for
-    before a valid configuration becomes a plan, and again with the old one where that is refused; it gives
-    the configuration with what sources add to it."""
+    """Holds the configuration in force, `since` when (unix seconds). `counts` and `last` are for the admin
+    API. `prepare` is waited for before a valid configuration becomes a plan, and again with the old one where
+    that is refused; it gives the configuration with what sources add to it."""
 
     def __init__(
         self,
@@ -72,6 +72,7 @@ class Reloader:
         self.ledger = supervisor.ledger
         self.plan: Plan | None = None
         self.last: Reload | None = None
+        self.since = 0.0
         self.counts = {"success": 0, "unchanged": 0, "failure": 0}
         self._started_with = reading.spec
         self._generation = 0  # the last number given out, to a refused plan too
@@ -104,7 +105,8 @@ class Reloader:
         self._whole = whole
         await self.supervisor.start(plan)
         self.plan = plan
-        self.last = Reload(True, plan.generation, time.time(), "start")
+        self.since = time.time()
+        self.last = Reload(True, plan.generation, self.since, "start")
         return plan
 
     async def reload(self, trigger: str) -> Reload:
@@ -229,6 +231,7 @@ class Reloader:
             await self.prepare(before)
             log.error(f"reload refused, the old configuration stays in force: {error}", trigger=trigger)
             return self._result("failure", trigger, error=str(error))
+        self.since = time.time()
         took = f"{(time.monotonic() - began) * 1000:.0f}ms"
         log.note("reloaded", trigger=trigger, generation=plan.generation, changes=len(changes), took=took)
         for change in changes[:SHOWN_CHANGES]:

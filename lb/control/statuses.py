@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection
 from math import inf
 from typing import Any
 
+from lb.admin.view import Checks
 from lb.cluster.voting import Vote
 from lb.config.spec import Spec
 from lb.control.checking import probe_of
@@ -230,6 +231,16 @@ class Statuses:
         for service, states in self._services.items():
             for state in states.values():
                 found[service, state.status.word] += 1
+        return found
+
+    def checks(self) -> dict[str, Checks]:
+        """What checks made here found at all; a server that others vote on is not waited for."""
+        found = {}
+        for service, states in self._services.items():
+            mine = [one for one in states.values() if one.health is not None and one.vote is None]
+            ends = [one.result_at for one in mine if one.result is not None]
+            if mine:
+                found[service] = Checks(len(mine), len(ends), min(ends, default=0.0))
         return found
 
     def usable(self, service: str) -> list[str]:

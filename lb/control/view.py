@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lb.admin.view import Condition, Question, Reload
+from lb.admin.view import Checks, Condition, Question, Reload
 from lb.config import resolved
 from lb.config.problems import nearest
 from lb.control.cataloguing import Cataloguing
@@ -94,6 +94,13 @@ class View:
     @property
     def last_reload_at(self) -> float:
         return self.last_reload.at if self.last_reload is not None else 0.0
+
+    @property
+    def in_force_since(self) -> float:
+        return self._reloader.since
+
+    def checks(self) -> Mapping[str, Checks]:
+        return self._statuses.checks()
 
     @property
     def cluster(self) -> ClusterView | None:

@@ -13,7 +13,7 @@ from aiohttp import ClientResponse, ClientSession
 from aiohttp.test_utils import TestServer
 
 from lb.admin.app import make_app
-from lb.admin.view import ClusterAnswer, Condition, Ordered, Question, Reload, Unavailable
+from lb.admin.view import Checks, ClusterAnswer, Condition, Ordered, Question, Reload, Unavailable
 from lb.cluster.records import Stage
 from lb.control.events import Event, Events
 from lb.control.live import Live
@@ -50,6 +50,10 @@ class Cluster:
         self.away = False
         self.said = ClusterAnswer("", "", 2, [])
         self.orders: list[tuple[Any, ...]] = []
+
+    def engine(self) -> Mapping[str, Any]:
+        error = "consul: no answer" if self.away else ""
+        return {"name": "consul", "reachable": not error, "age": 0.5, "error": error}
 
     async def status(self) -> Mapping[str, object]:
         return {"role": "leader", "published": {"revision": 1}}
@@ -145,6 +149,8 @@ class Control(Facts):
         self.last_reload: Reload | None = Reload(True, 7, self.last_reload_at, "start")
         self.next_reload = Reload(True, 8, 1.0, "api", ["+ route new"])
         self.all_conditions = [Condition("configuration", True), Condition("workers", True, "1 of 2 run")]
+        self.in_force_since = self.started + 1
+        self.all_checks = {"app": Checks(2, 2, self.started + 50)}
         self.questions: list[Question] = []
         self.overrides: dict[tuple[str, str], Override] = {}
         self.overrides_saved = True
@@ -156,6 +162,9 @@ class Control(Facts):
 
     def conditions(self) -> Sequence[Condition]:
         return self.all_conditions
+
+    def checks(self) -> Mapping[str, Checks]:
+        return self.all_checks
 
     def resolved(self) -> str:
         return "services:\n  app:\n    servers:\n    - address: 127.0.0.1:9001\n"

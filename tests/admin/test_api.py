@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 import lb
 from lb.admin.endpoints import ENDPOINTS
-from lb.admin.view import Reload
+from lb.admin.view import Checks, Reload
 from lb.plan import MirrorPlan
 from lb.telemetry import layout
 from tests.admin.conftest import FoundProblem
@@ -43,6 +43,38 @@ def test_status_before_the_first_plan(control, ask):
     assert (found["listeners"], found["last_reload"]) == ([], None)
     assert ask("GET", "/api/v1/routes").json()["routes"] == []
     assert ask("GET", "/api/v1/services").json()["services"] == []
+
+
+def test_the_age_of_every_source(control, ask):
+    def rows():
+        found = ask("GET", "/api/v1/status").json()["sources"]
+        return {(one["kind"], one["name"]): (one["ok"], one["age"], one["error"]) for one in found}
+
+    found = rows()
+    assert list(found) == [
+        ("configuration", "generation 7"), ("discovery", "app"), ("discovery", "mute"),
+        ("catalog", "consul catalog lb.route="), ("cluster", "consul"), ("checks", "app"),
+    ]  # fmt: skip
+    ok, age, error = found["configuration", "generation 7"]
+    assert (ok, error) == (True, None) and 58 < age < 120
+    assert found["discovery", "app"] == (False, 1.5, "no agent")
+    assert found["discovery", "mute"] == (False, None, "no agent")
+    assert found["catalog", "consul catalog lb.route="] == (False, 2.5, "no agent")
+    assert found["cluster", "consul"] == (True, 0.5, None)
+    ok, age, error = found["checks", "app"]
+    assert (ok, error) == (True, None) and 9 < age < 70
+
+    control.cluster.away = True
+    control.all_checks["app"] = Checks(2, 0, 0.0)
+    control.last_reload = Reload(False, 7, 1.0, "file", problems=[FoundProblem("a", 1, 1, "", "x")])
+    found = rows()
+    assert found["cluster", "consul"] == (False, 0.5, "consul: no answer")
+    assert found["checks", "app"] == (False, None, "no result yet of 2 of 2 servers")
+    assert found["configuration", "generation 7"][2] == "the last reload was refused: 1 problem"
+
+    control.cluster = control.catalog_said = control.last_reload = None
+    control.sources, control.all_checks, control.in_force_since = [], {}, 0.0
+    assert rows() == {("configuration", "generation 7"): (False, None, "not in force yet")}
 
 
 def test_routes(control, ask):

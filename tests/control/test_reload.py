@@ -59,11 +59,16 @@ def test_wishes_that_come_at_once_are_one_reload_and_those_during_it_one_more(re
 
 
 def test_a_file_that_says_the_same_changes_nothing(reloader):
+    since = reloader.since
+    assert since == reloader.last.at
     reloader.path.write_text("# a comment\n" + TEXT % "first")
     result = reloader.lb.run(reloader.reload("file"))
     assert (result.ok, result.generation, list(result.changes)) == (True, 1, [])
     assert reloader.counts == {"success": 0, "unchanged": 1, "failure": 0}
     assert reloader.lb.cells.of(0, layout.WORKER_RELOADS) == 1
+    assert reloader.since == since
+    reloader.path.write_text(TEXT % "second")
+    assert reloader.lb.run(reloader.reload("file")).at >= reloader.since > since
 
 
 def test_what_one_worker_refuses_is_in_force_nowhere_and_new_addresses_are_let_go(reloader, free_port):

@@ -277,8 +277,10 @@ def test_the_last_check_is_shown(desk):
     assert desk.statuses.shown("app", "a:1")["check"] == {
         "state": "unknown", "ok": None, "why": "", "at": None,
     }  # fmt: skip
+    assert desk.statuses.checks() == {"app": (1, 0, 0.0)}
     desk.probe("a:1", True)
     shown = desk.statuses.shown("app", "a:1")
+    assert desk.statuses.checks() == {"app": (1, 1, shown["check"]["at"])}
     assert shown["check"]["ok"] is True and shown["check"]["why"] == "HTTP 200"
     assert shown["check"]["at"] > 1e9
     assert shown["reasons"] == ["check: up: HTTP 200"]

@@ -10,6 +10,7 @@ from lb.control.events import Events
 from lb.control.overrides import Overrides
 from lb.control.view import View
 from lb.plan import Plan, ServerPlan, ServicePlan
+from lb.telemetry.facts import WorkerFacts
 from lb.upstream.status import Mode, Override
 
 DRAIN = Override(Mode.DRAIN, None, "anna", "", 0.0)
@@ -28,6 +29,24 @@ def view(tmp_path):
     events = Events()
     overrides = Overrides(tmp_path, Receiver(), events)
     return View(SimpleNamespace(plan=plan), None, None, overrides, events, None, None, None)
+
+
+def test_each_condition_of_readiness_has_a_name():
+    states = ["running", "stopped"]
+    supervisor = SimpleNamespace(
+        facts=lambda: [WorkerFacts(n, 1, state, 1, 1.0) for n, state in enumerate(states)], count=2
+    )
+    reloader = SimpleNamespace(plan=None, generation=0)
+    view = View(reloader, supervisor, None, None, None, None, None, None)
+
+    def said():
+        return [(one.name, one.ok) for one in view.conditions()]
+
+    assert said() == [("configuration", False), ("workers", True), ("draining", True)]
+    reloader.plan, reloader.generation = Plan(1), 1
+    assert said() == [("configuration", True), ("workers", True), ("draining", True)]
+    states[0], view.draining = "starting", True
+    assert said() == [("configuration", True), ("workers", False), ("draining", False)]
 
 
 def test_an_order_for_a_server_of_the_plan(view):

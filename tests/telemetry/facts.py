@@ -26,10 +26,10 @@ class Facts:
             "routes": [{"route": "consul:web:/a", "service": "web", "tag": "lb.route=/a"}],
         }  # fmt: skip
         self.sources: list[dict[str, Any]] = [
-            {"service": "app", "members": 2, "age": 1.5, "held": ["a:1"], "unusable": [{}], "errors": 3,
-             "updates": 4},
-            {"service": "mute", "members": 0, "age": None, "held": [], "unusable": [], "errors": 9,
-             "updates": 0},
+            {"service": "app", "members": 2, "answered": False, "error": "no agent", "age": 1.5,
+             "held": ["a:1"], "unusable": [{}], "errors": 3, "updates": 4},
+            {"service": "mute", "members": 0, "answered": False, "error": "no agent", "age": None,
+             "held": [], "unusable": [], "errors": 9, "updates": 0},
         ]  # fmt: skip
         self.cluster_said: ClusterFacts | None = ClusterFacts(
             leading=True, epoch=3, revision=8, transitions={"elected": 1}, renewal=0.01, lateness=0.0,
