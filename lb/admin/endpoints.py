@@ -1,7 +1,7 @@
 """The endpoints of the admin application, in one table.
 
-The router, the list at /api/v1, the answer to an unknown path, docs/admin-api.md and docs/openapi.json are made
-from it. What each takes and gives is in lb.admin.described.
+The router, the list at /api/v1, the answer to an unknown path, docs/admin-api.md and docs/openapi.json are
+made from it. What each takes and gives is in lb.admin.described.
 """
 
 from __future__ import annotations

@@ -98,7 +98,12 @@ def _operation(endpoint: Endpoint, described: Described) -> Data:
 
 def _name(endpoint: Endpoint) -> str:
     words = re.findall(r"[a-z0-9]+", endpoint.path.removeprefix("/api/v1"))
-    return "_".join([endpoint.method.lower(), *(words or ["index"])])
+    return "_".join(
+        [
+            endpoint.method.lower(),
+            *(words or [endpoint.path.replace("/", " ").strip().replace(" ", "_") or "index"]),
+        ]
+    )
 
 
 def _parameters(endpoint: Endpoint, described: Described) -> list[Data]:
