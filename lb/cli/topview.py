@@ -6,8 +6,9 @@ terminal (lb.cli.top).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, Literal
 
 import msgspec
@@ -117,11 +118,12 @@ def picture(answer: Answer, wish: Wish, trouble: str = "", size: tuple[int, int]
         lines.append(Text(clean(trouble), "bold red"))
     if size:
         lines.append(_keys(wish))
-    rows = list(_rows(answer, wish))
-    room = max(1, size[1] - len(lines) - 1) if size else len(rows)
-    more = [Text(f"… {len(rows) - room + 1} more rows", "dim")] if len(rows) > room else []
-    if more:
-        del rows[room - 1 :]
+    wanted: list[Callable[[], tuple[Text, ...]]] = []
+    for service, servers, mine in chosen(answer, wish):
+        wanted += [partial(_service, service, mine), *(partial(_server, one) for one in servers)]
+    room = max(1, size[1] - len(lines) - 1) if size else len(wanted)
+    more = [Text(f"… {len(wanted) - room + 1} more rows", "dim")] if len(wanted) > room else []
+    rows = [row() for row in (wanted[: room - 1] if more else wanted)]
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
     for column, side in COLUMNS.items():
         # Where it is narrow the reasons give way.
@@ -148,17 +150,16 @@ def _place(row: Service | Server, sort: str) -> tuple[float, str]:
     return -(found if found is not None else -1.0), row.name
 
 
-def _rows(answer: Answer, wish: Wish) -> Iterator[tuple[Text, ...]]:
-    for service, servers, mine in chosen(answer, wish):
-        up = sum(one.status == "up" for one in mine)
-        colour = "green" if mine and up == len(mine) else "yellow" if up else "red"
-        state = Text(f"{up}/{len(mine)} up" if mine else "no server", colour)
-        yield Text(clean(service.name), "bold"), state, *_figures(service), Text()
-        for one in servers:
-            status = Text(clean(one.status or "unknown"), COLOURS.get(one.status, "yellow"))
-            yield (
-                Text(f"  {clean(one.name)}"), status, *_figures(one), Text(clean("; ".join(one.reasons)))
-            )  # fmt: skip
+def _service(service: Service, mine: list[Server]) -> tuple[Text, ...]:
+    up = sum(one.status == "up" for one in mine)
+    colour = "green" if mine and up == len(mine) else "yellow" if up else "red"
+    state = Text(f"{up}/{len(mine)} up" if mine else "no server", colour)
+    return Text(clean(service.name), "bold"), state, *_figures(service), Text()
+
+
+def _server(one: Server) -> tuple[Text, ...]:
+    status = Text(clean(one.status or "unknown"), COLOURS.get(one.status, "yellow"))
+    return Text(f"  {clean(one.name)}"), status, *_figures(one), Text(clean("; ".join(one.reasons)))
 
 
 def _figures(row: Figures) -> tuple[Text, ...]:
