@@ -1,4 +1,4 @@
-"""The admin application: health endpoints, metrics, the API and the page that lists them.
+"""The admin application: health endpoints, metrics, the API and the dashboard.
 
 Lives here: from a request to the endpoint that serves it, and how errors look. Must not live here: the
 endpoints (lb.admin.api, lb.admin.probes, lb.admin.page), who may ask (lb.admin.guard).

@@ -31,7 +31,7 @@ export function rates(points, width, height) {
     "aria-label": `Requests a second over the last hour: at most ${rate(Math.max(...all))}, errors at most ${rate(Math.max(...bad))}` });
   drawn.append(svg("path", { class: "area", d: `${line(all, most, width, height)}L${width} ${height}L0 ${height}Z` }));
   const plain = bad.map((v) => v && Math.max(v, most / 10)); // a few errors among many requests must be seen
-  if (Math.max(...bad) > 0) drawn.append(svg("path", { class: "bad", d: `${line(plain, most, width, height)}L${width} ${height}L0 ${height}Z` }));
+  if (Math.max(...bad) > 0) drawn.append(svg("path", { class: "bad", d: `${line(plain, most, width, height)}L${width} ${height - 1}L0 ${height - 1}Z` }));
   return drawn;
 }
 
