@@ -82,8 +82,8 @@ DESCRIBED: dict[str, Described] = {
         (JSON, "text/event-stream"),
     ),
     "GET /api/v1/live/history": Described(
-        ("span", "series"),
-        (400, 404),
+        ("span", "series", "unknown"),
+        (400,),
         query=dict.fromkeys(("span", "route", "service", "listener", "server"), TEXT),
     ),
     "GET /api/v1/events": Described(("events",), (400, 503), (JSON, "text/event-stream"), {"after": NUMBER}),
