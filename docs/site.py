@@ -24,6 +24,7 @@ BESIDE = (
     "LICENSE",
     "docs/**/*.json",
     "docs/**/*.yaml",
+    "docs/images/*",
     "docs/systemd/*",
     "config/*.yaml",
     "docker/**/*",

@@ -17,7 +17,7 @@ from lb.config.catalog import Extended, MadeRoute, extended, service_name
 from lb.config.discovery import DiscoverySpec
 from lb.config.spec import Spec
 from lb.control.events import Events
-from lb.control.providers import Providers
+from lb.control.providers import Providers, catalog_told_apart
 from lb.control.statedir import give_up, write_whole
 from lb.discovery.catalog_following import CatalogFollowing
 from lb.discovery.contract import Unusable
@@ -64,7 +64,7 @@ class Cataloguing:
         one = CatalogFollowing(
             source, self._providers.catalog(settings), STAY * settings.brake.grace, self._changed
         )
-        if self._kept is not None and self._kept.source == source:
+        if self._kept is not None and self._kept.source == catalog_told_apart(settings):
             one.begin_with(self._kept.services, max(0.0, time.time() - self._kept.at))
         self._following = one
         self._task = asyncio.create_task(one.run())
@@ -162,7 +162,8 @@ class Cataloguing:
         self.refresh()
 
     def _save(self, one: CatalogFollowing) -> None:
-        self._kept = KeptCatalog(one.source, time.time(), one.brake.in_force)
+        assert self._settings is not None  # who is followed, is followed as these say
+        self._kept = KeptCatalog(catalog_told_apart(self._settings), time.time(), one.brake.in_force)
         try:
             write_whole(self._path, encoded_catalog(self._kept))
         except OSError as error:

@@ -88,6 +88,14 @@ def told_apart(discover: Followed, discovery: DiscoverySpec) -> str:
     return _digest(said)
 
 
+def catalog_told_apart(discovery: DiscoverySpec) -> str:
+    """The same for the catalogue that routes are made of."""
+    consul = discovery.consul
+    assert consul.catalog is not None
+    said = consul.catalog.model_dump(exclude_defaults=True)
+    return _digest({"catalog": said, "where": [consul.datacenter, consul.namespace, consul.partition]})
+
+
 def _digest(said: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=repr).encode()).hexdigest()
 

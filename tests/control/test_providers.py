@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lb.config import loads
-from lb.control.providers import described, told_apart
+from lb.control.providers import catalog_told_apart, described, told_apart
 
 BASE = 'listeners: [":1"]\nroutes: {"/": app}\n'
 
@@ -56,3 +56,14 @@ def test_the_way_to_it_and_the_order_of_keys_do_not():
 def test_a_secret_stands_in_neither():
     discover = "provider: 'a:B', options: {password: hunter2}"
     assert "hunter2" not in digest(discover) + described(spec(discover).services["app"].discover)
+
+
+def catalog(consul):
+    return catalog_told_apart(spec("file: /a", f"{{consul: {{{consul}}}}}").discovery)
+
+
+def test_catalogues_are_told_apart_by_what_is_read_and_where():
+    others = ("datacenter: other", "namespace: other", "partition: other", "address: 'http://10.0.0.1:8500'")
+    found = [catalog("catalog: {tags: [a]}"), catalog("catalog: {tags: [b]}")]
+    found += [catalog(f"catalog: {{tags: [a]}}, {one}") for one in others]
+    assert len(set(found)) == len(found) - 1, "the way to it is no part of it"

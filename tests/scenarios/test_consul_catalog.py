@@ -156,7 +156,7 @@ def test_an_agent_that_is_away_or_lost_all_takes_no_route(consul):
             assert not catalog(s)["held"] and not failed(load)
 
 
-def test_a_token_that_loses_its_rights_or_is_gone_takes_no_route(tmp_path):
+def test_a_token_that_loses_its_rights_or_is_gone_takes_no_route(agent, tmp_path):
     """A token without rights gets an empty catalogue with 200, a deleted one 403."""
     server = Guarded("consul")
     try:

@@ -62,6 +62,10 @@ def three() -> Iterator[list[Voter]]:
         servers.append(Foreign(3, servers[0]))
         eventually(Agent(servers[3]).leads, 30, "the three elect nobody")
         yield servers
+    except FileNotFoundError as missing:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"consul: {missing}")
     finally:
         for server in servers:
             server.close()

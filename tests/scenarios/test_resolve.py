@@ -13,6 +13,7 @@ import dns.rcode
 import pytest
 
 from tests.discovery.test_dns import NameServer
+from tests.scenarios.test_consul import changed, failed
 from tests.scenarios.test_discovery import Load
 
 from .harness import Origin, Scenario, answer, eventually
@@ -41,9 +42,9 @@ def names() -> Iterator[tuple[NameServer, str]]:
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     yield server, place
+    loop.call_soon_threadsafe(transport.close)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
-    transport.close()
     loop.close()
 
 
@@ -55,32 +56,37 @@ def source(s: Scenario) -> dict:
     return json.loads(s.lb.admin("GET", "/api/v1/discovery")[1])["services"][0]
 
 
+class Resolving(Scenario):
+    """Its lb asks a name server of the test's own."""
+
+    def __init__(self, place: str, config: str, **servers: Origin) -> None:
+        super().__init__(config, **servers)
+        self.resolv = self.directory / "resolv.conf"
+        self.resolv.write_text(f"nameserver {place}\n")
+
+    def begin(self) -> Lb:
+        return Lb(self.file, self.names["admin"], ("unshare", "--mount", "sh", "-c", OWN, str(self.resolv)))
+
+
 def test_every_address_of_a_name_is_a_server(names):
     server, place = names
     a = says("a")
     port = a.address.rpartition(":")[2]
     b = Origin(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb"), place=("127.0.0.2", int(port)))
     server.records[NAME, "A"] = ["127.0.0.1"]
-    s = Scenario(CONFIG % port, a=a, b=b)
-    file = s.directory / "resolv.conf"
-    file.write_text(f"nameserver {place}\n")
-    s.lb = Lb(s.file, s.names["admin"], ("unshare", "--mount", "sh", "-c", OWN, str(file)))
-    try:
-        with Load(s) as load:
-            assert load.now() == {"a"}
-            server.records[NAME, "A"] = ["127.0.0.1", "127.0.0.2"]
-            eventually(lambda: load.now() == {"a", "b"}, because="a new address takes no requests")
-            server.records[NAME, "A"] = ["127.0.0.2"]
-            eventually(lambda: load.now() == {"b"}, because="an address that is gone takes requests")
-            server.rcode = dns.rcode.SERVFAIL
-            eventually(lambda: not source(s)["answered"], because="a failure is not told")
-            assert load.now() == {"b"}, "what was said last does not stay in force"
-            server.rcode = None
-            server.records[NAME, "A"] = []
-            eventually(lambda: source(s)["held"], because="an empty answer is believed")
-            assert load.now() == {"b"}
-            server.records[NAME, "A"] = ["127.0.0.1", "127.0.0.2"]
-            eventually(lambda: load.now() == {"a", "b"}, 20, "it does not come back")
-        assert "dns app.test" in source(s)["source"]
-    finally:
-        s.__exit__(None)
+    with Resolving(place, CONFIG % port, a=a, b=b) as s, Load(s) as load:
+        changed(load, "a", "start")
+        server.records[NAME, "A"] = ["127.0.0.1", "127.0.0.2"]
+        changed(load, "ab", "a new address")
+        server.records[NAME, "A"] = ["127.0.0.2"]
+        changed(load, "b", "an address that is gone")
+        server.rcode = dns.rcode.SERVFAIL
+        eventually(lambda: not source(s)["answered"], because="a failure is not told")
+        changed(load, "b", "what was said last stays in force")
+        server.rcode = None
+        server.records[NAME, "A"] = []
+        eventually(lambda: source(s)["held"], because="an empty answer is believed")
+        changed(load, "b", "it is held")
+        server.records[NAME, "A"] = ["127.0.0.1", "127.0.0.2"]
+        changed(load, "ab", "it comes back", within=20)
+        assert "dns app.test" in source(s)["source"] and not failed(load)

@@ -62,9 +62,12 @@ class Scenario:
         fresh.write_text(self.render(config))
         os.replace(fresh, self.file)
 
+    def begin(self) -> Lb:
+        return Lb(self.file, self.names["admin"])
+
     def __enter__(self) -> Scenario:
         try:
-            self.lb = Lb(self.file, self.names["admin"])
+            self.lb = self.begin()
         except BaseException:
             self._release()
             raise
