@@ -1,6 +1,6 @@
 """`python -m tests.safety --runs 200 --report safety.jsonl`: histories with faults, judged, on all engines
 one after the other, or with `--engine` on one; `--gaps 10`: how long nobody leads after a leader is killed,
-and after it hears no answer any more."""
+is cut off, or hears no answer any more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long nobody leads after a leader is killed, and after it hears no answer any more."""
+"""How long nobody leads after a leader is killed, is cut off, or hears no answer any more."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ async def gaps(engine, times):
     ground = Ground(engine)
     await ground.ready()
     run = Run(ground, 0)
-    waits = {"kill": [], "deaf": []}
+    waits = {"kill": [], "cut": [], "deaf": []}
     try:
         await run.begin()
         for _ in range(times):
             for fault, found in waits.items():
-                if fault == "deaf" and engine == "local":
+                if fault != "kill" and engine == "local":
                     continue  # there is nothing to cut
                 leader = await run.until(run.leader, 60)
                 await asyncio.sleep(run.ttl * run.random.random())
@@ -39,7 +39,7 @@ async def gaps(engine, times):
                 if fault == "kill":
                     await leader.kill()
                 else:
-                    leader.trouble(deaf=True)
+                    leader.trouble(cut=fault == "cut", deaf=fault == "deaf")
                 rest = [node for node in run.nodes if node is not leader]
                 heirs = await run.until(partial(elected, rest, at), 60)
                 found.append(heirs[0] - at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import subprocess
 import sys
 
@@ -78,9 +79,11 @@ class Nodes:
 
         return eventually(find, within or self.lapse, "nobody leads")[0]
 
-    def document(self, letter):
+    def document(self, letter, ballast=0):
+        """`ballast`: bytes of comments that do not compress."""
         file = self.all["one"].directory / f"{letter}.yaml"
-        file.write_text(SHARED % self.letters[letter].address)
+        lines = "".join(f"# {random.randbytes(40).hex()}\n" for _ in range(ballast // 83))
+        file.write_text(SHARED % self.letters[letter].address + lines)
         return str(file)
 
     def cli(self, *words, node=None):
@@ -137,7 +140,8 @@ def test_one_leads_and_all_run_what_it_published(nodes):
     nodes.kill(dead)
     heir = nodes.leader()
     assert nodes.status(heir)["term"]["epoch"] > epoch
-    code, said = nodes.cli("push", nodes.document("c"), "--base", "1", "--no-wait")
+    # larger than one value of Consul, ZooKeeper or etcd may be: it is stored in pieces
+    code, said = nodes.cli("push", nodes.document("c", 1_500_000), "--base", "1", "--no-wait")
     assert code == 0, said
     nodes.all_answer("c")
     nodes.restart(dead)

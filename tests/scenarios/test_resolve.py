@@ -1,4 +1,4 @@
-"""A running lb whose server is a name: what the name server says is where requests go."""
+"""A running lb and a name server: what this says is where requests go."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ listeners: [{name: web, bind: "$web"}]
 services: {app: {servers: [{address: "app.test:%s", resolve: 1s}]}}
 routes: {"/": app}
 """
+SRV = """
+listeners: [{name: web, bind: "$web"}]
+services: {app: {discover: {dns: %s}}}
+routes: {"/": app}
+"""
 # The name server of the system, for this lb alone: a mount of its own over the file that names it.
 OWN = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
 
@@ -42,9 +47,10 @@ def names() -> Iterator[tuple[NameServer, str]]:
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     yield server, place
-    loop.call_soon_threadsafe(transport.close)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
+    transport.close()
+    loop.run_until_complete(asyncio.sleep(0))
     loop.close()
 
 
@@ -90,3 +96,28 @@ def test_every_address_of_a_name_is_a_server(names):
         server.records[NAME, "A"] = ["127.0.0.1", "127.0.0.2"]
         changed(load, "ab", "it comes back", within=20)
         assert "dns app.test" in source(s)["source"] and not failed(load)
+
+
+def test_services_of_dns_have_ports_weights_and_priorities(names):
+    server, place = names
+    origins = {name: says(name) for name in "abc"}
+    ports = {name: origin.address.rpartition(":")[2] for name, origin in origins.items()}
+    server.ttl = 1
+    server.records["host.test.", "A"] = ["127.0.0.1"]
+    name = ("_http._tcp.app.test.", "SRV")
+    server.records[name] = [
+        f"0 3 {ports['a']} host.test.",
+        f"0 1 {ports['b']} host.test.",
+        f"1 1 {ports['c']} host.test.",
+    ]
+    query = f'{{name: _http._tcp.app.test, records: srv, servers: ["{place}:53"]}}'
+    with Scenario(SRV % query, **origins) as s, Load(s) as load:
+        changed(load, "ab", "those of the first priority")
+        eventually(lambda: sum(load.counts.values()) >= 200)
+        counts = load.counts.copy()
+        assert 2.5 <= counts["a"] / counts["b"] <= 3.5, counts
+        server.records[name] = [f"0 3 {ports['b']} host.test.", f"1 1 {ports['c']} host.test."]
+        changed(load, "b", "one is gone", within=10)
+        server.records[name] = [f"1 1 {ports['c']} host.test."]
+        changed(load, "c", "the next priority", within=10)
+        assert not failed(load)
