@@ -18,8 +18,7 @@ from lb.config.routes import RouteSpec
 from lb.config.section import words
 from lb.config.services import ServiceSpec
 from lb.config.spec import Spec
-from lb.discovery.consul_entries import shown as printable
-from lb.discovery.contract import Unusable
+from lb.discovery.contract import Unusable, printable
 
 MOST_ROUTES = 5000  # of a catalogue
 SOURCE = "consul"

@@ -14,11 +14,10 @@ import msgspec
 from msgspec import Raw
 
 from lb.discovery.catalog import Catalog
-from lb.discovery.consul_entries import shown
 from lb.discovery.consul_http import ConsulClient
 from lb.discovery.consul_settings import ConsulCatalog
 from lb.discovery.consul_watch import ConsulWatch, Question
-from lb.discovery.contract import ProviderError, Unusable
+from lb.discovery.contract import ProviderError, Unusable, printable
 
 PATH = "/v1/catalog/services"
 
@@ -55,12 +54,12 @@ def catalog(body: bytes, settings: ConsulCatalog) -> Catalog:
         try:
             tags = _TAGS.decode(raw) or []
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            unusable.append(Unusable(shown(name), str(error)))
+            unusable.append(Unusable(printable(name), str(error)))
             continue
         ours = sorted(tag for tag in set(tags) if tag.startswith(f"{settings.prefix}."))
         unusable += [
             Unusable(
-                shown(f"{name}: {tag}"), f"lb does not know this tag; it knows {settings.route}HOST/PATH"
+                printable(f"{name}: {tag}"), f"lb does not know this tag; it knows {settings.route}HOST/PATH"
             )
             for tag in ours
             if not tag.startswith(settings.route)

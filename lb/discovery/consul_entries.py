@@ -11,10 +11,17 @@ from msgspec import Raw, Struct, field
 
 from lb.config.addresses import server_address
 from lb.discovery.consul_settings import ConsulQuery
-from lb.discovery.contract import Member, Membership, ProviderError, Registered, Unusable
+from lb.discovery.contract import (
+    MOST_WORDS,
+    Member,
+    Membership,
+    ProviderError,
+    Registered,
+    Unusable,
+    printable,
+)
 
 MOST_WEIGHT = 65_535
-MOST_WORDS = 200  # characters of what Consul says that are kept
 NODE_MAINTENANCE = "_node_maintenance"
 SERVICE_MAINTENANCE = "_service_maintenance:"
 MAINTENANCE = "maintenance"
@@ -124,7 +131,7 @@ def aggregated(checks: list[Check]) -> tuple[str, Check | None]:
         if check.id == NODE_MAINTENANCE or check.id.startswith(SERVICE_MAINTENANCE):
             status = MAINTENANCE
         if status not in SEVERITY:
-            raise EntryError(f"the check {shown(check.id)} has the unknown status {shown(status)}")
+            raise EntryError(f"the check {printable(check.id)} has the unknown status {printable(status)}")
         if why is None or SEVERITY[status] > SEVERITY[worst]:
             worst, why = status, check
     return worst, why
@@ -150,14 +157,14 @@ def _member(raw: Raw, query: ConsulQuery) -> Member | None:
     why = ""
     if check is not None and state is not Registered.UP:
         said = check.notes if status == MAINTENANCE else check.name or check.id
-        why = f"{status}: {shown(said)}" if said else status
+        why = f"{status}: {printable(said)}" if said else status
     return Member(
         address=_address(instance.address or machine.address, instance.port),
         weight=weight,
         state=state,
         why=why,
-        name=shown(f"{machine.name}/{instance.id}"),
-        zone=shown(_zone(entry, query.zone_key)),
+        name=printable(f"{machine.name}/{instance.id}"),
+        zone=printable(_zone(entry, query.zone_key)),
     )
 
 
@@ -167,7 +174,7 @@ def _address(host: str, port: int) -> str:
     if not 0 < port <= 65_535:
         raise EntryError(f"the port {port} is not from 1 to 65535")
     if "://" in host or host.startswith("unix:") or "%" in host:
-        raise EntryError(f"the address {shown(host)} is not an IP address or a name")
+        raise EntryError(f"the address {printable(host)} is not an IP address or a name")
     bracketed = f"[{host}]" if ":" in host and not host.startswith("[") else host
     try:
         return server_address(f"{bracketed}:{port}")
@@ -190,10 +197,4 @@ def _named(raw: Raw, place: int) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return f"entry {place}"
     names = (found.machine.get("Node"), found.instance.get("ID"))
-    return shown("/".join(name for name in names if isinstance(name, str) and name)) or f"entry {place}"
-
-
-def shown(text: str) -> str:
-    """Consul's words as they may stand in a log line: printable, bounded."""
-    kept = text[:MOST_WORDS]
-    return "".join(letter if letter.isprintable() else "�" for letter in kept)
+    return printable("/".join(name for name in names if isinstance(name, str) and name)) or f"entry {place}"

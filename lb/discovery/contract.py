@@ -20,6 +20,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+MOST_WORDS = 200  # characters of what a source says that are kept
+
 
 class Registered(Enum):
     """What the source says of a member. DRAIN: no new exchanges, sessions stay. DOWN: it is there, and not to
@@ -80,3 +82,8 @@ class Provider(Protocol):
         closed (`aclose`), and frees everything then. Raises ProviderError, OSError or TimeoutError where the
         source fails; then another call of `watch` begins anew."""
         ...
+
+
+def printable(text: str) -> str:
+    """A source's words as they may stand in a log line: printable, bounded."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text[:MOST_WORDS])
