@@ -19,14 +19,15 @@ _Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 
 
 class Line(msgspec.Struct):
-    """What a line says of an exchange: `time` is that of its end, `duration` and `ttfb` are seconds."""
+    """What a line says of an exchange: `time` is that of its end, `duration` and `ttfb` are seconds. A log may
+    leave out what has a default (`access_log.redact`)."""
 
     time: Annotated[datetime, msgspec.Meta(tz=True)]
     service: str
     duration: _Seconds
-    method: str
-    host: str
-    target: str
+    method: str = "GET"
+    host: str = ""
+    target: str = "/"
     ttfb: _Seconds | None = None
     client: str = ""
     sample: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0

@@ -142,10 +142,11 @@ def replay(
             run.unserved += 1
             continue
         at = place[server]
-        before = last.get(groups[sender])
-        run.known += before is not None
-        run.kept += before == at
-        last[groups[sender]] = at
+        if group := groups[sender]:
+            before = last.get(group)
+            run.known += before is not None
+            run.kept += before == at
+            last[group] = at
         slow, fails = states[at]
         start = max(began, free[at][0])
         done = start + load.seconds[number] * slow

@@ -8,6 +8,8 @@ import pytest
 
 from lb.simulate.load import LoadError, drawn
 from lb.simulate.recorded import MOST_LINE, recorded
+from lb.telemetry.accesslog import compile_format
+from lb.telemetry.record import ExchangeRecord
 from tests.simulate.making import plan, run, tell
 
 
@@ -24,6 +26,22 @@ def test_a_request_begins_its_duration_before_its_line_and_takes_its_ttfb():
     assert list(load.at) == pytest.approx([0.0, 2.0])
     assert list(load.seconds) == [2.5, 0.25]
     assert load.seconds_long == pytest.approx(2.0)
+
+
+def test_the_lines_that_lb_writes_are_read():
+    record = ExchangeRecord()
+    record.time, record.duration, record.ttfb = 1735787045.25, 0.5, 0.25
+    record.client, record.service = "192.0.2.17", b"app"
+    record.method, record.target, record.host = b"GET", b"/users?id=1", b"example.com"
+    reading = recorded([compile_format("json").line(record)] * 2, "app")
+    assert (reading.bad, reading.sampled, list(reading.load.seconds)) == (0, 0, [0.25, 0.25])
+    assert reading.load.senders == [("192.0.2.17", b"GET /users?id=1 HTTP/1.1\r\nhost: example.com\r\n\r\n")]
+
+
+def test_fields_that_the_log_leaves_out_are_not_needed():
+    bare = b'{"time":"2026-01-01T00:00:00Z","service":"app","duration":0.5}'
+    reading = recorded([bare], "app")
+    assert (reading.bad, len(reading.load)) == (0, 1)
 
 
 def test_without_an_answer_the_duration_counts():
@@ -63,7 +81,7 @@ def test_keys_are_those_that_the_service_would_hash():
     assert (found.known, found.kept) == (199 - 7, 199 - 7)
     # a head that no client could send has no key
     odd = recorded([line(target="no target")] * 3, "app").load
-    assert run(odd, "consistent_hash", 10, by_path).known == 2
+    assert tell(odd, "consistent_hash", 10, by_path).kept is None
 
 
 def test_all_algorithms_get_the_requests_of_the_log():
