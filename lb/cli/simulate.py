@@ -76,6 +76,8 @@ def simulate(wish: Wish) -> int:
     except (LoadError, SnapshotError, UsageError) as error:
         complain(str(error))
     except OSError as error:
+        if error.filename is None:  # not of a file that the user named: whoever reads stdout went away
+            raise
         complain(f"{error.filename}: {error.strerror}")
     return USAGE
 

@@ -19,8 +19,8 @@ _Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 
 
 class Line(msgspec.Struct):
-    """What a line says of an exchange: `time` is that of its end, `duration` and `ttfb` are seconds. A log may
-    leave out what has a default (`access_log.redact`)."""
+    """What a line says of an exchange: `time` is that of its end, `duration` and `ttfb` are seconds. A log
+    may leave out what has a default (`access_log.redact`)."""
 
     time: Annotated[datetime, msgspec.Meta(tz=True)]
     service: str
