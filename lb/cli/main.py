@@ -169,6 +169,71 @@ def plan(
 
 
 @app.command(epilog=EXIT_CODES)
+def simulate(
+    config: Config = Path("lb.yaml"),
+    *,
+    service: Annotated[str, typer.Option(help="Whose servers; absent: the only service.")] = "",
+    algorithm: Annotated[
+        str, typer.Option(metavar="NAME,…", help="The algorithms; all get the same requests.")
+    ] = "round_robin,least_connections,ewma",
+    rate: Annotated[
+        Optional[float],  # noqa: UP045 (typer reads it)
+        typer.Option(min=0.001, max=10_000_000, help="Requests a second, at random times (1000)."),
+    ] = None,
+    seconds: Annotated[
+        Optional[float],  # noqa: UP045 (typer reads it)
+        typer.Option(min=0.001, max=86_400, help="How long they come (30)."),
+    ] = None,
+    service_time: Annotated[
+        Optional[str],  # noqa: UP045 (typer reads it)
+        typer.Option(metavar="TIME", help="What a request takes to serve, in the mean (10ms)."),
+    ] = None,
+    constant: Annotated[
+        bool, typer.Option("--constant", help="Every request takes just that, not an exponential time.")
+    ] = False,
+    clients: Annotated[
+        Optional[int],  # noqa: UP045 (typer reads it)
+        typer.Option(min=1, max=1_000_000, help="Who sends them, all equally often; their keys (1000)."),
+    ] = None,
+    slots: Annotated[
+        int,
+        typer.Option(min=0, max=100_000, help="Requests that a server serves at once; 0: all are 70 % busy."),
+    ] = 0,
+    slow: Annotated[
+        Optional[list[str]],  # noqa: UP045 (typer reads it)
+        typer.Option(metavar="ADDRESS=5x", help="A server that takes 5 times as long; may be repeated."),
+    ] = None,
+    fail: Annotated[
+        Optional[list[str]],  # noqa: UP045 (typer reads it)
+        typer.Option(metavar="ADDRESS@10s", help="A server that refuses all from then on; may be repeated."),
+    ] = None,
+    log: Annotated[
+        Optional[Path],  # noqa: UP045 (typer reads it)
+        typer.Option(help="A JSON access log whose requests, times and clients are taken."),
+    ] = None,
+    last: Annotated[int, typer.Option(min=1, max=10_000_000, help="So many last lines of it.")] = 1_000_000,
+    picture: Annotated[
+        Optional[Path],  # noqa: UP045 (typer reads it)
+        typer.Option(metavar="FILE.svg", help="Draw load and p99 of each server over time."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed, the same answer.")] = 1,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say how a service would fare with other algorithms, by a load at random or that of an access log.
+
+    Example: lb simulate lb.yaml --service app --rate 2000 --slow 10.0.0.1:8080=5x --picture out.svg
+    """
+    from lb.cli.simulate import Wish
+    from lb.cli.simulate import simulate as command
+
+    wish = Wish(
+        *(config, service, algorithm, rate, seconds, service_time, constant, clients, slots),
+        *(tuple(slow or ()), tuple(fail or ()), log, last, picture, seed, json),
+    )
+    raise typer.Exit(command(wish))
+
+
+@app.command(epilog=EXIT_CODES)
 def events(
     *,
     after: Annotated[

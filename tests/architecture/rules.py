@@ -28,6 +28,7 @@ FORBIDDEN_ROOMS = {
     "discovery": {"health", "cluster", "proxy", "upstream"},
     "health": {"discovery", "cluster", "proxy", "upstream"},
     "cluster": {"discovery", "health", "proxy", "upstream"},
+    "simulate": {"discovery", "health", "cluster", "proxy", "admin", "config", "control"},
 }
 ENTRANCES = {"cli", "__main__"}  # only these may import cli and control
 
@@ -110,6 +111,8 @@ def import_complaints(module: str, imports: list[Import]) -> list[str]:
             reason = "nobody imports cli"
         elif wanted == "control" and room not in {"control", *ENTRANCES}:
             reason = "control knows the others, they do not know control"
+        elif wanted == "simulate" and room not in {"simulate", *ENTRANCES}:
+            reason = "only cli simulates"
         elif wanted in FORBIDDEN_ROOMS.get(room, set()):
             reason = f"{room} never imports {wanted}"
         if reason:

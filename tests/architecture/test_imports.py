@@ -90,6 +90,8 @@ SEEDED = {
     "proxy, relative package": ("lb.proxy.exchange", "from .. import control"),
     "facts, each other": ("lb.discovery.dns", "import lb.health.probe"),
     "facts, state": ("lb.cluster.lock", "from lb.upstream import registry"),
+    "simulation, data plane": ("lb.simulate.replay", "from lb.proxy.budget import Budget"),
+    "simulation, from elsewhere": ("lb.worker.main", "from lb.simulate import replay"),
     "cli": ("lb.control.main", "from lb.cli import main"),
     "control": ("lb.worker.main", "from lb.control import reconcile"),
 }
@@ -116,6 +118,7 @@ ALLOWED = {
     "proxy, state": ("lb.proxy.exchange", "from lb.upstream.pool import Pool\nimport asyncio"),
     "control": ("lb.control.main", "from lb.health import probe\nfrom lb.discovery import dns"),
     "cli": ("lb.cli.run", "from lb.control.main import run"),
+    "simulation": ("lb.simulate.replay", "from lb.snapshot import build\nfrom lb.upstream import registry"),
 }
 
 

@@ -57,7 +57,7 @@ def test_help_lists_all_commands_and_the_exit_codes():
     assert "\x1b" not in ended.stdout
 
 
-COMMANDS = ("run", "check", "explain", "servers", "events", "top", "schema", "demo", "version")
+COMMANDS = ("run", "check", "explain", "servers", "events", "top", "simulate", "schema", "demo", "version")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
