@@ -1,9 +1,9 @@
-"""docs/first-hour.md, done as it says: its files are written, its commands run in order by one shell, and they
-print what the page says.
+"""docs/first-hour.md, done as it says: its files are written, its commands run in order by one shell, and
+they print what the page says.
 
-Ports are replaced by free ones; a block after `<!-- terminal -->` goes on in a terminal of its own, one after
-`<!-- ends with 7 -->` has that exit code. In what is printed `…` stands for anything, and lines of the page are looked
-for in order.
+Ports are replaced by free ones. A block after `<!-- terminal -->` goes on in a terminal of its own, one after
+`<!-- ends with 7 -->` has that exit code. In what is printed `…` stands for anything; the lines of the page
+are looked for in order.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def ports():
 
 @pytest.fixture
 def shell(tmp_path, ports):
-    """`shell(commands)`: what they print; it must end with `code`. `shell(commands, stay=True)`: left running."""
+    """`shell(commands, code)`: what they print, ending with `code`; `stay=True`: they are left running."""
     programs = tmp_path / "bin"
     programs.mkdir()
     python = shlex.quote(sys.executable)
@@ -64,12 +64,11 @@ def shell(tmp_path, ports):
     def run(commands, code=0, stay=False):
         if stay:
             with (tmp_path / "terminal.log").open("a") as log:
-                running.append(
-                    subprocess.Popen(
-                        ("bash", "-c", commands), cwd=folder, env=variables, stdin=subprocess.DEVNULL,
-                        stdout=log, stderr=log, start_new_session=True,
-                    )  # fmt: skip
-                )
+                terminal = subprocess.Popen(
+                    ("bash", "-c", commands), cwd=folder, env=variables, stdin=subprocess.DEVNULL,
+                    stdout=log, stderr=log, start_new_session=True,
+                )  # fmt: skip
+            running.append(terminal)
             return ""
         done = subprocess.run(
             ("bash", "-c", f"set -eo pipefail\n{commands}"), cwd=folder, env=variables,
@@ -112,7 +111,8 @@ def test_the_first_hour_goes_as_the_page_says(shell, ports, eventually):
             printed = shell(text, int(mark[-1]) if mark else 0)
         else:
             assert language == "text"
-            wanted = [".*".join(re.escape(part) for part in line.split("…")) for line in text.splitlines()]
-            assert re.search("(.*\n)*?".join(f"{line}\n" for line in wanted), printed), f"{text}\n--\n{printed}"
+            lines = [".*".join(map(re.escape, line.split("…"))) for line in text.splitlines()]
+            wanted = "(.*\n)*?".join(f"^{line}\n" for line in lines)
+            assert re.search(wanted, printed, re.MULTILINE), f"{text}\n--\n{printed}"
     assert {"yaml", "sh", "text"} == set(done)
     assert done.count("sh") == PAGE.count("```sh\n") > 8
