@@ -34,7 +34,10 @@ def test_every_outcome_has_one_row_and_its_own_flag():
     assert len(flags) == len(set(flags))
 
 
-@pytest.mark.parametrize(("heading", "steps"), [("Life of a request", 12), ("Life of a reload", 7), ("Life of a status", 3)])
+LIVES = {"Life of a request": 12, "Life of a reload": 7, "Life of a status": 3}
+
+
+@pytest.mark.parametrize(("heading", "steps"), LIVES.items())
 def test_lives_have_their_steps(heading, steps):
     section = PAGE.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
     assert re.findall(r"^(\d+)\. ", section, re.MULTILINE) == [str(n) for n in range(1, steps + 1)]
