@@ -9,7 +9,9 @@ import yaml
 
 from tests.docker.prometheus import promtool
 
-FOLDER = Path(__file__).resolve().parents[2] / "docker" / "prometheus"
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "docker" / "prometheus"
+METRICS = (ROOT / "docs" / "metrics.md").read_text()
 SUITES = sorted(FOLDER.glob("tests/*.yml"))
 GROUPS = [
     group for file in FOLDER.glob("rules/*.yml") for group in yaml.safe_load(file.read_text())["groups"]
@@ -46,10 +48,36 @@ def test_every_alert_is_tested_both_ways_and_says_what_to_do():
         assert rule["annotations"]["runbook_url"] == f"docs/runbook.md#{rule['alert'].lower()}"
 
 
-def test_every_metric_of_the_rules_is_one_that_lb_has():
-    page = (FOLDER.parents[1] / "docs" / "metrics.md").read_text()
+def test_every_alert_has_its_section_in_the_runbook_and_every_section_its_alert():
+    runbook = (ROOT / "docs" / "runbook.md").read_text()
+    sections = {
+        title.lower(): text
+        for title, text in re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", runbook, re.MULTILINE | re.DOTALL)
+    }
+    led_to = [rule["annotations"]["runbook_url"].removeprefix("docs/runbook.md#") for rule in ALERTS]
+    assert list(sections) == led_to  # an anchor is the heading in small letters
+    for anchor, text in sections.items():
+        for part in ("**Means.**", "**Clients**", "**Look", "**do" if "**Look** and" in text else "**Do.**"):
+            assert part in text, f"{anchor}: no {part}"
+
+
+def test_promtool_understands_every_query_of_the_runbook(tmp_path):
+    runbook = (ROOT / "docs" / "runbook.md").read_text()
+    queries = "".join(re.findall(r"^```promql\n(.*?)^```$", runbook, re.MULTILINE | re.DOTALL)).splitlines()
+    assert len(queries) >= len(ALERTS)
+    rules = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(queries)]
+    file = tmp_path / "queries.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "runbook", "rules": rules}]}))
+    said = promtool("check", "rules", file)
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_every_metric_of_the_rules_and_the_runbook_is_one_that_lb_has():
+    runbook = (ROOT / "docs" / "runbook.md").read_text()
+    for name in sorted(set(re.findall(r"(?<![:\w])lb_\w+", runbook))):
+        assert f"`{name}`" in METRICS, name
     for group in GROUPS:
         for rule in group["rules"]:
             names = re.findall(r"(?<![:\w])lb_\w+", rule["expr"])
             for name in names:
-                assert f"`{name.removesuffix('_bucket')}`" in page, rule
+                assert f"`{name.removesuffix('_bucket')}`" in METRICS, rule

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lb.cli.main import app
 from lb.outcomes import TABLE, Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,10 +34,24 @@ def test_every_outcome_has_one_row_and_its_own_flag():
     assert len(flags) == len(set(flags))
 
 
-@pytest.mark.parametrize(("heading", "steps"), [("Life of a request", 12), ("Life of a reload", 7)])
+LIVES = {"Life of a request": 12, "Life of a reload": 7, "Life of a status": 3}
+
+
+@pytest.mark.parametrize(("heading", "steps"), LIVES.items())
 def test_lives_have_their_steps(heading, steps):
     section = PAGE.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
     assert re.findall(r"^(\d+)\. ", section, re.MULTILINE) == [str(n) for n in range(1, steps + 1)]
+
+
+def test_the_rooms_on_the_page_are_those_of_the_code():
+    block = PAGE.split("## Rooms\n\n```\nlb/\n", 1)[1].split("```", 1)[0]
+    files = {path.name for path in (ROOT / "lb").glob("*.py")}
+    rooms = {f"{path.parent.name}/" for path in (ROOT / "lb").glob("*/__init__.py")}
+    assert set(re.findall(r"^  (\w+(?:\.py|/)) ", block, re.MULTILINE)) == files | rooms
+    cli = block.split("  cli/ ", 1)[1].split("  config/", 1)[0]
+    registered = {command.name or command.callback.__name__ for command in app.registered_commands}
+    registered |= {group.name or group.typer_instance.info.name for group in app.registered_groups}
+    assert set(re.findall(r"[a-z]+", cli.replace("the commands:", ""))) == registered
 
 
 def test_files_and_names_that_the_page_mentions_exist():
