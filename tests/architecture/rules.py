@@ -28,6 +28,17 @@ FORBIDDEN_ROOMS = {
     "discovery": {"health", "cluster", "proxy", "upstream"},
     "health": {"discovery", "cluster", "proxy", "upstream"},
     "cluster": {"discovery", "health", "proxy", "upstream"},
+    "importing": {
+        *PURE_ROOMS,
+        "upstream",
+        "health",
+        "discovery",
+        "cluster",
+        "proxy",
+        "worker",
+        "telemetry",
+        "admin",
+    },
 }
 ENTRANCES = {"cli", "__main__"}  # only these may import cli and control
 
@@ -108,6 +119,8 @@ def import_complaints(module: str, imports: list[Import]) -> list[str]:
             reason = _not_pure(room, one.name)
         if wanted == "cli" and room not in ENTRANCES:
             reason = "nobody imports cli"
+        elif wanted == "importing" and room not in {"importing", *ENTRANCES}:
+            reason = "only cli imports importing"
         elif wanted == "control" and room not in {"control", *ENTRANCES}:
             reason = "control knows the others, they do not know control"
         elif wanted in FORBIDDEN_ROOMS.get(room, set()):

@@ -91,6 +91,8 @@ SEEDED = {
     "facts, each other": ("lb.discovery.dns", "import lb.health.probe"),
     "facts, state": ("lb.cluster.lock", "from lb.upstream import registry"),
     "cli": ("lb.control.main", "from lb.cli import main"),
+    "importing": ("lb.control.main", "from lb.importing.nginx import import_nginx"),
+    "importing, what runs": ("lb.importing.nginx", "from lb.upstream.pool import Pool"),
     "control": ("lb.worker.main", "from lb.control import reconcile"),
 }
 
