@@ -162,7 +162,7 @@ def import_(
         typer.Option("--from", help="What wrote it; absent: found out from its first section."),
     ] = None,
 ) -> None:
-    """Print the configuration of nginx or HAProxy as one of lb's; on stderr and as comments, what did not map.
+    """Print the configuration of nginx or HAProxy as one of lb's; on stderr and in comments, what it is not.
 
     Exit code 0: all of it did; 7: something did not. Example: lb import /etc/nginx/nginx.conf > lb.yaml
     """

@@ -153,6 +153,9 @@ def _route(draft: Draft, one: Location, place: Place, host: str) -> None:
                 condition.place, str(condition), "conditions are routes in lb", "write a route with a match"
             )
         action = _proxied(draft, one, place)
+    if action.get("respond") == REFUSED and one.rank == PLAIN and not one.title.endswith("/"):
+        why = f"{one.title}… beyond a whole segment is not refused"
+        draft.gap(one.directive.place, str(one.directive), why, "add a route with path_regex")
     allowed = _allowed(draft, one.settings) if "respond" not in action and "return" not in one.own else None
     if allowed is None:
         _add(draft, place, title, one.match, one.rank, action)
