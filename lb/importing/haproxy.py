@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from lb.importing.haproxyacls import Acls
 from lb.importing.haproxyactions import CLOSING, CONDITIONS, action_of, edits, guards, is_rate
 from lb.importing.haproxylines import SECTIONS, Line, Section, read, words_of
-from lb.importing.haproxyrules import Choice, both, conditions, put_before
+from lb.importing.haproxyrules import Choice, conditions, put_before, reachable
 from lb.importing.haproxyservices import Servers, time
 from lb.importing.nginxvalues import UnmappableError
 from lb.importing.result import Draft, UnreadableError, read_text
@@ -61,7 +61,7 @@ MOOT_OPTIONS = {
     ),
     *("splice-auto", "dontlog-normal", "tcpka", "clitcpka", "srvtcpka", "http-no-delay", "contstats"),
 }
-TIMEOUTS = {"client", "http-request", "http-keep-alive", "connect", "server", "check", "queue", "tunnel"}
+TIMEOUTS = {"client", "http-request", "http-keep-alive", "connect", "server", "check", "queue"}
 ADVICE = {
     "stats": "admin has /metrics and the dashboard",
     "stick": "use sticky, or consistent_hash",
@@ -75,6 +75,7 @@ ADVICE = {
     "resolvers": "servers[].resolve asks the system's name servers, discover.dns others",
     "server-template": "write discover.dns",
     "userlist": "let servers ask for passwords",
+    "timeout tunnel": "timeout.idle bounds tunnels",
     "option httpclose": "lb keeps connections; connections.max_idle: 0 keeps none to servers",
 }
 
@@ -168,14 +169,11 @@ class _File:
             lambda line, why: self._draft.note(line.place, str(line), why),
         )
         listeners = {"listener": [*plain, *tls]}
-        chosen = self._rules(proxy, acls, self._default(proxy))
-        last = len(chosen) - 1
-        for at, choice in enumerate(chosen):
-            match = both(listeners, choice.match)
-            if match is not None:
-                rank = {"priority": last - at} if at < last else {}
-                title = f"{proxy.section.name}:{choice.title}"
-                self._draft.add_route(title, {"match": match, **rank, **choice.action})
+        chosen = reachable(self._rules(proxy, acls, self._default(proxy)), listeners)
+        for rank, choice in zip(reversed(range(len(chosen))), chosen, strict=True):
+            title = f"{proxy.section.name}:{choice.title}"
+            priority = {"priority": rank} if rank else {}
+            self._draft.add_route(title, {"match": choice.match, **priority, **choice.action})
 
     def _rules(self, proxy: Proxy, acls: Acls, rest: list[Choice]) -> list[Choice]:
         """HAProxy looks at http-request, then redirect, then use_backend."""

@@ -26,7 +26,7 @@ SECTIONS = {
         "log-profile",
     ),
 }
-ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
+ESCAPES = {"n": "\n", "r": "\r", "t": "\t", **{char: char for char in " #\\'\""}}
 
 
 class Line(NamedTuple):
@@ -114,4 +114,4 @@ def _escaped(text: str, at: int, quote: str) -> str:
             return chr(int(text[at + 1 : at + 3], 16))
         except ValueError:
             return ""
-    return ESCAPES.get(char, char)
+    return ESCAPES.get(char, f"\\{char}")  # \. of a regular expression stays

@@ -76,6 +76,28 @@ def _narrowed(matches: Iterable[Match], choices: Sequence[Choice]) -> list[Choic
     ]
 
 
+def reachable(choices: Iterable[Choice], where: Match) -> list[Choice]:
+    """Those within `where` that no single one before them covers."""
+    found: list[Choice] = []
+    for choice in _narrowed([where], list(choices)):
+        if not any(_covers(before.match, choice.match) for before in found):
+            found.append(choice)
+    return found
+
+
+def _covers(wide: Match, narrow: Match) -> bool:
+    for key, values in wide.items():
+        given = narrow.get(key)
+        if given is None:
+            return False
+        if isinstance(values, dict):
+            if any(given.get(name) != value for name, value in values.items()):
+                return False
+        elif not all(any(one == other or _within(key, one, other) for other in values) for one in given):
+            return False
+    return True
+
+
 def both(one: Match, other: Match) -> Match | None:
     """The match of requests that both match; None: there are none. Raises UnmappableError where a route
     cannot say it."""

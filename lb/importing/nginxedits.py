@@ -46,7 +46,7 @@ def edits(
         name, value = one.args[0].lower(), one.args[1]
         try:
             if name == "host":
-                host = _host(value, names)
+                host = default_host if value == "$proxy_host" else _host(value, names)
             elif name in PER_CONNECTION or value in OWN.get(name, ()):
                 pass
             elif value == "":
@@ -80,8 +80,6 @@ def _host(value: str, names: Mapping[str, str]) -> str | None:
     """rewrite.host; None: as the client sent it."""
     if value in ("$host", "$http_host", "$host:$server_port"):
         return None
-    if value == "$proxy_host":
-        return "server"
     return translated(value, set(), names)
 
 
