@@ -6,7 +6,7 @@ servers (lb.importing.haproxyservices), single actions (lb.importing.haproxyacti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -125,11 +125,12 @@ class _File:
         self._global = [line for one in sections if one.kind == "global" for line in one.lines]
         self._proxies: list[Proxy] = []
         defaults: list[Line] = []
+        named: dict[str, list[Line]] = {}
         for one in sections:
             if one.kind == "defaults":
-                defaults = one.lines
+                defaults = named[one.name] = one.lines
             elif one.kind in (*FRONTS, *POOLS):
-                self._proxies.append(Proxy(one, [*defaults, *one.lines]))
+                self._proxies.append(Proxy(one, [*_from(one, named, defaults), *one.lines]))
             elif one.kind != "global":
                 draft.gap(one.head.place, str(one.head), "lb has no such section", ADVICE.get(one.kind, ""))
         for one in sections:
@@ -198,7 +199,11 @@ class _File:
             action = action_of(self._draft, line, line.words[:at])
             return put_before(found, [Choice({}, action, line.words[1])], rest)
         except UnmappableError as error:
-            if line.words[0] == "http-request" and line.words[1] in CLOSING and not is_rate(line):
+            if (
+                line.words[0] == "http-request"
+                and line.words[1] in CLOSING
+                and not is_rate(acls.behind(line.words))
+            ):
                 why = f"{error}; so what comes after it refuses with 403"
                 self._draft.gap(line.place, str(line), why, "write routes with match")
                 return [Choice({}, REFUSED, "closed")]
@@ -258,6 +263,12 @@ class _File:
             self._draft.listeners.append({"name": f"{name}-tls", "bind": binds, **trusted, **limits})
             found[0].append(f"{name}-tls")
         return found
+
+
+def _from(section: Section, named: Mapping[str, list[Line]], last: list[Line]) -> list[Line]:
+    """The defaults that a section names, else the last ones before it."""
+    words = section.head.words
+    return named.get(words[3], last) if words[2:3] == ("from",) and len(words) > 3 else last
 
 
 def _is_http(proxy: Proxy) -> bool:

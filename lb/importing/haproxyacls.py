@@ -37,7 +37,7 @@ Note = Callable[[Line, str], None]
 
 
 class Acls:
-    """The ACLs of one frontend. `tls` and `plain`: names of its listeners; `ports`: listeners by port."""
+    """The ACLs of one frontend. `tls` and `plain`: names of its listeners."""
 
     def __init__(self, lines: Sequence[Line], tls: list[str], plain: list[str], note: Note) -> None:
         self._lines: dict[str, list[Line]] = {}
@@ -59,6 +59,15 @@ class Acls:
         found: list[dict[str, Any]] = []
         for line in self._lines[name]:
             found += self._criterion(line.words[2:], line)
+        return found
+
+    def behind(self, words: Sequence[str]) -> list[str]:
+        """`words`, and those of the ACLs that are among them."""
+        found = list(words)
+        for word in words:
+            found += [
+                inner for line in self._lines.get(word.removeprefix("!"), ()) for inner in line.words[2:]
+            ]
         return found
 
     def anonymous(self, words: Sequence[str]) -> list[dict[str, Any]]:

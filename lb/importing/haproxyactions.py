@@ -6,7 +6,7 @@ Lives here: redirects, fixed answers, edits of headers and paths. Must not live 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -40,9 +40,9 @@ def guards(line: Line) -> bool:
     return line.words[1] in ANSWERING
 
 
-def is_rate(line: Line) -> bool:
+def is_rate(words: Iterable[str]) -> bool:
     """Whether it asks for counters of clients: without it, more is allowed, but nobody else."""
-    return any(re.match(r"!?(sc\d?_|src_|sc\d?\()|.*_rate\b", word) for word in line.words)
+    return any(re.match(r"!?(sc\d?_|src_|sc\d?\()|.*_rate\b", word) for word in words)
 
 
 def action_of(draft: Draft, line: Line, words: Sequence[str]) -> dict[str, Any]:

@@ -34,7 +34,16 @@ MAPPED = {
     *("allow", "deny", "worker_processes", "worker_connections", "worker_shutdown_timeout", "access_log"),
     *("client_max_body_size", "client_header_timeout", "client_body_timeout", "keepalive_timeout"),
     *("large_client_header_buffers", "set_real_ip_from", "real_ip_header"),
-    *("auth_basic", "auth_request", "auth_jwt", "satisfy", "internal", "secure_link", "ssl_verify_client"),
+    *(
+        "auth_basic",
+        "auth_request",
+        "auth_jwt",
+        "satisfy",
+        "internal",
+        "secure_link",
+        "ssl_verify_client",
+        "limit_except",
+    ),
     *("fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass", "try_files", "root", "alias"),
 }
 # Directives about how nginx works inside, or about what lb always does: nothing is lost without them.
@@ -135,9 +144,12 @@ def _read(path: Path, draft: Draft) -> list[Directive]:
         raise MissingPackageError(
             "importing from nginx needs the package crossplane: pip install 'lb[import]'"
         ) from None
-    parsed: Mapping[str, Any] = crossplane.parse(
-        str(path), combine=True, check_ctx=False, check_args=False, catch_errors=True
-    )
+    try:
+        parsed: Mapping[str, Any] = crossplane.parse(
+            str(path), combine=True, check_ctx=False, check_args=False, catch_errors=True
+        )
+    except RecursionError:
+        raise UnreadableError(f"{path}: includes itself, or blocks are too deep") from None
     for error in parsed["errors"]:
         where, line = error["file"], error.get("line") or 0
         if error["error"].startswith("[Errno"):

@@ -28,7 +28,16 @@ from lb.importing.result import Draft
 PLAIN, REGEX, FIRM, EXACT, SERVER, CONDITION = 0, 10, 20, 40, 50, 60
 
 REFUSED, NOWHERE, UNREACHED = {"status": 403}, {"status": 404}, {"status": 502}
-GUARDS = ("auth_basic", "auth_request", "auth_jwt", "satisfy", "internal", "secure_link", "ssl_verify_client")
+GUARDS = (
+    "auth_basic",
+    "auth_request",
+    "auth_jwt",
+    "satisfy",
+    "internal",
+    "secure_link",
+    "ssl_verify_client",
+    "limit_except",
+)
 GUARDED = "lb cannot check it, so the route refuses with 403"
 CONDITION_HOST = re.compile(r"\$(?:host|http_host)\Z")
 
@@ -82,7 +91,9 @@ def has_regex(block: Sequence[Directive]) -> bool:
     )
 
 
-def _locations(draft: Draft, block: Sequence[Directive], settings: Settings) -> list[Location]:
+def _locations(
+    draft: Draft, block: Sequence[Directive], settings: Settings, outer: str = ""
+) -> list[Location]:
     found: list[Location] = []
     for one in block:
         if one.name != "location":
@@ -92,6 +103,8 @@ def _locations(draft: Draft, block: Sequence[Directive], settings: Settings) -> 
             draft.gap(one.place, str(one), "lb has no named locations", "make it a route of its own")
             continue
         try:
+            if kind in ("~", "~*") and outer and not path.startswith("^"):
+                path = f"^{re.escape(outer)}.*{path}"  # nginx looks for it below the outer location alone
             match, rank = _match(kind, path)
         except UnmappableError as error:
             draft.gap(one.place, str(one), str(error), "its requests go where the other locations send them")
@@ -103,7 +116,7 @@ def _locations(draft: Draft, block: Sequence[Directive], settings: Settings) -> 
             draft.note(one.place, str(one), "as path_prefix it takes whole segments only")
         inner, own = settings_of(one.block, settings), settings_of(one.block)
         found.append(Location(match, rank, inner, own, one, path))
-        found += _locations(draft, one.block, inner)
+        found += _locations(draft, one.block, inner, path if kind in ("", "^~") else outer)
     return found
 
 
@@ -182,7 +195,7 @@ def _refusing_condition(own: Settings) -> Directive | None:
 
 def _allowed(draft: Draft, settings: Settings) -> list[str] | None:
     """The networks that may; None: everybody. nginx takes the first rule that holds."""
-    rules = sorted(settings.get("allow", []) + settings.get("deny", []), key=lambda one: one.line)
+    rules = settings.get("access", [])
     if not rules:
         return None
     allowed = [one.args[0] for one in rules if one.name == "allow"]

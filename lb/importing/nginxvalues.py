@@ -74,10 +74,11 @@ def directive_of(found: Mapping[str, Any], file: str) -> Directive:
 
 
 def settings_of(directives: Iterable[Directive], outer: Settings | None = None) -> Settings:
-    """Directives by name; those of an inner block replace all of that name of the outer ones, as in nginx."""
+    """Directives by name; those of an inner block replace all of that name of the outer ones, as in nginx.
+    allow and deny are one list, "access"."""
     own: Settings = {}
     for one in directives:
-        own.setdefault(one.name, []).append(one)
+        own.setdefault("access" if one.name in ("allow", "deny") else one.name, []).append(one)
     return {**(outer or {}), **own}
 
 

@@ -119,6 +119,24 @@ backend b
     assert [gap.line for gap in draft.lost] == [5]
 
 
+def test_a_refusal_of_rates_alone_is_left_out_and_named(tmp_path):
+    text = """defaults web
+  mode http
+defaults tcp
+  mode tcp
+frontend f from web
+  bind :80
+  acl abuse sc0_http_req_rate gt 10
+  http-request deny if abuse
+  default_backend b
+backend b from web
+  server s 10.0.0.1:80
+"""
+    draft = made(tmp_path, text)
+    assert Routed(draft, tmp_path).ask("GET", "http://x/") == ("b", "/")
+    assert directives(draft.lost) == [(8, "http-request deny if abuse")]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -124,6 +124,22 @@ def test_a_rule_of_access_that_does_not_map_closes_the_location(tmp_path):
     assert [gap.line for gap in draft.lost] == [1]
 
 
+def test_an_inner_rule_of_access_replaces_all_outer_ones(tmp_path):
+    text = """server { allow 10.0.0.0/8; deny all;
+        location / { proxy_pass http://10.0.0.9; }
+        location /shut/ { deny all; proxy_pass http://10.0.0.9; }
+        location /read/ { limit_except GET { deny all; } proxy_pass http://10.0.0.9; }
+        location /app/ { proxy_pass http://10.0.0.9; location ~ \\.php$ { return 404; } } }"""
+    routed = Routed(made(tmp_path, text), tmp_path)
+    inside = {"client": "10.1.1.1"}
+    assert routed.ask("GET", "http://x/", **inside) == ("10.0.0.9", "/")
+    assert routed.ask("GET", "http://x/") == (403, "")
+    assert routed.ask("GET", "http://x/shut/a", **inside) == (403, "")
+    assert routed.ask("GET", "http://x/read/a", **inside) == (403, "")
+    assert routed.ask("GET", "http://x/app/a.php", **inside) == (404, "")
+    assert routed.ask("GET", "http://x/a.php", **inside) == ("10.0.0.9", "/a.php")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
