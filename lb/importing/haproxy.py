@@ -15,8 +15,8 @@ from lb.importing.haproxyactions import CLOSING, CONDITIONS, action_of, edits, g
 from lb.importing.haproxylines import SECTIONS, Line, Section, read, words_of
 from lb.importing.haproxyrules import Choice, conditions, put_before, reachable
 from lb.importing.haproxyservices import Servers, time
-from lb.importing.nginxvalues import UnmappableError
 from lb.importing.result import Draft, UnreadableError, read_text
+from lb.importing.values import UnmappableError
 
 FRONTS, POOLS = ("frontend", "listen"), ("backend", "listen")
 REFUSED = {"respond": {"status": 403}}

@@ -11,9 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lb.importing.haproxylines import Line
-from lb.importing.nginxvalues import UnmappableError, regex
-
-__all__ = ["Acls", "UnmappableError"]
+from lb.importing.values import UnmappableError, regex
 
 _FETCH = re.compile(
     r"([\w.]+?)(?:_(beg|end|reg|sub|dom|dir|str))?(?:\(([^)]*)\))?((?:,(?:lower|field\(1,:\)|host_only))*)\Z"

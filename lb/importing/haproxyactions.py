@@ -11,8 +11,8 @@ from itertools import pairwise
 from typing import Any
 
 from lb.importing.haproxylines import Line
-from lb.importing.nginxvalues import UnmappableError, regex
 from lb.importing.result import Draft
+from lb.importing.values import UnmappableError, regex
 
 CONDITIONS = ("if", "unless")
 CLOSING = ("deny", "tarpit", "reject", "silent-drop", "auth")

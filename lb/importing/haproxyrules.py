@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from lb.importing.haproxyacls import Acls, UnmappableError
+from lb.importing.haproxyacls import Acls
+from lb.importing.values import UnmappableError
 
 Match = dict[str, Any]
 MOST = 500  # routes of one frontend; past that the conditions multiply

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from lb.importing.haproxylines import Line
-from lb.importing.nginxvalues import UnmappableError, milliseconds
 from lb.importing.result import Draft
+from lb.importing.values import UnmappableError, milliseconds
 
 _TIME = re.compile(r"(\d+)(us|ms|s|m|h|d)?\Z")
 _UNITS = {"us": 0.001, "ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}

@@ -8,16 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lb.importing.nginxvalues import (
-    IN_HEADERS,
-    Directive,
-    Settings,
-    UnmappableError,
-    duration,
-    has_variable,
-    translated,
-)
+from lb.importing.nginxvalues import IN_HEADERS, Directive, Settings, duration, has_variable, translated
 from lb.importing.result import Draft
+from lb.importing.values import UnmappableError
 
 # lb says these to servers by itself (listeners[].forwarded_headers), or keeps them per connection.
 OWN = {

@@ -12,17 +12,9 @@ from typing import Any, NamedTuple
 
 from lb.importing.nginxedits import edits
 from lb.importing.nginxservices import address
-from lb.importing.nginxvalues import (
-    IN_REDIRECTS,
-    Directive,
-    Settings,
-    UnmappableError,
-    has_variable,
-    regex,
-    settings_of,
-    translated,
-)
+from lb.importing.nginxvalues import IN_REDIRECTS, Directive, Settings, has_variable, settings_of, translated
 from lb.importing.result import Draft
+from lb.importing.values import UnmappableError, regex
 
 # How locations stand to each other, as priorities: in lb, prefixes come before regular expressions.
 PLAIN, REGEX, FIRM, EXACT, SERVER, CONDITION = 0, 10, 20, 40, 50, 60

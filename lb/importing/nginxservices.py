@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lb.importing.nginxvalues import Directive, UnmappableError, duration
+from lb.importing.nginxvalues import Directive, duration
 from lb.importing.result import Draft
+from lb.importing.values import UnmappableError
 
 MEANT = {"zone", "keepalive_requests", "keepalive_time", "least_conn", "state", "ip_hash", "server"}
 HASH_KEYS = {

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from lb.importing.values import UnmappableError, milliseconds
+
 _TIME = re.compile(r"(?:(\d+)(ms|[smhdwMy]?))+\Z")
 _TIME_PART = re.compile(r"(\d+)(ms|[smhdwMy]?)")
 _MILLISECONDS = {
@@ -40,10 +42,6 @@ FIELDS = {
 }
 IN_HEADERS = {"host", "http_host", "uri", "document_uri", "scheme", "remote_addr", "request_id"}
 IN_REDIRECTS = {"host", "http_host", "request_uri", "uri", "document_uri", "scheme", "args", "query_string"}
-
-
-class UnmappableError(ValueError):
-    """A value has no counterpart; the text says why."""
 
 
 class Directive(NamedTuple):
@@ -90,14 +88,6 @@ def duration(value: str) -> str | int:
     return milliseconds(total)
 
 
-def milliseconds(total: int) -> str | int:
-    """A number of milliseconds as lb writes durations."""
-    for unit, size in (("h", 3_600_000), ("m", 60_000), ("s", 1000)):
-        if total and total % size == 0:
-            return f"{total // size}{unit}"
-    return f"{total}ms" if total else 0
-
-
 def size(value: str) -> int:
     """Bytes. Raises UnmappableError."""
     found = _SIZE.match(value)
@@ -131,13 +121,3 @@ def translated(value: str, allowed: set[str], names: Mapping[str, str]) -> str:
 
 def has_variable(value: str) -> bool:
     return "$" in value
-
-
-def regex(value: str, ignore_case: bool = False) -> str:
-    """A regular expression of PCRE as Python's. Raises UnmappableError."""
-    made = ("(?i)" if ignore_case else "") + re.sub(r"\(\?<(?![=!])", "(?P<", value)
-    try:
-        re.compile(made)
-    except re.error as error:
-        raise UnmappableError(f"the regular expression is none of Python's: {error}") from None
-    return made

@@ -39,7 +39,7 @@ class Gap(NamedTuple):
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
         instead = f"; {self.instead}" if self.instead else ""
-        return f"{place}: {self.directive}: {self.why}{instead}"
+        return printable(f"{place}: {self.directive}: {self.why}{instead}")
 
 
 class Draft:
@@ -83,7 +83,7 @@ class Draft:
 
     def text(self) -> str:
         """The YAML, below comments that list what is not in it."""
-        lines = [f"# Made by `lb import {self.source}`. Read it, then: lb check, lb explain."]
+        lines = [f"# Made by `lb import {printable(self.source)}`. Read it, then: lb check, lb explain."]
         for title, gaps in (("Not mapped:", self.lost), ("Mapped, with a difference:", self.notes)):
             if gaps:
                 lines += ["#", f"# {title}", *(f"# - {gap}" for gap in gaps)]
@@ -123,9 +123,14 @@ def free_name(wanted: str, taken: Iterable[str]) -> str:
     return name
 
 
+def printable(text: str) -> str:
+    """`text` with spaces for what would break a comment or a terminal."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
 def one_line(text: str) -> str:
-    """`text` without what would break a comment or a terminal, and no longer than 160 characters."""
-    plain = "".join(char if char.isprintable() else " " for char in text)
+    """A directive as it is shown: no longer than 160 characters."""
+    plain = printable(text)
     return plain if len(plain) <= 160 else f"{plain[:157]}..."
 
 

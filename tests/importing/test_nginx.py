@@ -140,6 +140,14 @@ def test_an_inner_rule_of_access_replaces_all_outer_ones(tmp_path):
     assert routed.ask("GET", "http://x/a.php", **inside) == ("10.0.0.9", "/a.php")
 
 
+def test_no_text_of_the_source_leaves_its_comment(tmp_path):
+    draft = made(
+        tmp_path, """server { location / { return 200 "$x\nworkers: 9"; error_page 404 "a\nworkers: 8"; } }"""
+    )
+    assert Routed(draft, tmp_path).spec.workers == "auto"
+    assert len(draft.lost) == 2
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
