@@ -64,7 +64,11 @@ class Servers:
         if not self._servers:
             return False
         if self._checked:
-            check = {**({} if "http" in self._check else {"tcp": True}), **self._check}
+            check = dict(self._check)
+            if "http" not in check:  # http-check means nothing without option httpchk
+                for key in ("method", "host", "headers", "expect"):
+                    check.pop(key, None)
+                check["tcp"] = True
             check.setdefault("interval", "2s")
             self._section["health_check"] = check
         plain = [one["address"] if len(one) == 1 else one for one in self._servers]
