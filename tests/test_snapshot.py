@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from random import Random
-from time import perf_counter
+from time import thread_time
 
 import pytest
 
@@ -44,15 +44,15 @@ def route(name: str, used: str = "app", **more) -> RoutePlan:
 
 
 def run(plan: Plan, registry: Registry):
-    """(Snapshot, how often it yielded, the longest slice in seconds)"""
+    """(Snapshot, how often it yielded, the longest slice in seconds of this thread)"""
     steps, yields, longest = build(plan, registry, Random(1), lambda: 0.0), 0, 0.0
     while True:
-        began = perf_counter()
+        began = thread_time()
         try:
             next(steps)
         except StopIteration as end:
             return end.value, yields, longest
-        longest = max(longest, perf_counter() - began)
+        longest = max(longest, thread_time() - began)
         yields += 1
 
 
@@ -175,7 +175,7 @@ def test_a_large_plan_yields_often():
     )
     made, yields, longest = run(many, registry())
     assert len(made.routes) == 3000 and yields >= 80
-    assert longest < 0.5  # a few ms; the machine of a test may be busy
+    assert longest < 0.5  # a few ms; the processor of a test may be slow
 
 
 # ------------------------------------------------------------------------------------------- updates

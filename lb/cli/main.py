@@ -6,13 +6,14 @@ when it runs, so that help and version are quick.
 Exit codes, the same for all commands: 0 done; 1 the configuration has problems; 2 wrong usage; 3 an
 address cannot be listened on; 4 lb cannot run (workers do not start, stale build, admin API unreachable);
 5 a drain is not done in time, a revision not in force everywhere; 6 somebody else published meanwhile;
-7 `lb plan`: something changes.
+7 `lb plan`: something changes; `lb import`: something did not map.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -38,6 +39,14 @@ app = typer.Typer(
 app.add_typer(servers.app, name="servers")
 app.add_typer(discovery.app, name="discovery")
 app.add_typer(cluster.app, name="cluster")
+
+
+class Kind(Enum):
+    """What `lb import` reads."""
+
+    NGINX = "nginx"
+    HAPROXY = "haproxy"
+
 
 Config = Annotated[
     Path, typer.Argument(help="The configuration: a file, or a folder of *.yaml.", show_default=True)
@@ -142,6 +151,24 @@ def explain(
         )
     path = Path(config) if config else None
     raise typer.Exit(command(Wish(path, admin, method, url, tuple(header or ()), client_ip, listener, json)))
+
+
+@app.command("import", epilog=EXIT_CODES)
+def import_(
+    source: Annotated[Path, typer.Argument(help="nginx.conf or haproxy.cfg.")],
+    *,
+    kind: Annotated[
+        Optional[Kind],  # noqa: UP045 (typer reads it)
+        typer.Option("--from", help="What wrote it; absent: found out from its first section."),
+    ] = None,
+) -> None:
+    """Print the configuration of nginx or HAProxy as one of lb's; on stderr and in comments, what it is not.
+
+    Exit code 0: all of it did; 7: something did not. Example: lb import /etc/nginx/nginx.conf > lb.yaml
+    """
+    from lb.cli.import_ import import_ as command
+
+    raise typer.Exit(command(source, kind.value if kind else ""))
 
 
 @app.command(epilog=EXIT_CODES)

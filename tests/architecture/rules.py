@@ -29,6 +29,17 @@ FORBIDDEN_ROOMS = {
     "health": {"discovery", "cluster", "proxy", "upstream"},
     "cluster": {"discovery", "health", "proxy", "upstream"},
     "simulate": {"discovery", "health", "cluster", "proxy", "admin", "config", "control"},
+    "importing": {
+        *PURE_ROOMS,
+        "upstream",
+        "health",
+        "discovery",
+        "cluster",
+        "proxy",
+        "worker",
+        "telemetry",
+        "admin",
+    },
 }
 ENTRANCES = {"cli", "__main__"}  # only these may import cli and control
 
@@ -109,6 +120,8 @@ def import_complaints(module: str, imports: list[Import]) -> list[str]:
             reason = _not_pure(room, one.name)
         if wanted == "cli" and room not in ENTRANCES:
             reason = "nobody imports cli"
+        elif wanted == "importing" and room not in {"importing", *ENTRANCES}:
+            reason = "only cli imports importing"
         elif wanted == "control" and room not in {"control", *ENTRANCES}:
             reason = "control knows the others, they do not know control"
         elif wanted == "simulate" and room not in {"simulate", *ENTRANCES}:

@@ -93,6 +93,8 @@ SEEDED = {
     "simulation, data plane": ("lb.simulate.replay", "from lb.proxy.budget import Budget"),
     "simulation, from elsewhere": ("lb.worker.main", "from lb.simulate import replay"),
     "cli": ("lb.control.main", "from lb.cli import main"),
+    "importing": ("lb.control.main", "from lb.importing.nginx import import_nginx"),
+    "importing, what runs": ("lb.importing.nginx", "from lb.upstream.pool import Pool"),
     "control": ("lb.worker.main", "from lb.control import reconcile"),
 }
 

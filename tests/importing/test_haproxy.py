@@ -1,0 +1,166 @@
+"""haproxy.cfg through `lb import`: the result loads, and requests go where HAProxy sends them."""
+
+from __future__ import annotations
+
+import pytest
+
+from lb.importing.haproxy import import_haproxy
+from lb.importing.haproxylines import words_of
+from lb.importing.result import UnreadableError
+from tests.importing.routed import SAMPLES, Routed, directives
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    return Routed(import_haproxy(SAMPLES / "shop.haproxy.cfg"), tmp_path_factory.mktemp("shop"))
+
+
+@pytest.fixture(scope="module")
+def edge(tmp_path_factory):
+    return Routed(import_haproxy(SAMPLES / "edge.haproxy.cfg"), tmp_path_factory.mktemp("edge"))
+
+
+OFFICE = {"client": "10.1.1.1"}
+# HAProxy: http-request in order, then redirect, then use_backend in order: the first that holds.
+ROUTED = [
+    ("GET", "http://www.example.com/", {}, ("app", "/")),
+    ("GET", "http://www.example.com/admin/x", {}, (403, "")),
+    ("GET", "http://www.example.com/administrator", {}, (403, "")),  # path_beg refuses more than segments
+    ("GET", "http://www.example.com/admin/x", OFFICE, ("app", "/admin/x")),
+    ("GET", "http://www.example.com/admin/x.png", OFFICE, ("static", "/admin/x.png")),
+    ("GET", "http://example.com/admin", OFFICE, (301, "https://www.example.com${uri}")),
+    ("GET", "http://example.com/admin", {}, (403, "")),  # refused before it is sent elsewhere
+    ("GET", "http://old.example.com/ping", {}, (200, "")),
+    ("GET", "http://api.example.com/v1/users", {}, ("api", "/api/v1/users")),
+    ("GET", "http://api.example.com/v2", {}, ("app", "/v2")),
+    ("GET", "http://api.example.com/img/a", {}, ("static", "/img/a")),
+    ("POST", "http://www.example.com/img/a", {}, ("app", "/img/a")),
+    ("HEAD", "http://www.example.com/x.css", {}, ("static", "/x.css")),
+    ("GET", "http://www.example.com/", {"cookie": "group=beta"}, ("next", "/")),
+    ("GET", "http://www.example.com/", {"x_canary": "1"}, ("next", "/")),
+    ("GET", "http://www.example.com/", {"x_canary": "0"}, ("app", "/")),
+]
+
+
+@pytest.mark.parametrize(("method", "url", "more", "expected"), ROUTED)
+def test_requests_go_where_haproxy_sends_them(shop, method, url, more, expected):
+    assert shop.ask(method, url, **more) == expected
+
+
+def test_servers_checks_and_limits_are_those_of_the_file(shop):
+    app = shop.spec.services["app"]
+    assert [(one.address, one.weight, one.backup) for one in app.servers] == [
+        ("10.0.0.11:8080", 3, False),
+        ("10.0.0.12:8080", 1, False),
+        ("10.0.0.13:8080", 1, True),
+    ]
+    check = app.health_check
+    assert (check.http, check.interval, check.rise, check.fall) == ("/healthz", 3, 2, 4)
+    assert app.algorithm.name == "least_connections" and app.sticky.cookie == "SRV"
+    assert (app.connections.max_per_server, app.connections.queue_timeout) == (300, 4)
+    assert shop.spec.services["api"].health_check.tcp is True
+    (listener,) = shop.spec.listeners
+    assert listener.limits.max_connections == 8000
+    assert (listener.limits.header_timeout, listener.limits.idle_timeout) == (10, 15)
+    route = shop.route("GET", "http://www.example.com/", cookie="group=beta")
+    assert (route.timeout.connect, route.timeout.response, route.retry.attempts) == (3, 120, 2)
+    assert shop.route("GET", "http://api.example.com/v1").response_headers.remove == ("server",)
+
+
+def test_what_did_not_map_is_named_with_its_place(shop, edge):
+    assert directives(shop.draft.lost) == [
+        (34, "http-request deny deny_status 429 if { sc_http_req_rate(0) gt 100 }"),
+        (61, "compression algo gzip"),
+    ]
+    assert [line for line, _ in directives(edge.draft.lost)] == [12, 19, 29, 33, 34, 42, 47, 49]
+    for gap in edge.draft.gaps:
+        assert f"# - {gap}" in edge.draft.text()
+
+
+EDGE = [
+    ("http://a.shop.example.com/x?y", "edge", {}, (308, "https://${host}${uri}")),
+    ("http://a.shop.example.com/x", "edge-tls", {}, ("shop", "/x")),
+    ("http://a.shop.example.com/legacy/x", "edge-tls", {}, ("site", "/legacy/x")),
+    ("http://a.shop.example.com/closed", "edge-tls", {}, (503, "")),
+    ("http://example.org/a/1", "edge-tls", {}, ("known", "/b/1")),
+    ("http://www.example.org/c", "edge-tls", {}, ("known", "/c")),
+    ("http://example.net/closed", "edge-tls", {}, ("site", "/closed")),
+    ("http://example.net/gone", "edge-tls", {}, (410, "")),
+    ("http://example.net/", "edge-tls", {"user_agent": "The Evil Bot 1"}, (410, "")),
+]
+
+
+@pytest.mark.parametrize(("url", "listener", "headers", "expected"), EDGE)
+def test_conditions_and_negations(edge, url, listener, headers, expected):
+    assert edge.ask("GET", url, listener=listener, **headers) == expected
+
+
+def made(tmp_path, text):
+    file = tmp_path / "haproxy.cfg"
+    file.write_text(text)
+    return import_haproxy(file)
+
+
+def test_a_refusal_that_does_not_map_closes_what_comes_after_it(tmp_path):
+    text = """frontend f
+  mode http
+  bind :80
+  http-request return status 200 if { path /ping }
+  http-request deny unless { req.body_len gt 1 }
+  default_backend b
+backend b
+  mode http
+  server s 10.0.0.1:80
+"""
+    draft = made(tmp_path, text)
+    routed = Routed(draft, tmp_path)
+    assert routed.ask("GET", "http://x/") == (403, "")
+    assert routed.ask("GET", "http://x/ping") == (200, "")
+    assert [gap.line for gap in draft.lost] == [5]
+
+
+def test_a_refusal_of_rates_alone_is_left_out_and_named(tmp_path):
+    text = """defaults web
+  mode http
+defaults tcp
+  mode tcp
+frontend f from web
+  bind :80
+  acl abuse sc0_http_req_rate gt 10
+  http-request deny if abuse
+  default_backend b
+backend b from web
+  server s 10.0.0.1:80
+"""
+    draft = made(tmp_path, text)
+    assert Routed(draft, tmp_path).ask("GET", "http://x/") == ("b", "/")
+    assert directives(draft.lost) == [(8, "http-request deny if abuse")]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("acl a path_beg /x # why", ["acl", "a", "path_beg", "/x"]),
+        (r"string a\ b\#c", ["string", "a b#c"]),
+        (r"""x "a b" 'c "d"' e"f"g """, ["x", "a b", 'c "d"', "efg"]),
+        (r"path_reg \.png$ (.*)\1", ["path_reg", r"\.png$", r"(.*)\1"]),
+        (r'x "a\"b\.c" ""', ["x", r'a"b\.c', ""]),
+        (r"x \x41B", ["x", "AB"]),
+        ("  # nothing", []),
+    ],
+)
+def test_words(text, words):
+    assert words_of(text, "f:1") == words
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("frontend f\n  bind ':80\n", ":2: the quote ' is not closed"),
+        ("bind :80\n", ":1: bind stands in no section"),
+        ("# nothing\n", "no section of HAProxy"),
+    ],
+)
+def test_what_is_no_haproxy_cfg_says_where(tmp_path, text, said):
+    with pytest.raises(UnreadableError, match=said):
+        made(tmp_path, text)
