@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lb.importing.nginxroutes import Place, add_routes, has_regex
+from lb.importing.nginxroutes import GUARDS, Place, add_routes, has_regex
 from lb.importing.nginxservices import add_service
 from lb.importing.nginxvalues import (
     Directive,
@@ -34,16 +34,7 @@ MAPPED = {
     *("allow", "deny", "worker_processes", "worker_connections", "worker_shutdown_timeout", "access_log"),
     *("client_max_body_size", "client_header_timeout", "client_body_timeout", "keepalive_timeout"),
     *("large_client_header_buffers", "set_real_ip_from", "real_ip_header"),
-    *(
-        "auth_basic",
-        "auth_request",
-        "auth_jwt",
-        "satisfy",
-        "internal",
-        "secure_link",
-        "ssl_verify_client",
-        "limit_except",
-    ),
+    *GUARDS,
     *("fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass", "try_files", "root", "alias"),
 }
 # Directives about how nginx works inside, or about what lb always does: nothing is lost without them.

@@ -269,16 +269,15 @@ class ClientAgent(Voter):
     more = ()
 
 
-@pytest.fixture
-def trio():
-    """Three servers and the agent."""
+def three_and(client):
+    """Three servers, and last the agent that `client` makes; all end with whoever iterates."""
     servers = []
     try:
         for number in range(3):
             servers.append(Voter(number, servers[0] if servers else None))
-        servers.append(ClientAgent(3, servers[0]))
+        servers.append(client(3, servers[0]))
         eventually(Agent(servers[3]).leads, 30, "the three elect nobody")
-        yield servers[:3], Agent(servers[3])
+        yield servers
     except FileNotFoundError as missing:
         if os.environ.get("CI") == "true":
             raise
@@ -286,6 +285,13 @@ def trio():
     finally:
         for server in servers:
             server.close()
+
+
+@pytest.fixture
+def trio():
+    """Three servers and the agent."""
+    for servers in three_and(ClientAgent):
+        yield servers[:3], Agent(servers[3])
 
 
 def test_an_agent_whose_servers_die_costs_nothing(trio):

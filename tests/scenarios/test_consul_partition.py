@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.faults.network import run
-from tests.scenarios.test_consul import CONFIG, Agent, ClientAgent, Voter, changed, failed, source
+from tests.scenarios.test_consul import CONFIG, Agent, ClientAgent, Voter, changed, failed, source, three_and
 from tests.scenarios.test_discovery import Load
 
 from .harness import Origin, Scenario, answer, eventually
@@ -55,20 +55,7 @@ def cut(agent: Foreign, servers: list[Voter]) -> Iterator[None]:
 
 @pytest.fixture
 def three() -> Iterator[list[Voter]]:
-    servers: list[Voter] = []
-    try:
-        for number in range(3):
-            servers.append(Voter(number, servers[0] if servers else None))
-        servers.append(Foreign(3, servers[0]))
-        eventually(Agent(servers[3]).leads, 30, "the three elect nobody")
-        yield servers
-    except FileNotFoundError as missing:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"consul: {missing}")
-    finally:
-        for server in servers:
-            server.close()
+    yield from three_and(Foreign)
 
 
 def test_an_agent_that_is_cut_from_its_servers_costs_nothing(three):
