@@ -313,11 +313,15 @@ def test_an_agent_whose_servers_die_costs_nothing(trio):
         print(f"another leader: {time.monotonic() - began:.2f}s")
         agent.register(s, "c")
         changed(load, "abc", "registered under the new leader", within=20)
-        # one of three is no majority: it answers, and says itself that it may be behind
-        next(server for server in servers if server is not first).stop()
+        # one of three is no majority: it answers, and says itself that it may be behind. Consul takes its time
+        # over it: a follower misses a dead leader for 5 to 10 s, holds a question for the next one for 7 s more
+        leader = int(agent.ask("GET", "status/leader").rsplit(":", 1)[1])
+        began = time.monotonic()
+        next(server for server in servers if server.others[3] == leader).stop()
         eventually(
-            lambda: source(s)["answered"] and source(s)["age"] > 0, 20, "it is not told that it is old"
+            lambda: source(s)["answered"] and source(s)["age"] > 0, 60, "it is not told that it is old"
         )
+        print(f"told that it is old: {time.monotonic() - began:.2f}s")
         assert s.lb.metric("lb_discovery_age_seconds") > 0
         for server in servers:
             server.stop()
