@@ -18,6 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from lb.plan import Plan, RoutePlan, ServicePlan, StatePlan, Update
+from lb.telemetry.decision import Decision
 
 PIECE = 100  # routes or services in a message
 PIECE_SERVERS = 500  # a piece of services is closed early when it holds this many servers
@@ -164,6 +165,14 @@ class Different(Message, frozen=True):
     request_id: str
 
 
+class Decisions(Message, frozen=True):
+    """What happened to requests since the last tick, as far as it is kept. `left_out`: by tail, how many more
+    it would have shown."""
+
+    decisions: tuple[Decision, ...]
+    left_out: dict[int, int] = {}
+
+
 class Described(Message, frozen=True):
     id: int
     data: dict[str, Any]
@@ -191,7 +200,7 @@ ToWorker = (
     | ReopenLog
     | Describe
 )
-ToControl = Ready | Prepared | Applied | Suspect | Tripped | Different | Described | Bye
+ToControl = Ready | Prepared | Applied | Suspect | Tripped | Different | Decisions | Described | Bye
 
 
 # --------------------------------------------------------------------------------- plans in pieces
