@@ -1,7 +1,7 @@
 """Decision: what happened to one request, kept where somebody may ask for it.
 
 Lives here: the record that a worker makes at the end of an exchange that is kept, and why one is kept. Must
-not live here: when that is (lb.proxy.keeping), the store (lb.control.kept), sentences (lb.telemetry.story).
+not live here: when that is (lb.proxy.keeping).
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from lb.plan import Plan, RoutePlan, ServicePlan, StatePlan, Update
+from lb.plan import Plan, RoutePlan, ServicePlan, StatePlan, TailPlan, Update
 from lb.telemetry.decision import Decision
 
 PIECE = 100  # routes or services in a message
@@ -101,6 +101,12 @@ class Abort(Message, frozen=True):
 
 class ReopenLog(Message, frozen=True):
     """Open the access log again under its name (after it was rotated)."""
+
+
+class Watch(Message, frozen=True):
+    """These look on from now on, and nobody else."""
+
+    tails: tuple[TailPlan, ...]
 
 
 class Describe(Message, frozen=True):
@@ -198,6 +204,7 @@ ToWorker = (
     | Drain
     | Abort
     | ReopenLog
+    | Watch
     | Describe
 )
 ToControl = Ready | Prepared | Applied | Suspect | Tripped | Different | Decisions | Described | Bye
