@@ -280,6 +280,10 @@ class ControlView(ProcessFacts, Protocol):
         """Let go of what the brake holds of a service. Raises LookupError with a sentence for the user where
         nothing is held."""
 
+    def kept_decisions(self) -> list[bytes]:
+        """What happened to requests, as far as it is kept: msgpack of lb.telemetry.decision.Decision, the
+        newest first."""
+
     def last_events(self) -> Sequence[Event]:
         """The last events, oldest first."""
 

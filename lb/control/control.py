@@ -32,6 +32,7 @@ from lb.control.discovering import Discovering
 from lb.control.ejection import Ejections
 from lb.control.events import Events
 from lb.control.filewatch import watch
+from lb.control.kept import KeptDecisions
 from lb.control.listeners import BoundAddress, Listeners
 from lb.control.loading import Reading
 from lb.control.notify import notify, reloading
@@ -53,6 +54,7 @@ from lb.telemetry.cells import Cells
 from lb.telemetry.layout import REGION
 from lb.telemetry.ledger import Ledger, create_cells_file
 from lb.worker.journal import Journal
+from lb.worker.messages import Decisions
 
 # -P: the folder that lb was started in comes first for nobody; a worker gets control's own module path.
 WORKER = (sys.executable, "-P", "-m", "lb.worker")
@@ -99,6 +101,8 @@ class Control:
         self.supervisor.suspected = self.ejections.suspect
         self.supervisor.tripped = partial(tell_trip, self.events)
         self.supervisor.differed = partial(tell_difference, self.events)
+        self.kept = KeptDecisions(self.spec.decisions.keep)
+        self.supervisor.decided = self._decided
         self.checks: Checks | None = None
         self.discovering = Discovering(self.state_dir, self.statuses, self.events)
         self.cataloguing = Cataloguing(self.state_dir, self.discovering.providers, self.events)
@@ -124,6 +128,7 @@ class Control:
             self.reloader, self.supervisor, self.statuses, self.overrides, self.events, self.webhook,
             self.discovering, self.cataloguing, lambda: self.checks.waiting if self.checks is not None else 0,
             ClusterView(self.clustering) if self.clustering is not None else None, self.registering.shown,
+            self.kept.newest,
         )  # fmt: skip
         self.admin: AdminSite | None = None
         self.succession = Succession(
@@ -233,6 +238,8 @@ class Control:
         """Let what outlives a configuration follow the one that comes into force now; not `whole`: `plan` has
         those services alone that discovery changed."""
         changed = None if whole else {service.name for service in plan.services}
+        if whole:
+            self.kept.configure(spec.decisions.keep, plan.access_log)
         self.statuses.reconcile(spec, plan, whole)
         self.discovering.tell_states(changed)
         self.ejections.reconcile(spec, plan, whole)
@@ -247,6 +254,9 @@ class Control:
             self.checks.reconcile(wanted, changed)
         else:
             self.checks.reconcile(sharing.follow(wanted, changed))
+
+    def _decided(self, said: Decisions) -> None:
+        self.kept.take(said.decisions)
 
     async def _prepare(self, spec: Spec) -> Spec:
         whole = await self.cataloguing.prepare(spec)

@@ -22,6 +22,7 @@ from lb.worker.channel import ChannelClosedError
 from lb.worker.journal import Journal
 from lb.worker.messages import (
     Abort,
+    Decisions,
     Different,
     Discard,
     Drain,
@@ -51,7 +52,8 @@ class PlanRefusedError(Exception):
 class Supervisor:
     """Runs one process per worker; `plan` is what all of them have, or are about to get. `states` says what
     is known of its servers, or of those of some services; `suspected` hears of those that fail, `tripped` of
-    circuit breakers, `differed` of copies that were answered otherwise."""
+    circuit breakers, `differed` of copies that were answered
+    otherwise, `decided` of what happened to requests."""
 
     def __init__(
         self,
@@ -75,6 +77,7 @@ class Supervisor:
         self.suspected: Callable[[Suspect], None] = lambda suspect: None
         self.tripped: Callable[[int, Tripped], None] = lambda worker, tripped: None
         self.differed: Callable[[int, Different], None] = lambda worker, different: None
+        self.decided: Callable[[Decisions], None] = lambda decisions: None
         self.stopping = False
         self.running: list[WorkerProcess | None] = [None] * self.count
         self.restarts = [0] * self.count
@@ -100,6 +103,7 @@ class Supervisor:
     async def _spawn(self, number: int) -> WorkerProcess:
         worker = await WorkerProcess.start(self.command, self.cells_fd, number, self.count)
         worker.suspected, worker.tripped, worker.differed = self.suspected, self.tripped, self.differed
+        worker.decided = self.decided
         self.running[number] = worker
         if self.stopping:
             worker.kill()

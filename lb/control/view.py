@@ -47,6 +47,7 @@ class View:
         probes_waiting: Callable[[], int] = lambda: 0,
         cluster: ClusterView | None = None,
         registration: Callable[[], Mapping[str, Any] | None] = lambda: None,
+        decisions: Callable[[], list[bytes]] = list,
     ) -> None:
         self.started = time.time()
         self.draining = False
@@ -61,6 +62,7 @@ class View:
         self._probes_waiting = probes_waiting
         self._cluster = cluster
         self._registration = registration
+        self._decisions = decisions
         self.live = Live(lambda: self.cells, lambda: self.plan, self._standing, self._summary, self._origins)
 
     @property
@@ -233,6 +235,9 @@ class View:
     @property
     def probes_waiting(self) -> int:
         return self._probes_waiting()
+
+    def kept_decisions(self) -> list[bytes]:
+        return self._decisions()
 
     def last_events(self) -> Sequence[Event]:
         return tuple(self._events.last)

@@ -16,6 +16,7 @@ from lb.admin.app import make_app
 from lb.admin.view import Checks, ClusterAnswer, Condition, Ordered, Question, Reload, Unavailable
 from lb.cluster.records import Stage
 from lb.control.events import Event, Events
+from lb.control.kept import KeptDecisions
 from lb.control.live import Live
 from lb.plan import (
     AlgorithmPlan,
@@ -156,6 +157,7 @@ class Control(Facts):
         self.overrides_saved = True
         self.lifted: list[tuple[str, str, str]] = []
         self.events = Events()
+        self.decisions = KeptDecisions(1024 * 1024)
         self.cluster: Cluster | None = Cluster()
         self.everywhere: Everywhere | None = Everywhere()
         self.live = Live(lambda: self.cells, lambda: self.plan, lambda service, address: {"status": "up"})
@@ -202,6 +204,9 @@ class Control(Facts):
                 one["held"] = []
                 return
         raise LookupError(f"nothing of {service} is held")
+
+    def kept_decisions(self) -> list[bytes]:
+        return self.decisions.newest()
 
     def last_events(self) -> Sequence[Event]:
         return tuple(self.events.last)
