@@ -10,9 +10,11 @@ from typing import Annotated
 
 from pydantic import Field
 
+from lb.config.fields import SECRET_SCHEMA, Secret
 from lb.config.problems import shown, wrong
 from lb.config.section import Section
 from lb.config.shares import percent
+from lb.config.sticky import signing_secret
 from lb.config.values import Checked, duration, size
 from lb.plan import DecisionsPlan
 
@@ -44,8 +46,15 @@ class DecisionsSpec(Section):
         default=16 * 1024 * 1024,
         description="Memory: half for failed requests, a quarter for slow ones, a quarter for the sample.",
     )
+    debug_key: Annotated[Secret | None, Checked(signing_secret, SECRET_SCHEMA)] = Field(
+        default=None,
+        description="What signs X-LB-Debug, by which a request gets its decision in the response; absent: "
+        "none does.",
+    )
 
 
 def decisions_plan(decisions: DecisionsSpec) -> DecisionsPlan:
     """What a worker needs of it."""
-    return DecisionsPlan(decisions.slow, decisions.sample)
+    key = decisions.debug_key
+    text = key.value.get_secret_value() if key is not None else ""
+    return DecisionsPlan(decisions.slow, decisions.sample, text)

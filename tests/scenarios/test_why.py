@@ -14,13 +14,16 @@ from typing import Any
 
 import pytest
 
+from lb.telemetry.debugtoken import make
+
 from .harness import Exchange, Origin, Scenario, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
+KEY = "0123456789abcdef" * 2
 CONFIG = """
 workers: 1
 access_log: {path: "$log", redact: {query: [token]}}
-decisions: {slow: 300ms, sample: 0}
+decisions: {slow: 300ms, sample: 0, debug_key: {file: "$dir/key"}}
 listeners: [{name: web, bind: "$web"}]
 services: {app: ["$a"], half: ["$closed", {address: "$a", backup: true}], none: ["$closed"]}
 routes:
@@ -38,7 +41,9 @@ def behave(x: Exchange) -> None:
 
 @pytest.fixture(scope="module")
 def s() -> Iterator[Scenario]:
-    with Scenario(CONFIG, a=Origin(behave), quiet=True) as scenario:
+    scenario = Scenario(CONFIG, a=Origin(behave), quiet=True)
+    (scenario.directory / "key").write_text(KEY)
+    with scenario:
         yield scenario
 
 
@@ -102,6 +107,15 @@ def test_one_that_was_good_is_not_there_and_that_is_said(s: Scenario) -> None:
     assert said.returncode == 2 and not said.stdout
     assert "nothing is kept of a request 'good-1'" in said.stderr
     assert "kept are failed ones, those of 0.3s or more" in said.stderr
+
+
+def test_a_signed_header_has_it_in_the_response(s: Scenario) -> None:
+    token = make(KEY, int(time.time()) + 60)
+    answer = s.get("/debug", {"X-LB-Debug": token, "X-Request-Id": "debug-1"})
+    assert (answer.get("X-LB-Route"), answer.get("X-LB-Server")) == ("all", s.names["a"]), answer
+    assert "kept because a signed header asked for it" in eventually(lambda: why(s, "debug-1").stdout)
+    answer = s.get("/debug", {"X-LB-Debug": make("another key, not ours", int(time.time()) + 60)})
+    assert answer.status == 200 and answer.get("X-LB-Route") is None
 
 
 def test_a_killed_worker_takes_none_with_it_but_its_own(s: Scenario) -> None:
