@@ -1,6 +1,6 @@
 """The endpoints of what happened to requests: the list, and those of one id.
 
-Lives here: the questions, and a Decision as JSON-ready data. Must not live here: keeping (lb.control.kept),
+Lives here: the questions. Must not live here: keeping (lb.control.kept), the stream (lb.admin.tail),
 sentences for people (lb.cli.why).
 """
 
@@ -12,31 +12,34 @@ from collections.abc import AsyncIterator
 import msgspec
 from aiohttp import web
 
-from lb.admin.answers import answer, failure
+from lb.admin.answers import answer, failure, preferred
+from lb.admin.events import STREAM
+from lb.admin.happened import shape
 from lb.admin.keys import CONTROL
 from lb.admin.shapes import Data, moment
+from lb.admin.tail import tail
 from lb.admin.view import ControlView
-from lb.decisions import Select
-from lb.outcomes import Outcome
 from lb.telemetry import layout
 from lb.telemetry.condition import Condition, read_condition
-from lb.telemetry.decision import Attempt, Decision, Kept
+from lb.telemetry.decision import Decision, Kept
 
 LIMIT, MOST = 100, 1000  # requests in an answer: by default, and at most
+RATE = 10  # requests a second of a stream by default
 PIECE = 500  # that are looked at before the loop gets to other things
 
 _decoder = msgspec.msgpack.Decoder(Decision)
 
 
-async def requests(request: web.Request) -> web.Response:
-    """?condition=WORDS (lb.telemetry.condition) and ?limit=."""
-    limit = request.query.get("limit", str(LIMIT))
-    if not (limit.isascii() and limit.isdigit() and len(limit) <= 9 and 1 <= int(limit) <= MOST):
-        return failure(400, "bad_request", f"found limit={limit[:40]!r}; expected 1 to {MOST}")
+async def requests(request: web.Request) -> web.StreamResponse:
+    """?condition=WORDS (lb.telemetry.condition) and ?limit=; of a stream ?rate=."""
     try:
+        limit, rate = _number(request, "limit", LIMIT), _number(request, "rate", RATE)
         condition = read_condition(request.query.get("condition", ""))
     except ValueError as error:
         return failure(400, "bad_request", str(error))
+    streamed = preferred(request.headers.get("Accept", ""), "application/json", STREAM) == STREAM
+    if streamed and request.method == "GET":
+        return await tail(request, condition, rate)
     control = request.app[CONTROL]
     kept = control.kept_decisions()
     found: list[Data] = []
@@ -44,10 +47,18 @@ async def requests(request: web.Request) -> web.Response:
         decision = _decoder.decode(encoded)
         if _means(condition, decision):
             found.append(shape(decision))
-            if len(found) == int(limit):
+            if len(found) == limit:
                 break
     dropped = control.cells.total(layout.WORKER_DECISIONS_DROPPED)
     return answer({"requests": found, "kept": len(kept), "dropped": dropped})
+
+
+def _number(request: web.Request, name: str, default: int) -> int:
+    """Raises ValueError with a sentence."""
+    found = request.query.get(name, str(default))
+    if not (found.isascii() and found.isdigit() and len(found) <= 9 and 1 <= int(found) <= MOST):
+        raise ValueError(f"found {name}={found[:40]!r}; expected 1 to {MOST}")
+    return int(found)
 
 
 async def one(request: web.Request) -> web.Response:
@@ -99,42 +110,3 @@ def _absent(control: ControlView, wanted: str, kept: list[bytes]) -> str:
     if died := sum(worker.restarts for worker in control.workers()):
         said.append(f"what was under way in a worker that died is lost ({died} died)")
     return "; ".join(said)
-
-
-def shape(one: Decision) -> Data:
-    """Seconds; null: unknown, or it did not happen."""
-    return {
-        "request_id": one.request_id,
-        "time": moment(one.time),
-        "began": moment(one.began),
-        "kept": [kind.name.lower() for kind in Kept if one.kept & kind and kind.name],
-        **{name: getattr(one, name) for name in _AS_IT_IS},
-        **{name: _seconds(getattr(one, name)) for name in ("duration", "ttfb", "connect", "queue")},
-        "outcome": Outcome(one.outcome).name.lower(),
-        "reason": Select(one.reason).name.lower() if one.reason else "",
-        "attempts": [_attempt(attempt) for attempt in one.attempts],
-    }
-
-
-_AS_IT_IS = (
-    "client", "listener", "route", "service", "server", "method", "host", "target", "protocol", "status",
-    "bytes_in", "bytes_out", "flag", "generation", "worker", "trace_id",
-)  # fmt: skip
-
-
-def _attempt(one: Attempt) -> Data:
-    return {
-        "server": one.server,
-        "began": _seconds(one.began),
-        "duration": _seconds(one.duration),
-        "status": one.status,
-        "flag": one.flag,
-        "reason": Select(one.reason).name.lower() if one.reason else "",
-        "word": one.word,
-        "reused": one.reused,
-        "connect": _seconds(one.connect),
-    }
-
-
-def _seconds(value: float) -> float | None:
-    return round(value, 6) if value >= 0 else None

@@ -44,7 +44,7 @@ def why(admin: str, wanted: str, only: str, last: int, as_json: bool) -> int:
                 say(line)
     elif found:
         for one in found:
-            say(_row(one))
+            say(row(one))
     else:
         say(f"none of the {answer['kept']} requests that are kept is meant; --only '' lists all")
     return OK
@@ -92,7 +92,8 @@ def _attempt(one: One) -> str:
     return text
 
 
-def _row(one: One) -> str:
+def row(one: One) -> str:
+    """A request in a line."""
     end = paint(f"{one['status']} {one['flag']}", "red" if "failed" in one["kept"] else "green")
     place = " → ".join(part for part in (one["route"], one["server"]) if part)
     tried = f", {len(one['attempts'])} attempts" if len(one["attempts"]) > 1 else ""

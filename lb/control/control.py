@@ -37,6 +37,7 @@ from lb.control.listeners import BoundAddress, Listeners
 from lb.control.loading import Reading
 from lb.control.notify import notify, reloading
 from lb.control.overrides import Overrides
+from lb.control.redacted import redacted
 from lb.control.registering import Registering
 from lb.control.reload import Reloader, worker_count
 from lb.control.signals import Signals
@@ -44,6 +45,7 @@ from lb.control.statedir import state_dir, sticky_key
 from lb.control.statuses import Statuses
 from lb.control.succession import Succession
 from lb.control.supervisor import Supervisor
+from lb.control.tails import Tails
 from lb.control.traffic import Totals
 from lb.control.trips import tell_trip
 from lb.control.view import View
@@ -102,6 +104,7 @@ class Control:
         self.supervisor.tripped = partial(tell_trip, self.events)
         self.supervisor.differed = partial(tell_difference, self.events)
         self.kept = KeptDecisions(self.spec.decisions.keep)
+        self.tails = Tails(workers, self.supervisor.watch)
         self.supervisor.decided = self._decided
         self.checks: Checks | None = None
         self.discovering = Discovering(self.state_dir, self.statuses, self.events)
@@ -128,7 +131,7 @@ class Control:
             self.reloader, self.supervisor, self.statuses, self.overrides, self.events, self.webhook,
             self.discovering, self.cataloguing, lambda: self.checks.waiting if self.checks is not None else 0,
             ClusterView(self.clustering) if self.clustering is not None else None, self.registering.shown,
-            self.kept.newest,
+            self.kept.newest, self.tails,
         )  # fmt: skip
         self.admin: AdminSite | None = None
         self.succession = Succession(
@@ -239,7 +242,7 @@ class Control:
         those services alone that discovery changed."""
         changed = None if whole else {service.name for service in plan.services}
         if whole:
-            self.kept.configure(spec.decisions.keep, plan.access_log)
+            self.kept.configure(spec.decisions.keep)
         self.statuses.reconcile(spec, plan, whole)
         self.discovering.tell_states(changed)
         self.ejections.reconcile(spec, plan, whole)
@@ -256,7 +259,10 @@ class Control:
             self.checks.reconcile(sharing.follow(wanted, changed))
 
     def _decided(self, said: Decisions) -> None:
-        self.kept.take(said.decisions)
+        log = self.reloader.plan.access_log if self.reloader.plan is not None else None
+        decisions = [redacted(decision, log) for decision in said.decisions]
+        self.kept.take(decisions)
+        self.tails.take(decisions, said.left_out)
 
     async def _prepare(self, spec: Spec) -> Spec:
         whole = await self.cataloguing.prepare(spec)

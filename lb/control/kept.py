@@ -1,6 +1,6 @@
 """The decisions that are kept: the last requests that failed, were slow or are in the sample, for `lb why`.
 
-Lives here: taking in what workers send, redaction, the bounds. Must not live here: which exchanges leave one
+Lives here: taking in what workers send, the bounds. Must not live here: which exchanges leave one
 (lb.proxy.keeping), HTTP (lb.admin.requests).
 """
 
@@ -12,14 +12,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
-from msgspec.structs import replace
 
-from lb.plan import AccessLogPlan
 from lb.telemetry.decision import Decision, Kept
-from lb.telemetry.redaction import EVERY, hide_values, subnet
 
 BESIDE = 128  # bytes that one takes beside its own: objects, its place in the queue
-OF_CLIENT = frozenset({"client", "host", "target", "method"})  # what access_log.redact.omit takes away here
 # Of all bytes. A flood of one kind drives out none of the others.
 SHARES = {Kept.FAILED: 0.5, Kept.SLOW: 0.25, Kept(0): 0.25}
 
@@ -53,14 +49,12 @@ class KeptDecisions:
     def __init__(self, most: int) -> None:
         """`most`: bytes in all."""
         self._budgets = {kind: _Budget() for kind in SHARES}
-        self._log: AccessLogPlan | None = None
         self._encoder = msgspec.msgpack.Encoder()
         self._number = 0
-        self.configure(most, None)
+        self.configure(most)
 
-    def configure(self, most: int, log: AccessLogPlan | None) -> None:
-        """The bounds of a generation; what the access log does not tell is not kept either."""
-        self._log = log
+    def configure(self, most: int) -> None:
+        """The bounds of a generation."""
         for kind, budget in self._budgets.items():
             budget.most = int(most * SHARES[kind])
             budget.shrink()
@@ -72,22 +66,9 @@ class KeptDecisions:
                 continue
             self._number += 1
             kind = next(kind for kind in self._budgets if decision.kept & kind or not kind)
-            self._budgets[kind].add(_One(self._number, self._encoder.encode(self._redacted(decision))))
+            self._budgets[kind].add(_One(self._number, self._encoder.encode(decision)))
 
     def newest(self) -> list[bytes]:
         """All, as msgpack of a Decision, in the order in which they came, the newest first."""
         queues = (reversed(budget.kept) for budget in self._budgets.values())
         return [one.encoded for one in heapq.merge(*queues, reverse=True)]
-
-    def _redacted(self, decision: Decision) -> Decision:
-        log = self._log
-        if log is None:
-            return decision
-        if log.subnet:
-            decision = replace(decision, client=subnet(decision.client).decode())
-        if log.query:
-            named = () if EVERY in log.query else log.query
-            names = frozenset(name.lower().encode() for name in named)
-            decision = replace(decision, target=hide_values(decision.target.encode(), names).decode())
-        left_out = dict.fromkeys(OF_CLIENT.intersection(log.omit), "")
-        return replace(decision, **left_out) if left_out else decision

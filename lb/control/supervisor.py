@@ -14,7 +14,7 @@ from typing import Any
 from lb.control.events import Events
 from lb.control.listeners import Listeners
 from lb.control.worker_process import WorkerFailedError, WorkerProcess
-from lb.plan import Plan, StatePlan, Update
+from lb.plan import Plan, StatePlan, TailPlan, Update
 from lb.telemetry.cells import Cells
 from lb.telemetry.facts import WorkerFacts
 from lb.telemetry.ledger import Ledger
@@ -32,6 +32,7 @@ from lb.worker.messages import (
     StopServing,
     Suspect,
     Tripped,
+    Watch,
 )
 
 ANSWER_TIMEOUT = 30.0  # seconds for a worker to start, build or publish before it counts as stuck
@@ -81,6 +82,7 @@ class Supervisor:
         self.stopping = False
         self.running: list[WorkerProcess | None] = [None] * self.count
         self.restarts = [0] * self.count
+        self._tails: tuple[TailPlan, ...] = ()
         self._keepers: list[asyncio.Task[None]] = []
         self._plans = asyncio.Lock()  # one plan at a time, a replaced worker's included
         self._changed: dict[tuple[str, str], StatePlan] = {}  # servers that the workers are to be told of
@@ -119,6 +121,8 @@ class Supervisor:
             worker.kill()
             raise
         self._move_listeners(worker, None, plan)
+        if self._tails:
+            worker.tell(Watch(self._tails))
         worker.state = "running"
         log.note("worker started", worker=worker.number, pid=worker.pid, generation=worker.generation)
 
@@ -279,6 +283,13 @@ class Supervisor:
 
     def _in_force(self) -> list[WorkerProcess]:
         return [worker for worker in self.running if worker is not None and worker.state == "running"]
+
+    def watch(self, tails: tuple[TailPlan, ...]) -> None:
+        """These look on from now on."""
+        self._tails = tails
+        for worker in self.running:
+            if worker is not None:
+                worker.tell(Watch(tails))
 
     def reopen_logs(self) -> None:
         for worker in self.running:

@@ -18,6 +18,7 @@ from lb.cluster.records import Stage
 from lb.control.events import Event, Events
 from lb.control.kept import KeptDecisions
 from lb.control.live import Live
+from lb.control.tails import Tails
 from lb.plan import (
     AlgorithmPlan,
     HeaderEditsPlan,
@@ -28,6 +29,7 @@ from lb.plan import (
     RoutePlan,
     ServerPlan,
     ServicePlan,
+    TailPlan,
     WeightedService,
 )
 from lb.telemetry.cells import Cells
@@ -157,6 +159,8 @@ class Control(Facts):
         self.overrides_saved = True
         self.lifted: list[tuple[str, str, str]] = []
         self.events = Events()
+        self.watched: list[tuple[TailPlan, ...]] = []
+        self.tails = Tails(1, self.watched.append, lambda: 0.0)
         self.decisions = KeptDecisions(1024 * 1024)
         self.cluster: Cluster | None = Cluster()
         self.everywhere: Everywhere | None = Everywhere()
@@ -207,6 +211,9 @@ class Control(Facts):
 
     def kept_decisions(self) -> list[bytes]:
         return self.decisions.newest()
+
+    def tail(self, condition, rate, listener):
+        return self.tails.open(condition, rate, listener)
 
     def last_events(self) -> Sequence[Event]:
         return tuple(self.events.last)

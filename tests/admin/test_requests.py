@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
+import json
 
+import pytest
+from aiohttp import ClientSession
+from aiohttp.test_utils import TestServer
+from msgspec.structs import replace
+
+from lb.admin.app import make_app
+from lb.control.tails import MOST
 from lb.decisions import Select
 from lb.outcomes import Outcome
 from lb.telemetry import layout
 from lb.telemetry.decision import Attempt, Decision, Kept
 
+STREAM = {"Accept": "text/event-stream"}
 FAILED = Decision(
     90.5, 90.0, "one", "192.0.2.7", "web", "api", "app", "b:1", "GET", "h", "/v1/x", "HTTP/1.1", 502, 0, 9,
     0.5, -1.0, -1.0, -1.0, "SR", int(Outcome.SERVER_RESET), int(Select.TURN), 7, 1,
@@ -88,3 +97,29 @@ def test_an_id_of_which_nothing_is_kept(control, ask):
         said = reply.json()["message"]
         assert "kept are failed ones, those of 1s or more, a sample of 1% of all" in said
         assert "the last 2, back to 1970-01-01T00:01:30.500Z" in said and "3 were too many at a time" in said
+
+
+def test_a_stream_shows_what_ends_and_what_it_left_out(control):
+    async def go():
+        async with TestServer(make_app(control)) as server, ClientSession() as session:
+            url = server.make_url("/api/v1/requests?condition=failed&rate=1")
+            streams = [await session.get(url, headers=STREAM) for _ in range(MOST)]
+            first = streams[0].content
+            assert await first.readuntil(b"\n\n") == b": lb\n\n"
+            control.tails.take([replace(FAILED, tails=(1,))] * 3, {1: 2})
+            shown = [await first.readuntil(b"\n\n") for _ in range(2)]
+            too_many = await session.get(url, headers=STREAM)
+            for stream in streams:
+                stream.close()
+            return shown, too_many.status
+
+    (request, more), status = asyncio.run(go())
+    assert request.startswith(b"event: request\ndata: ")
+    assert json.loads(request.partition(b"data: ")[2])["request_id"] == "one"
+    assert more == b'event: left_out\ndata: {"count":4}\n\n'
+    assert status == 503
+    assert control.watched[0][0].rate == 1 and control.watched[-1] == (), "all are closed with the server"
+
+
+def test_a_stream_with_a_wrong_condition_is_refused(ask):
+    assert ask("GET", "/api/v1/requests?condition=status%3D9", headers=STREAM).status == 400
