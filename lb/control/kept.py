@@ -15,7 +15,7 @@ import msgspec
 
 from lb.telemetry.decision import Decision, Kept
 
-BESIDE = 128  # bytes that one takes beside its own: objects, its place in the queue
+BESIDE = 144  # bytes that one takes beside its own: objects, its place in the queue
 # Of all bytes. A flood of one kind drives out none of the others.
 SHARES = {Kept.FAILED: 0.5, Kept.SLOW: 0.25, Kept(0): 0.25}
 
