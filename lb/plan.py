@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from lb.telemetry.condition import Condition
+
 
 class Record(Struct, frozen=True, gc=False, omit_defaults=True):
     """Base of all plan records: immutable, compared by value, invisible to the cycle collector."""
@@ -269,12 +271,30 @@ class AccessLogPlan(Record, frozen=True):
     omit: tuple[str, ...] = ()  # fields that are left out
 
 
+class DecisionsPlan(Record, frozen=True):
+    """Which exchanges a worker keeps beside those that failed: of at least `slow` seconds (0: none for that),
+    and a `sample` (0..1). `debug_key` signs X-LB-Debug; "": nobody may ask so."""
+
+    slow: float = 1.0
+    sample: float = 0.01
+    debug_key: str = ""
+
+
+class TailPlan(Record, frozen=True):
+    """Somebody who looks on: requests on which `condition` holds, up to `rate` a second."""
+
+    id: int
+    condition: Condition
+    rate: int
+
+
 class Plan(Record, frozen=True):
     generation: int
     listeners: tuple[ListenerPlan, ...] = ()
     routes: tuple[RoutePlan, ...] = ()  # in the order of the file
     services: tuple[ServicePlan, ...] = ()
     access_log: AccessLogPlan | None = None
+    decisions: DecisionsPlan = DecisionsPlan()
     shutdown_grace: float = 30.0
 
 

@@ -13,7 +13,19 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from lb.admin import api, cluster, discovery, events, everywhere, live, openapi, page, probes, servers
+from lb.admin import (
+    api,
+    cluster,
+    discovery,
+    events,
+    everywhere,
+    live,
+    openapi,
+    page,
+    probes,
+    requests,
+    servers,
+)
 from lb.admin.answers import failure
 from lb.admin.endpoints import ENDPOINTS, as_lines
 from lb.admin.guard import refusal
@@ -42,6 +54,8 @@ _SERVE: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {
     "GET /api/v1/discovery": discovery.discovery,
     "POST /api/v1/discovery/{service}/accept": discovery.accept,
     "GET /api/v1/events": events.events,
+    "GET /api/v1/requests": requests.requests,
+    "GET /api/v1/requests/{id}": requests.one,
     "GET /api/v1/live": live.live,
     "GET /api/v1/live/history": live.history,
     "GET /api/v1/cluster": cluster.status,

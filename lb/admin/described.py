@@ -76,6 +76,13 @@ DESCRIBED: dict[str, Described] = {
     ),
     "GET /api/v1/discovery": Described(("services", "catalog", "registration")),
     "POST /api/v1/discovery/{service}/accept": Described(("services",), (404,)),
+    "GET /api/v1/requests": Described(
+        ("requests", "kept", "dropped"),
+        (400, 503),
+        (JSON, "text/event-stream"),
+        {"condition": TEXT, "limit": NUMBER, "rate": NUMBER},
+    ),
+    "GET /api/v1/requests/{id}": Described(("requests",), (404,)),
     "GET /api/v1/live": Described(
         ("at", "tick", "generation", "total", "listeners", "routes", "services", "servers"),
         (503,),

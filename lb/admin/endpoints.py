@@ -54,6 +54,12 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/api/v1/discovery", "what sources of servers say, how old it is, what is held"),
     Endpoint("POST", "/api/v1/discovery/{service}/accept", "let go at once of what is held"),
     Endpoint("GET", "/api/v1/events", "the last events, or a stream of them; ?after=NUMBER resumes"),
+    Endpoint(
+        "GET",
+        "/api/v1/requests",
+        "requests that failed, were slow or are in the sample, or a stream of all as they end",
+    ),
+    Endpoint("GET", "/api/v1/requests/{id}", "the same of the requests of one id"),
     Endpoint("GET", "/api/v1/live", "rates, errors, times and health of everything, now or as a stream"),
     Endpoint(
         "GET", "/api/v1/live/history", "the last hour of a listener, route, service or server; ?span=minutes"

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, Protocol
 from lb.cluster.records import Stage
 from lb.plan import Plan
 from lb.telemetry.cells import Cells
+from lb.telemetry.condition import Condition as TailCondition
+from lb.telemetry.decision import Decision
 from lb.telemetry.facts import ProcessFacts
 from lb.telemetry.ledger import Ledger
 from lb.telemetry.series import Points
@@ -279,6 +281,17 @@ class ControlView(ProcessFacts, Protocol):
     def accept_discovery(self, service: str) -> None:
         """Let go of what the brake holds of a service. Raises LookupError with a sentence for the user where
         nothing is held."""
+
+    def kept_decisions(self) -> list[bytes]:
+        """What happened to requests, as far as it is kept: msgpack of lb.telemetry.decision.Decision, the
+        newest first."""
+
+    def tail(
+        self, condition: TailCondition, rate: int, listener: Callable[[Sequence[Decision], int], None]
+    ) -> Callable[[], None] | None:
+        """Call `listener`, which must not block or raise, with up to `rate` requests a second on which the
+        condition holds, as they end, and with how many more there were, until the function that is returned
+        is called. None: too many look on already."""
 
     def last_events(self) -> Sequence[Event]:
         """The last events, oldest first."""

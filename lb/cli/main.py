@@ -280,6 +280,53 @@ def events(
 
 
 @app.command(epilog=EXIT_CODES)
+def why(
+    id: Annotated[
+        str, typer.Argument(metavar="[ID]", help="The X-Request-Id; absent: a list of the last ones.")
+    ] = "",
+    *,
+    only: Annotated[
+        str,
+        typer.Option(
+            metavar="WORDS",
+            help="For the list, such as 'failed' or 'route=api status=5xx slower=500ms path=/v1/'.",
+        ),
+    ] = "",
+    last: Annotated[int, typer.Option(min=1, max=1000, help="So many in the list.")] = 20,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    admin: Annotated[
+        str, typer.Option(metavar="URL", help="The admin API of the lb that is meant.")
+    ] = servers.ADMIN,
+) -> None:
+    """Say what happened to a request and why: route, every attempt with its server, times, the outcome.
+
+    Kept are requests that failed, were slow or are in the sample: see decisions in the configuration.
+    """
+    from lb.cli.why import why as command
+
+    raise typer.Exit(command(admin, id, only, last, json))
+
+
+@app.command(epilog=EXIT_CODES)
+def tail(
+    words: Annotated[
+        Optional[list[str]],  # noqa: UP045 (typer reads it)
+        typer.Argument(metavar="[WORDS]", help="Such as failed route=api status=5xx slower=500ms path=/v1/."),
+    ] = None,
+    *,
+    rate: Annotated[int, typer.Option(min=1, max=1000, help="Up to so many a second.")] = 10,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, one a line.")] = False,
+    admin: Annotated[
+        str, typer.Option(metavar="URL", help="The admin API of the lb that is meant.")
+    ] = servers.ADMIN,
+) -> None:
+    """Show requests as they end, those on which all words hold; Ctrl-C ends it."""
+    from lb.cli.tail import tail as command
+
+    raise typer.Exit(command(admin, " ".join(words or ()), rate, json))
+
+
+@app.command(epilog=EXIT_CODES)
 def top(
     *,
     once: Annotated[bool, typer.Option("--once", help="Print it once; so it is over a pipe.")] = False,

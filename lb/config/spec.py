@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, Field
 from lb.config.accesslog import AccessLogSpec
 from lb.config.addresses import BindAddress
 from lb.config.cluster import ClusterSpec
+from lb.config.decisions import DecisionsSpec
 from lb.config.discovery import DiscoverySpec
 from lb.config.document import scalar
 from lb.config.environment import Substituted
@@ -192,6 +193,9 @@ class Spec(Section):
     access_log: Annotated[
         AccessLogSpec | None, BeforeValidator(_or_off, json_schema_input_type=AccessLogSpec | Literal["off"])
     ] = Field(default_factory=always(AccessLogSpec()), description="The access log; off: none.")
+    decisions: DecisionsSpec = Field(
+        default_factory=always(DecisionsSpec()), description="Of which requests is kept what happened."
+    )
     events: EventsSpec = Field(
         default_factory=always(EventsSpec()), description="Who is told of transitions."
     )

@@ -22,7 +22,8 @@ def _cookie_path(value: str) -> str:
     return path(value)
 
 
-def _secret(value: object) -> Secret:
+def signing_secret(value: object) -> Secret:
+    """A secret of 16 bytes or more, never in the open."""
     if not isinstance(value, (dict, Secret)):
         raise wrong("found a secret in the open; write it to a file: {file: /run/secrets/NAME}")
     found = secret(value)
@@ -52,7 +53,7 @@ class StickySpec(Section):
     same_site: Annotated[Literal["strict", "lax", "none"], choice("strict", "lax", "none")] = Field(
         default="lax", description="strict, lax or none: whether other sites' pages send it."
     )
-    secret: Annotated[Secret | None, Checked(_secret, SECRET_SCHEMA)] = Field(
+    secret: Annotated[Secret | None, Checked(signing_secret, SECRET_SCHEMA)] = Field(
         default=None,
         description="What signs it; the same on machines that share clients. Absent: made once and kept in "
         "state_dir.",

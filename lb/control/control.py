@@ -32,10 +32,12 @@ from lb.control.discovering import Discovering
 from lb.control.ejection import Ejections
 from lb.control.events import Events
 from lb.control.filewatch import watch
+from lb.control.kept import KeptDecisions
 from lb.control.listeners import BoundAddress, Listeners
 from lb.control.loading import Reading
 from lb.control.notify import notify, reloading
 from lb.control.overrides import Overrides
+from lb.control.redacted import redacted
 from lb.control.registering import Registering
 from lb.control.reload import Reloader, worker_count
 from lb.control.signals import Signals
@@ -43,6 +45,7 @@ from lb.control.statedir import state_dir, sticky_key
 from lb.control.statuses import Statuses
 from lb.control.succession import Succession
 from lb.control.supervisor import Supervisor
+from lb.control.tails import Tails
 from lb.control.traffic import Totals
 from lb.control.trips import tell_trip
 from lb.control.view import View
@@ -53,6 +56,7 @@ from lb.telemetry.cells import Cells
 from lb.telemetry.layout import REGION
 from lb.telemetry.ledger import Ledger, create_cells_file
 from lb.worker.journal import Journal
+from lb.worker.messages import Decisions
 
 # -P: the folder that lb was started in comes first for nobody; a worker gets control's own module path.
 WORKER = (sys.executable, "-P", "-m", "lb.worker")
@@ -99,6 +103,9 @@ class Control:
         self.supervisor.suspected = self.ejections.suspect
         self.supervisor.tripped = partial(tell_trip, self.events)
         self.supervisor.differed = partial(tell_difference, self.events)
+        self.kept = KeptDecisions(self.spec.decisions.keep)
+        self.tails = Tails(workers, self.supervisor.watch)
+        self.supervisor.decided = self._decided
         self.checks: Checks | None = None
         self.discovering = Discovering(self.state_dir, self.statuses, self.events)
         self.cataloguing = Cataloguing(self.state_dir, self.discovering.providers, self.events)
@@ -124,6 +131,7 @@ class Control:
             self.reloader, self.supervisor, self.statuses, self.overrides, self.events, self.webhook,
             self.discovering, self.cataloguing, lambda: self.checks.waiting if self.checks is not None else 0,
             ClusterView(self.clustering) if self.clustering is not None else None, self.registering.shown,
+            self.kept.newest, self.tails,
         )  # fmt: skip
         self.admin: AdminSite | None = None
         self.succession = Succession(
@@ -233,6 +241,8 @@ class Control:
         """Let what outlives a configuration follow the one that comes into force now; not `whole`: `plan` has
         those services alone that discovery changed."""
         changed = None if whole else {service.name for service in plan.services}
+        if whole:
+            self.kept.configure(spec.decisions.keep)
         self.statuses.reconcile(spec, plan, whole)
         self.discovering.tell_states(changed)
         self.ejections.reconcile(spec, plan, whole)
@@ -247,6 +257,12 @@ class Control:
             self.checks.reconcile(wanted, changed)
         else:
             self.checks.reconcile(sharing.follow(wanted, changed))
+
+    def _decided(self, said: Decisions) -> None:
+        log = self.reloader.plan.access_log if self.reloader.plan is not None else None
+        decisions = [redacted(decision, log) for decision in said.decisions]
+        self.kept.take(decisions)
+        self.tails.take(decisions, said.left_out)
 
     async def _prepare(self, spec: Spec) -> Spec:
         whole = await self.cataloguing.prepare(spec)

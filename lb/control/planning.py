@@ -11,6 +11,7 @@ from functools import partial
 from typing import Protocol
 
 from lb.config.accesslog import access_log_plan
+from lb.config.decisions import decisions_plan
 from lb.config.listeners import ListenerSpec
 from lb.config.routeplan import route_plan
 from lb.config.serviceplan import algorithm_plan, breaker_plan, sticky_plan
@@ -64,6 +65,7 @@ def make_plan(
             for name, service in spec.services.items()
         ),
         access_log=None if log is None else access_log_plan(log),
+        decisions=decisions_plan(spec.decisions),
         shutdown_grace=spec.shutdown_grace,
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 from lb.control.events import Events
 from lb.control.listeners import Listeners
 from lb.control.worker_process import WorkerFailedError, WorkerProcess
-from lb.plan import Plan, StatePlan, Update
+from lb.plan import Plan, StatePlan, TailPlan, Update
 from lb.telemetry.cells import Cells
 from lb.telemetry.facts import WorkerFacts
 from lb.telemetry.ledger import Ledger
@@ -22,6 +22,7 @@ from lb.worker.channel import ChannelClosedError
 from lb.worker.journal import Journal
 from lb.worker.messages import (
     Abort,
+    Decisions,
     Different,
     Discard,
     Drain,
@@ -31,6 +32,7 @@ from lb.worker.messages import (
     StopServing,
     Suspect,
     Tripped,
+    Watch,
 )
 
 ANSWER_TIMEOUT = 30.0  # seconds for a worker to start, build or publish before it counts as stuck
@@ -51,7 +53,8 @@ class PlanRefusedError(Exception):
 class Supervisor:
     """Runs one process per worker; `plan` is what all of them have, or are about to get. `states` says what
     is known of its servers, or of those of some services; `suspected` hears of those that fail, `tripped` of
-    circuit breakers, `differed` of copies that were answered otherwise."""
+    circuit breakers, `differed` of copies that were answered
+    otherwise, `decided` of what happened to requests."""
 
     def __init__(
         self,
@@ -75,9 +78,11 @@ class Supervisor:
         self.suspected: Callable[[Suspect], None] = lambda suspect: None
         self.tripped: Callable[[int, Tripped], None] = lambda worker, tripped: None
         self.differed: Callable[[int, Different], None] = lambda worker, different: None
+        self.decided: Callable[[Decisions], None] = lambda decisions: None
         self.stopping = False
         self.running: list[WorkerProcess | None] = [None] * self.count
         self.restarts = [0] * self.count
+        self._tails: tuple[TailPlan, ...] = ()
         self._keepers: list[asyncio.Task[None]] = []
         self._plans = asyncio.Lock()  # one plan at a time, a replaced worker's included
         self._changed: dict[tuple[str, str], StatePlan] = {}  # servers that the workers are to be told of
@@ -100,6 +105,7 @@ class Supervisor:
     async def _spawn(self, number: int) -> WorkerProcess:
         worker = await WorkerProcess.start(self.command, self.cells_fd, number, self.count)
         worker.suspected, worker.tripped, worker.differed = self.suspected, self.tripped, self.differed
+        worker.decided = self.decided
         self.running[number] = worker
         if self.stopping:
             worker.kill()
@@ -115,6 +121,8 @@ class Supervisor:
             worker.kill()
             raise
         self._move_listeners(worker, None, plan)
+        if self._tails:
+            worker.tell(Watch(self._tails))
         worker.state = "running"
         log.note("worker started", worker=worker.number, pid=worker.pid, generation=worker.generation)
 
@@ -275,6 +283,13 @@ class Supervisor:
 
     def _in_force(self) -> list[WorkerProcess]:
         return [worker for worker in self.running if worker is not None and worker.state == "running"]
+
+    def watch(self, tails: tuple[TailPlan, ...]) -> None:
+        """These look on from now on."""
+        self._tails = tails
+        for worker in self.running:
+            if worker is not None:
+                worker.tell(Watch(tails))
 
     def reopen_logs(self) -> None:
         for worker in self.running:

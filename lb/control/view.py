@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lb.admin.view import Checks, Condition, Question, Reload
+from lb.admin import view
+from lb.admin.view import Checks, Question, Reload
 from lb.config import resolved
 from lb.config.problems import nearest
 from lb.control.cataloguing import Cataloguing
@@ -23,9 +24,12 @@ from lb.control.overrides import Overrides
 from lb.control.reload import Reloader
 from lb.control.statuses import Statuses
 from lb.control.supervisor import Supervisor
+from lb.control.tails import Tails
 from lb.control.webhook import Webhook
 from lb.plan import Plan
 from lb.telemetry.cells import Cells
+from lb.telemetry.condition import Condition
+from lb.telemetry.decision import Decision
 from lb.telemetry.facts import ClusterFacts, WorkerFacts
 from lb.telemetry.ledger import Ledger
 from lb.upstream.status import Override
@@ -47,6 +51,8 @@ class View:
         probes_waiting: Callable[[], int] = lambda: 0,
         cluster: ClusterView | None = None,
         registration: Callable[[], Mapping[str, Any] | None] = lambda: None,
+        decisions: Callable[[], list[bytes]] = list,
+        tails: Tails | None = None,
     ) -> None:
         self.started = time.time()
         self.draining = False
@@ -61,6 +67,8 @@ class View:
         self._probes_waiting = probes_waiting
         self._cluster = cluster
         self._registration = registration
+        self._decisions = decisions
+        self._tails = tails
         self.live = Live(lambda: self.cells, lambda: self.plan, self._standing, self._summary, self._origins)
 
     @property
@@ -115,17 +123,17 @@ class View:
     def server_counts(self) -> Mapping[tuple[str, str], int]:
         return self._statuses.counts()
 
-    def conditions(self) -> Sequence[Condition]:
+    def conditions(self) -> Sequence[view.Condition]:
         """Ready is who has a configuration and a worker for every listener. One worker of several that is
         being replaced does not take the machine out of service: the others go on."""
         running = sum(worker.state == "running" for worker in self.workers())
         loaded = self.plan is not None
         return (
-            Condition(
+            view.Condition(
                 "configuration", loaded, f"generation {self.generation}" if loaded else "not in force yet"
             ),
-            Condition("workers", running > 0, f"{running} of {self._supervisor.count} running"),
-            Condition("draining", not self.draining, "lb is about to end" if self.draining else "no"),
+            view.Condition("workers", running > 0, f"{running} of {self._supervisor.count} running"),
+            view.Condition("draining", not self.draining, "lb is about to end" if self.draining else "no"),
         )
 
     def _standing(self, service: str, address: str) -> Mapping[str, Any]:
@@ -233,6 +241,14 @@ class View:
     @property
     def probes_waiting(self) -> int:
         return self._probes_waiting()
+
+    def kept_decisions(self) -> list[bytes]:
+        return self._decisions()
+
+    def tail(
+        self, condition: Condition, rate: int, listener: Callable[[Sequence[Decision], int], None]
+    ) -> Callable[[], None] | None:
+        return self._tails.open(condition, rate, listener) if self._tails is not None else None
 
     def last_events(self) -> Sequence[Event]:
         return tuple(self._events.last)

@@ -22,6 +22,7 @@ from lb.worker.messages import (
     Applied,
     Bye,
     Commit,
+    Decisions,
     Describe,
     Described,
     Different,
@@ -54,6 +55,7 @@ class WorkerProcess:
         self.suspected: Callable[[Suspect], None] = lambda suspect: None
         self.tripped: Callable[[int, Tripped], None] = lambda worker, tripped: None
         self.differed: Callable[[int, Different], None] = lambda worker, different: None
+        self.decided: Callable[[Decisions], None] = lambda decisions: None
         self.started = time.time()
         self.started_clock = time.monotonic()
         self._loop = asyncio.get_running_loop()
@@ -160,6 +162,8 @@ class WorkerProcess:
                 self.tripped(self.number, message)
             case Different():
                 self.differed(self.number, message)
+            case Decisions():
+                self.decided(message)
             case Bye(cut=cut):
                 self.cut = cut
                 self.said_bye = True

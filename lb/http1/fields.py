@@ -39,6 +39,7 @@ DATE = 18
 PROXY_STATUS = 19
 IMPOSTOR = 20  # what a CGI or WSGI server would take for something it is not
 COOKIE = 21
+X_LB_DEBUG = 22
 
 NAMES: dict[bytes, int] = {
     b"connection": CONNECTION,
@@ -62,9 +63,10 @@ NAMES: dict[bytes, int] = {
     b"proxy-status": PROXY_STATUS,
     b"proxy": IMPOSTOR,  # httpoxy, CVE-2016-5385: read as HTTP_PROXY
     b"cookie": COOKIE,
+    b"x-lb-debug": X_LB_DEBUG,
 }
 # "_" is read as "-" (CVE-2025-64484), so lb's own fields are not believed under another spelling.
-for _name in (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-request-id"):
+for _name in (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-request-id", b"x-lb-debug"):
     _first, *_rest = _name.split(b"-")
     for _marks in range(1, 1 << len(_rest)):
         _spelling = _first + b"".join(

@@ -43,6 +43,7 @@ cdef int STICKY
 cdef int STICKY_LOST
 
 cdef int _bucket(long long us)
+cdef object _note_pick(ExchangeState exchange, int outcome)
 cpdef object open_exchange(ExchangeState exchange)
 cpdef object enter_route(ExchangeState exchange)
 cpdef object record_pick(ExchangeState exchange)

@@ -160,7 +160,17 @@ def close_attempt(exchange: ExchangeState, outcome: cython.int) -> object:
     if exchange.retries or exchange.attempts or outcome or exchange.word:
         took: cython.double = monotonic() - exchange.attempt_began
         exchange.attempts.append((server.name, status, took, _FLAGS[outcome], _WORDS[exchange.word]))
+        _note_pick(exchange, outcome)
         exchange.word = 0
+    return None
+
+
+@cython.cfunc
+def _note_pick(exchange: ExchangeState, outcome: cython.int) -> object:
+    reused: cython.bint = exchange.side is not None and exchange.side.served > 1
+    opened: cython.bint = not reused and outcome != CONNECT_FAILED and outcome != CONNECT_TIMEOUT
+    began: cython.double = max(0.0, exchange.attempt_began - exchange.began)
+    exchange.picks.append((exchange.reason, began, reused, exchange.connect_took if opened else -1.0))
     return None
 
 
@@ -192,6 +202,7 @@ def record_refusal(
     """A connection was refused, or bytes that are no valid request were answered."""
     record: ExchangeRecord = core.record
     core.cells.add(OUTCOMES + outcome, 1)
+    core.refused(rules, address, outcome, status)
     if core.line is not None:
         record.clear()
         record.time = core.epoch + monotonic()
@@ -207,6 +218,7 @@ def record_refusal(
 @cython.ccall
 def close_exchange(exchange: ExchangeState) -> object:
     """The exchange is over: status, outcome and byte counts are final."""
+    core: Core = exchange.core
     cells: Cells = exchange.core.cells
     rules: ListenerRules = exchange.client.rules
     slot: cython.Py_ssize_t = exchange.slot
@@ -224,6 +236,16 @@ def close_exchange(exchange: ExchangeState) -> object:
         cells.add(slot + ROUTE_DURATION + _bucket(us), 1)
         if exchange.retries:
             cells.add(slot + ROUTE_RETRIES, exchange.retries)
+    core.until_sample -= 1
+    if (
+        exchange.outcome != DONE
+        or exchange.status >= 500
+        or duration >= core.slow
+        or core.until_sample == 0
+        or exchange.keep
+        or core.tails is not None
+    ):
+        core.keep(exchange, duration)
     if exchange.line is not None and exchange.line.keeps(
         exchange.outcome != DONE or exchange.status >= 500 or exchange.retries > 0, duration
     ):

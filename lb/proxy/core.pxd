@@ -36,6 +36,12 @@ cdef class Core:
     cdef public dict[str, Budget] budgets
     cdef public list[object] spare
     cdef public list[object] owned
+    cdef public double slow
+    cdef public long long until_sample
+    cdef public object keep
+    cdef public object refused
+    cdef public list tails
+    cdef public object debug_key
     cdef bytearray id
     cpdef bytes new_id(self)
     cpdef object write_log(self, bytes line)

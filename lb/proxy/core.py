@@ -42,6 +42,10 @@ def _nobody_counts(service: str, address: str, tripped: bool) -> None:
     """Until the DataPlane has somebody to tell of breakers."""
 
 
+def _nobody_keeps(*_: object) -> None:
+    """Until the DataPlane has somebody who keeps decisions."""
+
+
 @cython.cclass
 class Core:
     """One per worker. `now` is monotonic time in seconds, as of the last tick. `exchanges` counts those
@@ -74,6 +78,12 @@ class Core:
     budgets: dict[str, Budget]  # by the name of the route
     spare: list[Any]  # Exchanges to be used again
     owned: list[object]  # all Exchanges, so that none is freed while a method of it runs
+    slow: cython.double  # seconds from which on an exchange is kept
+    until_sample: cython.longlong  # exchanges until the next of the sample; negative: there is none
+    keep: Callable[[Any, float], None]  # (Exchange, seconds): it may be one that is kept
+    refused: Callable[[Any, str, int, int], None]  # (ListenerRules, address, outcome, status): kept too
+    tails: list[Any] | None  # of lb.proxy.keeping: who looks on
+    debug_key: str | None  # what signs X-LB-Debug
     id: bytearray  # the last request id: 12 random hexadecimal digits, then a count of 8
 
     def __init__(self, cells: Cells, log: Callable[[bytes], None], rng: Random) -> None:
@@ -97,6 +107,12 @@ class Core:
         self.tripped = _nobody_counts
         # set by the DataPlane, before it accepts
         self.open = self.later = self.hedge = self.mirror = None  # type: ignore[assignment]
+        self.slow = float("inf")
+        self.until_sample = -1
+        self.keep = _nobody_keeps
+        self.refused = _nobody_keeps
+        self.tails = None
+        self.debug_key = None
         self.hedges = []
         self.budgets = {}
         self.spare = []

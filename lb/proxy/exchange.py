@@ -17,6 +17,7 @@ import cython
 
 from lb.http1.serialize import chunk, last_chunk
 from lb.outcomes import TABLE, Outcome
+from lb.proxy import debug
 from lb.proxy.account import close_attempt, close_exchange, enter_route, open_exchange, record_shed
 from lb.proxy.answers import error_answer
 from lb.proxy.attempts import Attempts
@@ -61,6 +62,7 @@ HOLD_PENDING: cython.int = 2
 _SAFE_ID = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:+/=@")
 _MOST_ID: cython.Py_ssize_t = 128
 X_REQUEST_ID: cython.int = 16
+X_LB_DEBUG: cython.int = 22
 _TICK: cython.double = TICK
 
 
@@ -81,6 +83,8 @@ class Exchange(Attempts):
         self.source = source_of(client.rules, self.head, client.client) if client.trusted else client.client
         open_exchange(self)
         self.request_id = self._identity()
+        if self.head.seen & (1 << X_LB_DEBUG) and core.debug_key is not None:
+            debug.ask(self)
         index = core.table.match(self.head, self.source)
         if index < 0:
             self.request_ended = last

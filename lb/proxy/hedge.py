@@ -58,7 +58,7 @@ class Hedge(Exchange):
         self.rules, self.service, self.slot = first.rules, first.service, first.slot
         self.key, self.request_id = first.key, first.request_id
         self.body, self.body_size = first.body, first.body_size
-        self.attempts = first.attempts
+        self.attempts, self.picks = first.attempts, first.picks
         self.tried = [*first.tried, first.server]
         self.request_ended = self.hedged = True
         self.began = monotonic()

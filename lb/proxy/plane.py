@@ -22,6 +22,7 @@ from lb.proxy.copies import Copies
 from lb.proxy.core import TICK, Core
 from lb.proxy.exchange import Exchange
 from lb.proxy.hedge import hedge
+from lb.proxy.keeping import Keeping
 from lb.proxy.server import ServerConnection, connect
 from lb.proxy.sweep import sweep
 from lb.snapshot import Snapshot, build, build_update
@@ -54,6 +55,8 @@ class DataPlane:
         self.core.open = self._open
         self.core.later = loop.call_later
         self.core.hedge = hedge
+        self.keeping = Keeping(self.core, worker)
+        self.core.keep, self.core.refused = self.keeping.keep, self.keeping.refused
         self.copies = Copies(self.core)
         self.core.mirror = self.copies.send
         self.core.report = lambda error: loop.call_exception_handler(
@@ -83,6 +86,7 @@ class DataPlane:
         core.table = snapshot.table
         if snapshot.whole:
             core.take_routes(snapshot.routes)
+            self.keeping.configure(snapshot.plan.decisions)
         else:
             core.exchange_routes(snapshot.routes, snapshot.changed_routes())
         core.line = snapshot.line

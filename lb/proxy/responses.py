@@ -15,14 +15,17 @@ import cython
 from lb.http1.serialize import chunk, last_chunk, status_line
 from lb.message import ResponseHead
 from lb.proxy.core import Core
+from lb.proxy.debug import lines as debug_lines
 from lb.proxy.exchange import Exchange
 from lb.proxy.heads import response_head
 from lb.proxy.sides import ClientSide
 from lb.proxy.writer import Writer
 from lb.telemetry import layout
+from lb.telemetry.decision import Kept
 
 CLOSED: cython.int = 5  # as in lb.proxy.client
 DATE: cython.int = 18
+DEBUG: cython.int = int(Kept.DEBUG)
 # From this size on a vectored write costs less than copying the piece behind the head.
 _WORTH_TWO: cython.Py_ssize_t = 16 * 1024
 BYTES_OUT: cython.int = layout.LISTENER_BYTES_OUT
@@ -82,6 +85,8 @@ class ResponseWriter(ClientSide):
             ours += self.core.date
         if exchange.service.sticky is not None:
             ours += exchange.service.sticky.line(exchange.server, exchange.token)
+        if exchange.keep & DEBUG:
+            ours += debug_lines(exchange)
         out = response_head(self.core, head, exchange.rules, ours, length)
         if self.out_chunked:
             if last:
@@ -116,6 +121,8 @@ class ResponseWriter(ClientSide):
             parts.append(b"Connection: close\r\n")
         elif self.exchange is not None and self.exchange.head.minor == 0:
             parts.append(b"Connection: keep-alive\r\n")
+        if self.exchange is not None and self.exchange.keep & DEBUG:
+            parts.append(debug_lines(self.exchange))
         parts.append(b"\r\n")
         if not self.no_body:
             parts.append(body)

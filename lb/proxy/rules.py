@@ -17,6 +17,7 @@ from lb.http1.fields import (
     X_FORWARDED_FOR,
     X_FORWARDED_HOST,
     X_FORWARDED_PROTO,
+    X_LB_DEBUG,
 )
 from lb.http1.hopbyhop import HOP_BY_HOP
 from lb.plan import HeaderEditsPlan, ListenerPlan, MatchPlan, MirrorPlan, RoutePlan, WeightedService
@@ -187,7 +188,7 @@ class ListenerRules:
         self.add_forwarded = "forwarded" in added
         self.add_via = "via" in added
         self.proxy_status = plan.proxy_status
-        self.drop = HOP_BY_HOP | _CLAIMS | (1 << IMPOSTOR)
+        self.drop = HOP_BY_HOP | _CLAIMS | (1 << IMPOSTOR) | (1 << X_LB_DEBUG)
         self.networks = tuple(ipaddress.ip_network(block, strict=False) for block in plan.trusted_proxies)
 
     def trusts(self, address: str) -> bool:

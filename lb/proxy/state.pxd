@@ -21,6 +21,7 @@ cdef class ExchangeState:
     cdef public bytes token
     cdef public bytes request_id
     cdef public long long generation
+    cdef public int keep
     cdef public LineFormat line
     cdef public int phase
     cdef public int outcome
@@ -37,6 +38,7 @@ cdef class ExchangeState:
     cdef public list[Server] tried
     cdef public int retries
     cdef public list[tuple[bytes, int, float, bytes, bytes]] attempts
+    cdef public list[tuple[int, float, bool, float]] picks
     cdef public object timer
     cdef public object mirror
     cdef public object hedge

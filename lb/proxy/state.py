@@ -50,6 +50,7 @@ class ExchangeState:
     token: bytes  # what the cookie of a sticky session says
     request_id: bytes
     generation: cython.longlong
+    keep: cython.int  # lb.telemetry.decision.Kept: why it is kept, whatever becomes of it
     line: LineFormat | None  # the access log of its generation
     phase: cython.int
     outcome: cython.int
@@ -66,6 +67,7 @@ class ExchangeState:
     tried: list[Server]
     retries: cython.int
     attempts: list[tuple[bytes, int, float, bytes, bytes]]
+    picks: list[tuple[int, float, bool, float]]  # of the attempts: reason, began after, reused, connect
     timer: Any  # of BACKOFF
     mirror: Any  # the Mirror before the client's side, or None
     hedge: Any  # the Hedge beside this attempt, or None
@@ -101,6 +103,7 @@ class ExchangeState:
         self.body_size = 0
         self.tried = []
         self.attempts = []
+        self.picks = []
         self.reset()
 
     def __repr__(self) -> str:
@@ -115,6 +118,7 @@ class ExchangeState:
         self.slot = 0
         self.key = self.token = self.request_id = b""
         self.generation = 0
+        self.keep = 0
         self.phase = 0
         self.outcome = DONE
         self.status = 0
@@ -131,6 +135,7 @@ class ExchangeState:
             self.tried = []
         if self.attempts:
             self.attempts = []
+            self.picks = []
         self.retries = self.word = 0
         self.timer = self.hedge = self.mirror = None
         self.hedged = False

@@ -268,6 +268,9 @@ WORKER: tuple[Family, ...] = (
         "Access-log lines lost because the log could not take them.",
         layout.WORKER_LOG_DROPPED,
     ),
+    _counter(
+        "lb_decisions_dropped", _BY_WORKER, "Decisions lost: too many.", layout.WORKER_DECISIONS_DROPPED
+    ),
 )
 IN_MICROSECONDS = frozenset(
     (layout.WORKER_BUILD_US, layout.WORKER_STALL_US, layout.WORKER_LAG_US, layout.WORKER_LAG_MAX_US)

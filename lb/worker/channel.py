@@ -83,6 +83,11 @@ class Channel:
         if not self._writing:
             self._writable()
 
+    @property
+    def clogged(self) -> bool:
+        """More than a little waits to be written: the other end is slow."""
+        return self._queued > HIGH_WATER
+
     async def drained(self) -> None:
         """Wait until little is waiting to be written. Raises ChannelClosedError."""
         while self._queued > HIGH_WATER:

@@ -17,7 +17,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from lb.plan import Plan, RoutePlan, ServicePlan, StatePlan, Update
+from lb.plan import Plan, RoutePlan, ServicePlan, StatePlan, TailPlan, Update
+from lb.telemetry.decision import Decision
 
 PIECE = 100  # routes or services in a message
 PIECE_SERVERS = 500  # a piece of services is closed early when it holds this many servers
@@ -102,6 +103,12 @@ class ReopenLog(Message, frozen=True):
     """Open the access log again under its name (after it was rotated)."""
 
 
+class Watch(Message, frozen=True):
+    """These look on from now on, and nobody else."""
+
+    tails: tuple[TailPlan, ...]
+
+
 class Describe(Message, frozen=True):
     """Answer with Described of the same id."""
 
@@ -164,6 +171,14 @@ class Different(Message, frozen=True):
     request_id: str
 
 
+class Decisions(Message, frozen=True):
+    """What happened to requests since the last tick, as far as it is kept. `left_out`: by tail, how many more
+    it would have shown."""
+
+    decisions: tuple[Decision, ...]
+    left_out: dict[int, int] = {}
+
+
 class Described(Message, frozen=True):
     id: int
     data: dict[str, Any]
@@ -189,9 +204,10 @@ ToWorker = (
     | Drain
     | Abort
     | ReopenLog
+    | Watch
     | Describe
 )
-ToControl = Ready | Prepared | Applied | Suspect | Tripped | Different | Described | Bye
+ToControl = Ready | Prepared | Applied | Suspect | Tripped | Different | Decisions | Described | Bye
 
 
 # --------------------------------------------------------------------------------- plans in pieces

@@ -17,9 +17,10 @@ from pathlib import Path
 from time import perf_counter  # uvloop's clock counts whole milliseconds
 from typing import Any, Protocol
 
-from lb.plan import Plan, StatePlan, Update
+from lb.plan import Plan, StatePlan, TailPlan, Update
 from lb.telemetry import layout
 from lb.telemetry.cells import Cells
+from lb.telemetry.decision import Decision
 from lb.telemetry.sink import Sink
 from lb.worker.channel import Channel, ChannelClosedError
 from lb.worker.door import Door, Offered, Take, Visit
@@ -29,6 +30,7 @@ from lb.worker.messages import (
     Applied,
     Bye,
     Commit,
+    Decisions,
     Describe,
     Described,
     Different,
@@ -50,6 +52,7 @@ from lb.worker.messages import (
     ToWorker,
     Tripped,
     UpdateBegin,
+    Watch,
     updated,
 )
 from lb.worker.prepare import Preparation
@@ -63,6 +66,14 @@ Log = Callable[[bytes], None]
 log = Journal("lb.worker")
 
 
+class Keeping(Protocol):
+    """Who keeps decisions; lb.proxy.keeping.Keeping is the real one."""
+
+    def watch(self, tails: Sequence[TailPlan]) -> None: ...
+    def take(self) -> tuple[list[Decision], dict[int, int]]: ...
+    def drop(self, count: int) -> None: ...
+
+
 class Plane(Protocol):
     """The data plane as the worker drives it; lb.proxy.plane.DataPlane is the real one."""
 
@@ -72,6 +83,8 @@ class Plane(Protocol):
     def report_suspects(self, tell: Callable[[str, str, int, str], None]) -> None: ...
     def report_trips(self, tell: Callable[[str, str, bool], None]) -> None: ...
     def report_differences(self, tell: Callable[[str, str, str, str, str, str], None]) -> None: ...
+    @property
+    def keeping(self) -> Keeping: ...
     def serve(self, listener: str, sock: socket.socket) -> None: ...
     def stop_serving(self, listener: str | None = None) -> None: ...
     def drain(self) -> None: ...
@@ -165,6 +178,8 @@ class Worker:
                 self._abort()
             case ReopenLog():
                 self.reopen_log()
+            case Watch():
+                self.plane.keeping.watch(message.tails)
             case Describe():
                 self._tell(Described(message.id, self.plane.describe()))
 
@@ -295,6 +310,7 @@ class Worker:
 
     def _end(self, cut: int = 0) -> None:
         if not self.ended.done():
+            self._tell_decisions()
             self._tell(Bye(cut))
             self.ended.set_result(None)
 
@@ -320,10 +336,21 @@ class Worker:
         if self.file is not None:
             self.plane.flush_log()
             self.file.tick()
+        self._tell_decisions()
         if self.draining:
             self._watch_drain(self.loop.time())
         if not self.ended.done():
             self._schedule_tick(DRAIN_TICK if self.draining else TICK)
+
+    def _tell_decisions(self) -> None:
+        """What is kept since the last tick; where control is slow or gone, nobody gets to know it."""
+        decisions, left_out = self.plane.keeping.take()
+        if not decisions and not left_out:
+            return
+        if self.channel.closed or self.channel.clogged:
+            self.plane.keeping.drop(len(decisions))
+        else:
+            self._tell(Decisions(tuple(decisions), left_out))
 
     def _schedule_tick(self, after: float) -> None:
         self.due = perf_counter() + after

@@ -16,7 +16,9 @@ from lb.admin.app import make_app
 from lb.admin.view import Checks, ClusterAnswer, Condition, Ordered, Question, Reload, Unavailable
 from lb.cluster.records import Stage
 from lb.control.events import Event, Events
+from lb.control.kept import KeptDecisions
 from lb.control.live import Live
+from lb.control.tails import Tails
 from lb.plan import (
     AlgorithmPlan,
     HeaderEditsPlan,
@@ -27,6 +29,7 @@ from lb.plan import (
     RoutePlan,
     ServerPlan,
     ServicePlan,
+    TailPlan,
     WeightedService,
 )
 from lb.telemetry.cells import Cells
@@ -156,6 +159,9 @@ class Control(Facts):
         self.overrides_saved = True
         self.lifted: list[tuple[str, str, str]] = []
         self.events = Events()
+        self.watched: list[tuple[TailPlan, ...]] = []
+        self.tails = Tails(1, self.watched.append, lambda: 0.0)
+        self.decisions = KeptDecisions(1024 * 1024)
         self.cluster: Cluster | None = Cluster()
         self.everywhere: Everywhere | None = Everywhere()
         self.live = Live(lambda: self.cells, lambda: self.plan, lambda service, address: {"status": "up"})
@@ -202,6 +208,12 @@ class Control(Facts):
                 one["held"] = []
                 return
         raise LookupError(f"nothing of {service} is held")
+
+    def kept_decisions(self) -> list[bytes]:
+        return self.decisions.newest()
+
+    def tail(self, condition, rate, listener):
+        return self.tails.open(condition, rate, listener)
 
     def last_events(self) -> Sequence[Event]:
         return tuple(self.events.last)

@@ -13,6 +13,7 @@ from lb.admin.view import Checks, Reload
 from lb.plan import MirrorPlan
 from lb.telemetry import layout
 from tests.admin.conftest import FoundProblem
+from tests.admin.test_requests import FAILED
 
 
 def test_status(control, ask):
@@ -260,7 +261,8 @@ def test_the_page_has_no_other_files(ask, name):
 
 
 @pytest.mark.parametrize("path", [e.path for e in ENDPOINTS if e.method == "GET"])
-def test_head_and_cache(ask, path):
-    reply = ask("HEAD", path.format(number=1, one=1, other=1, file="app.js"))
+def test_head_and_cache(ask, control, path):
+    control.decisions.take([FAILED])
+    reply = ask("HEAD", path.format(number=1, one=1, other=1, file="app.js", id=FAILED.request_id))
     assert (reply.status, reply.body) == (200, b"")
     assert reply.headers["Cache-Control"] == "no-store"

@@ -44,6 +44,7 @@ def test_full_has_every_key():
         "options",
         "exact",
         "secret",
+        "debug_key",
         "file",
         "ca",
         "cert",

@@ -284,6 +284,18 @@ def test_a_server_that_dies_is_shown(page: Page, s: Scenario) -> None:
     expect(page.locator("#event-rows")).to_contain_text(s.names["b"])
 
 
+def test_failed_requests_are_shown(browser: Browser, s: Scenario) -> None:
+    s.a.behaviour = s.b.behaviour = lambda x: x.respond(b"no", "500 No")
+    assert s.get("/broken?a=%3Cscript%3E").status == 500
+    s.a.reset()
+    s.b.reset()
+    eventually(lambda: "/broken" in s.lb.admin("GET", "/api/v1/requests?condition=failed")[1])
+    page, seen = opened(browser, s)
+    expect(page.locator("#failed-rows")).to_contain_text("/broken?a=%3Cscript%3E")
+    seen.check()
+    page.context.close()
+
+
 def test_a_refused_stream_is_asked_for_again(browser: Browser, s: Scenario) -> None:
     page = browser.new_page()
     page.route("**/api/v1/live", lambda route: route.fulfill(status=503), times=1)

@@ -13,8 +13,9 @@ import socket
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-from lb.plan import Plan, StatePlan, Update
+from lb.plan import Plan, StatePlan, TailPlan, Update
 from lb.telemetry.cells import Cells
+from lb.telemetry.decision import Decision
 
 
 class EchoPlane:
@@ -50,6 +51,20 @@ class EchoPlane:
         if whole:
             self.states = {}
         self.states |= {state.address: state.usable for state in states}
+
+    @property
+    def keeping(self) -> EchoPlane:
+        return self
+
+    def take(self) -> tuple[list[Decision], dict[int, int]]:
+        """It keeps nothing."""
+        return [], {}
+
+    def watch(self, tails: Sequence[TailPlan]) -> None:
+        """It shows nothing."""
+
+    def drop(self, count: int) -> None:
+        """It drops nothing."""
 
     def report_trips(self, tell: Callable[[str, str, bool], None]) -> None:
         """It has no breakers."""

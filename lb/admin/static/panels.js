@@ -67,10 +67,10 @@ let offered;
 export async function failed() {
   offered ??= (await api("/api/v1").catch(() => ({ endpoints: [] }))).endpoints;
   if (!offered.includes("GET /api/v1/requests")) return;
-  const found = await api("/api/v1/requests").catch(() => null);
+  const found = await api("/api/v1/requests?condition=failed&limit=50").catch(() => null);
   $("failed").hidden = !found || !Array.isArray(found.requests);
   if ($("failed").hidden) return;
   const names = ["time", "method", "host", "target", "status", "outcome", "route", "service", "server"];
   $("failed-rows").replaceChildren(el("table", {}, el("thead", {}, el("tr", {}, ...names.map((name) => el("th", { scope: "col" }, name)))),
-    el("tbody", {}, ...found.requests.slice(0, 50).map((one) => el("tr", {}, ...names.map((name) => el("td", {}, String(one[name] ?? ""))))))));
+    el("tbody", {}, ...found.requests.map((one) => el("tr", {}, ...names.map((name) => el("td", {}, String(one[name] ?? ""))))))));
 }

@@ -1,0 +1,56 @@
+"""`lb tail`: requests of a running lb as they end.
+
+Lives here: reading the stream. Must not live here: the line of a request (lb.cli.why), which are meant
+(lb.control.tails).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from http.client import HTTPException
+from urllib.parse import urlencode
+
+from lb.cli.admin import CANNOT_RUN, UnansweredError, request
+from lb.cli.terminal import complain, paint, say
+from lb.cli.why import row, shown
+
+OK = 0
+SILENCE = 15.0  # seconds without even a comment after which the connection is given up
+
+
+def tail(admin: str, condition: str, rate: int, as_json: bool) -> int:
+    """Print up to `rate` requests a second on which the condition holds, until Ctrl-C. Returns the exit
+    code."""
+    path = f"/api/v1/requests?{urlencode({'condition': condition, 'rate': rate})}"
+    try:
+        with request(admin, "GET", path, headers={"Accept": "text/event-stream"}, timeout=SILENCE) as stream:
+            name = ""
+            for line in stream:
+                if line.startswith(b"event: "):
+                    name = line[len(b"event: ") :].strip().decode()
+                elif line.startswith(b"data: ") and line.endswith(b"\n"):
+                    _print(name, line[len(b"data: ") :], as_json)
+        complain(f"{admin} ended the stream")
+    except UnansweredError as error:
+        complain(shown(str(error)))
+        return error.code
+    except KeyboardInterrupt:
+        return OK
+    except BrokenPipeError:  # `lb tail | head`; Python flushes once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except (OSError, HTTPException) as error:
+        complain(f"{admin} is gone: {error}")
+    return CANNOT_RUN
+
+
+def _print(name: str, data: bytes, as_json: bool) -> None:
+    if as_json:
+        say(data.decode().strip())
+    elif name == "request":
+        say(row(json.loads(data)))
+    else:
+        say(paint(f"… and {json.loads(data)['count']} more", "dim"))
+    sys.stdout.flush()
