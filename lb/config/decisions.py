@@ -40,7 +40,7 @@ class DecisionsSpec(Section):
         default=1.0, description="From which duration on a request is kept as slow; 0: none for that."
     )
     sample: Annotated[float, percent()] = Field(
-        default=0.01, description="The share of all requests that is kept."
+        default=0.01, description="The share of all requests that is kept, up to ten a second of each worker."
     )
     keep: Annotated[int, _keep()] = Field(
         default=16 * 1024 * 1024,

@@ -82,16 +82,24 @@ def test_about_the_share_is_in_the_sample():
 
 def test_what_is_too_much_between_two_ticks_is_counted(monkeypatch):
     monkeypatch.setattr(keeping, "MOST", 4)
+    made, kept = house(DecisionsPlan(slow=1e-9, sample=0.0), respond=_respond())
+    for _ in range(10):
+        made.ask()
+    assert len(kept.take()[0]) == 4
+    assert made.cells.get(layout.WORKER_DECISIONS_DROPPED) == 6
+
+
+def test_the_sample_is_bounded_between_two_ticks_and_what_went_wrong_is_not_of_it(monkeypatch):
+    monkeypatch.setattr(keeping, "SAMPLED", 2)
     made, kept = house(DecisionsPlan(slow=0.0, sample=1.0), respond=_respond())
-    for _ in range(10):
+    for _ in range(2):
+        for _ in range(10):
+            made.ask()
+        made.core.slow = 1e-9
         made.ask()
-    assert len(kept.decisions) == 2  # the sample has half the room …
-    made.core.until_sample = -1
-    made.core.slow = 1e-9
-    for _ in range(10):
-        made.ask()
-    assert len(kept.take()[0]) == 4  # … and what went wrong has all of it
-    assert made.cells.get(layout.WORKER_DECISIONS_DROPPED) == 8 + 8
+        made.core.slow = float("inf")
+        assert [Kept(one.kept) for one in kept.take()[0]] == [Kept.SAMPLE] * 2 + [Kept.SAMPLE | Kept.SLOW]
+    assert made.cells.get(layout.WORKER_DECISIONS_DROPPED) == 0  # it is a sample, nobody misses the rest
 
 
 def test_a_tail_sees_what_it_asked_for_and_is_told_what_it_does_not_see():
