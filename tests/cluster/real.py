@@ -14,7 +14,7 @@ import struct
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -110,10 +110,18 @@ class Server:
         ]  # fmt: skip
 
 
-def running(kind: str) -> Iterator[Server]:
+class Guarded(Server):
+    """A Consul that asks for tokens: "root" may do all, nobody else anything."""
+
+    def _consul(self) -> list[str]:
+        tokens = 'acl { enabled = true, default_policy = "deny", tokens { master = "root", agent = "root" } }'
+        return [*super()._consul(), "-hcl", tokens]
+
+
+def running(kind: str, made: Callable[[str], Server] = Server) -> Iterator[Server]:
     """For a fixture: a server that is ended with the module."""
     try:
-        server = Server(kind)
+        server = made(kind)
     except FileNotFoundError as missing:
         if os.environ.get("CI") == "true":
             raise

@@ -57,6 +57,7 @@ def test_it_registers_once_and_renews_three_times_in_a_ttl():
     said = json.loads(calls[0][1])
     assert said["ID"] == "lb-8080" and said["Address"] == "10.0.0.5" and said["Tags"] == ["edge"]
     assert said["Check"]["TTL"] == "9s" and said["Check"]["Status"] == "passing"
+    assert said["Check"]["DeregisterCriticalServiceAfter"] == "10m"
     assert set(pauses) == {3.0}
     assert calls[-1][0] == "/v1/agent/service/deregister/lb-8080"
 

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from lb.discovery.asking import FIRST_PAUSE, LONGEST_PAUSE
+from lb.discovery.asking import FIRST_PAUSE, LONGEST_PAUSE, STEADY
 from lb.discovery.brake import BrakeSettings
 from lb.discovery.contract import Member, Membership, ProviderError, Registered, Unusable
 from lb.discovery.following import GATHER, Following, sound
@@ -120,6 +120,13 @@ def test_a_source_that_answers_once_and_fails_is_asked_ever_less():
 def test_a_source_that_fails_now_and_then_is_asked_soon_each_time():
     _one, _told, provider = play(*[[[A], 5, OSError("broken pipe")]] * 1000, seconds=600)
     assert max(b - a - 5 for a, b in zip(provider.begun, provider.begun[1:], strict=False)) <= FIRST_PAUSE
+
+
+@pytest.mark.parametrize(("holds", "soon"), [(STEADY - 0.1, False), (STEADY, True)])
+def test_who_holds_its_answer_for_two_seconds_is_healthy_again(holds, soon):
+    _one, _told, provider = play(*[[[A], holds, OSError("cut off")]] * 1000, seconds=600)
+    pauses = [b - a - holds for a, b in zip(provider.begun, provider.begun[1:], strict=False)]
+    assert max(pauses) <= FIRST_PAUSE if soon else min(pauses[-10:]) >= LONGEST_PAUSE / 2
 
 
 def test_a_stale_word_has_its_age_and_grows_older():

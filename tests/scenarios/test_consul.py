@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.cluster.real import Server, running
+from tests.cluster.real import Guarded, Server, running
 from tests.scenarios.test_discovery import Load
 
 from .harness import Origin, Scenario, answer, eventually
@@ -175,15 +175,7 @@ def test_an_agent_that_dies_and_comes_back_empty_costs_nothing(consul, scene):
 
 # ------------------------------------------------------------------------------------ tokens
 
-ACL = 'acl { enabled = true, default_policy = "deny", tokens { master = "root", agent = "root" } }'
 READ = 'service_prefix "" { policy = "read" } node_prefix "" { policy = "read" }'
-
-
-class Guarded(Server):
-    """A Consul that asks for tokens."""
-
-    def _consul(self):
-        return [*super()._consul(), "-hcl", ACL]
 
 
 @pytest.fixture

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
+import time
 
 from .harness import Origin, Scenario, answer, eventually
 from .test_consul import consul  # noqa: F401 - a fixture
+from .test_upgrade import control, gone, upgrade
 
 CONFIG = """
 workers: 1
+state_dir: "$dir"
 listeners: [{name: web, bind: "$web"}]
 services: {app: [$a]}
 discovery: {consul: {address: "http://127.0.0.1:%d", registration: {name: front, port: 8080, tags: [edge], ttl: 3s}}}
@@ -45,3 +49,21 @@ def test_lb_is_in_consul_while_it_serves(consul):  # noqa: F811
 
 def state(s):
     return s.lb.admin("GET", "/api/v1/discovery")[1].replace(" ", "")
+
+
+def test_an_upgrade_leaves_the_entry_and_an_lb_that_dies_is_critical(consul):  # noqa: F811
+    origin = Origin(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"))
+    passing = [("front-8080", ["edge"], "passing")]
+    with Scenario(CONFIG % consul.server.port, a=origin) as s:
+        eventually(lambda: there(consul) == passing, 5, "it is not registered")
+        before = control(s)
+        said = upgrade(s)
+        assert said.returncode == 0, said.stderr
+        eventually(lambda: gone(before), 20, "the one before stays")
+        until = time.monotonic() + 7  # twice the TTL
+        while time.monotonic() < until:
+            assert there(consul) == passing
+            time.sleep(0.1)
+        assert '"registered":true' in state(s)
+        os.kill(control(s), signal.SIGKILL)
+        eventually(lambda: there(consul) == [("front-8080", ["edge"], "critical")], 10, "it is not missed")

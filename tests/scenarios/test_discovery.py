@@ -140,6 +140,23 @@ def test_a_source_that_loses_everything_is_not_believed_at_once_and_an_operator_
         assert again.returncode == 2 and "nothing of app is held" in again.stderr
 
 
+def test_of_what_is_held_our_own_checks_decide(tmp_path):
+    config = CONFIG.replace(
+        "{path}}}}}", "{path}}}, health_check: {{http: /, interval: 100ms, fall: 2, rise: 2}}}}"
+    )
+    with Scene(tmp_path, config=config) as s, Load(s) as load:
+        s.put()
+        eventually(lambda: len(sources(s)["held"]) == 2)
+        assert load.now() == {"a", "b"}
+        s.b.behaviour = answer(b"HTTP/1.1 500 Broken\r\nContent-Length: 1\r\n\r\nx")
+        eventually(lambda: load.now() == {"a"})
+        assert len(sources(s)["held"]) == 2  # held all the same: the source names neither
+        s.b.behaviour = s.b.first_behaviour
+        eventually(lambda: load.now() == {"a", "b"})
+        s.put("a", "b")
+        eventually(lambda: not sources(s)["held"])
+
+
 def test_what_is_held_goes_when_the_grace_is_over(tmp_path):
     with Scene(tmp_path, grace="1s") as s, Load(s) as load:
         s.put("c")
