@@ -17,9 +17,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 PURE := $(wildcard tests/message tests/http1 tests/routing tests/balancing tests/upstream tests/proxy \
 	tests/snapshot tests/telemetry tests/project tests/architecture tests/test_*.py)
 
-# Tests that mostly wait, for real engines and their leases: four files at a time.
-WAITING := $(wildcard tests/cluster tests/safety tests/scenarios/test_cluster*.py tests/scenarios/test_consul*.py \
-	tests/scenarios/test_rollout.py tests/scenarios/test_availability.py tests/scenarios/test_compose.py)
+# Tests that mostly wait, for processes, real engines and their leases: four files at a time.
+WAITING := tests/cluster tests/safety tests/scenarios
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26

@@ -8,6 +8,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -324,3 +325,50 @@ def test_two_thousand_servers(browser: Browser, s: Scenario, capsys: pytest.Capt
     assert change < 4
     page.context.close()
     seen.check()
+
+
+def test_a_weight_is_ordered_in_the_dialog(page: Page, s: Scenario) -> None:
+    row(page, "app").locator("button.name").click()
+    server(page, s.names["a"]).get_by_role("button", name=f"Weight {s.names['a']} of app").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("textbox", name="Weight").fill("25%")
+    dialog.get_by_label("Author").fill("ann")
+    dialog.get_by_label("Reason").fill("a smaller machine")
+    dialog.get_by_role("button", name="Weight").click()
+    expect(dialog).to_be_hidden()
+    order = eventually(lambda: shown(s, "a")["override"])
+    assert (order["weight"], order["author"], order["reason"]) == (0.25, "ann", "a smaller machine")
+
+
+def test_the_cluster_and_a_rollout_are_shown(browser: Browser, tmp_path: Path) -> None:
+    def node(name: str) -> Scenario:
+        # a bind of the node's own, in a document that both share
+        os.environ["LB_TEST_WEB"] = f"unix:{tmp_path}/{name}.sock"
+        shared = 'listeners: [{name: web, bind: "${LB_TEST_WEB}"}]\nroutes: [{name: all, respond: {status: 204}}]\n'
+        own = f"cluster: {{engine: local, name: front, node: {name}, ttl: 2s, local: {{folder: {tmp_path}}}}}"
+        return Scenario(f'{shared}state_dir: "$dir/state"\n{own}\n', quiet=True)
+
+    def push(s: Scenario, base: str, more: str = "") -> None:
+        document = (
+            'listeners: [{name: web, bind: "${LB_TEST_WEB}"}]\nroutes: [{name: all, respond: {status: %d}}]\n'
+        )
+        status, text = s.lb.admin(
+            "POST", f"/api/v1/cluster/push?author=ann&message=first{more}", document % (204 + int(base)),
+            {"If-Match": base, "Content-Type": "application/yaml"},
+        )  # fmt: skip
+        assert status == 200, text
+
+    with node("one") as one, node("two") as two:
+        eventually(lambda: '"leader"' in one.lb.admin("GET", "/api/v1/cluster")[1])
+        push(one, "0")
+        for each in (one, two):
+            eventually(lambda each=each: '"revision": 1' in each.lb.admin("GET", "/api/v1/cluster")[1])
+        push(one, "1", "&first=two&watch=5m")
+        page, seen = opened(browser, one)
+        panel = page.locator("#cluster-rows")
+        expect(panel).to_contain_text("Revision 2 is tried on two; the others run 1.")
+        expect(panel).to_contain_text("0 of 300 s")
+        expect(panel).to_contain_text("one, epoch 1")
+        expect(panel.locator("table", has_text="Reported").locator("tbody tr")).to_have_count(2)
+        page.context.close()
+        seen.check()

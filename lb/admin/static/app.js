@@ -2,6 +2,7 @@
 import { $, bytes, el, put, rate, share, time, api } from "./dom.js";
 import * as services from "./services.js";
 import * as panels from "./panels.js";
+import { cluster } from "./cluster.js";
 
 const model = { services: new Map(), servers: new Map(), routes: new Map(), listeners: new Map(), total: {} };
 const routeRows = new Map(), listenerRows = new Map();
@@ -34,7 +35,7 @@ function take(rows, anew) {
   summary(rows);
   for (const row of anew ? model.routes.values() : rows.routes) writeRoute(row);
   for (const row of anew ? model.listeners.values() : rows.listeners) writeListener(row);
-  if (anew) panels.cluster(model.total.cluster);
+  if (anew) cluster(model.total.cluster);
   document.documentElement.dataset.tick = rows.tick;
 }
 
@@ -42,8 +43,8 @@ function summary(rows) {
   const t = rows.total;
   put($("state"), t.ready ? "ready" : "not ready");
   $("state").className = `state ${t.ready ? "up" : "down"}`;
-  const cluster = t.cluster ? `${t.cluster.leading ? "leader" : "follower"}, revision ${t.cluster.revision}${t.cluster.rollout ? ", rollout" : ""}` : "none";
-  terms($("facts"), [["generation", String(rows.generation)], ["workers", `${t.workers} of ${t.workers_wanted}`, t.workers < t.workers_wanted], ["cluster", cluster, t.cluster && !t.cluster.reachable]]);
+  const joined = t.cluster ? `${t.cluster.leading ? "leader" : "follower"}, revision ${t.cluster.revision}${t.cluster.rollout ? ", rollout" : ""}` : "none";
+  terms($("facts"), [["generation", String(rows.generation)], ["workers", `${t.workers} of ${t.workers_wanted}`, t.workers < t.workers_wanted], ["cluster", joined, t.cluster && !t.cluster.reachable]]);
   terms($("total"), [["requests/s", rate(t.rate)], ["errors", share(t.errors, t.rate), t.errors > 0], ["p50", time(t.p50)], ["p99", time(t.p99)], ["in flight", String(t.in_flight ?? 0)]]);
 }
 
@@ -86,7 +87,7 @@ function follow() {
   source = new EventSource("/api/v1/live");
   source.addEventListener("whole", (e) => take(JSON.parse(e.data), true));
   source.addEventListener("change", (e) => take(JSON.parse(e.data), false));
-  source.addEventListener("event", (e) => { panels.event(JSON.parse(e.data)); panels.cluster(model.total.cluster); });
+  source.addEventListener("event", (e) => { panels.event(JSON.parse(e.data)); cluster(model.total.cluster); });
   source.onopen = panels.events;
   source.onerror = () => {
     put($("state"), "lb does not answer; trying again");
@@ -110,5 +111,5 @@ follow();
 slow();
 setInterval(slow, 10_000);
 setInterval(() => { if (!document.hidden && !$("service-rows").contains(document.activeElement) && $("sort").value !== "name") services.arrange(); }, 5_000);
-setInterval(() => { if (!document.hidden) panels.cluster(model.total.cluster); }, 15_000);
+setInterval(() => { if (!document.hidden) cluster(model.total.cluster); }, 15_000);
 document.addEventListener("visibilitychange", () => { if (document.hidden) source.close(); else { follow(); slow(); } });

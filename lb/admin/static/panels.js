@@ -1,5 +1,5 @@
-// Explain, events, cluster, configuration, failed requests.
-import { $, api, el } from "./dom.js";
+// Explain, events, configuration, failed requests.
+import { $, api, el, time } from "./dom.js";
 
 const MOST_EVENTS = 60;
 
@@ -47,14 +47,6 @@ export function explain() {
   });
 }
 
-export async function cluster(joined) {
-  const status = await api("/api/v1/status").catch(() => null);
-  if (!status) return;
-  const shown = { generation: status.generation, version: status.version, last_reload: status.last_reload, workers: status.workers.map((w) => `${w.worker}: ${w.state}, generation ${w.generation}, ${w.connections} connections`), conditions: status.conditions.map((c) => `${c.ok ? "✓" : "✕"} ${c.name}: ${c.text}`) };
-  const found = joined ? await api("/api/v1/cluster").catch(() => null) : null;
-  $("cluster-rows").replaceChildren(tree(shown), found ? tree({ cluster: found }) : el("p", { className: "quiet" }, joined ? "The cluster does not answer." : "In no cluster."));
-}
-
 export function configuration() {
   const details = $("config-text");
   details.addEventListener("toggle", async () => {
@@ -62,15 +54,32 @@ export function configuration() {
   });
 }
 
-let offered;
+function tried(attempts) {
+  if (!attempts.length) return el("p", { className: "quiet" }, "No server was asked.");
+  const cells = (one) => [time(one.began), time(one.duration), one.status || "none", one.flag, [one.reason, one.word].filter(Boolean).join(", "), one.reused ? "used before" : one.connect === null ? "–" : `opened in ${time(one.connect)}`];
+  return el("table", {}, el("thead", {}, el("tr", {}, ...["attempt at", "after", "took", "status", "ended", "why this server", "connection"].map((text) => el("th", { scope: "col" }, text)))),
+    el("tbody", {}, ...attempts.map((one) => el("tr", {}, el("th", { scope: "row" }, one.server), ...cells(one).map((text) => el("td", {}, String(text)))))));
+}
+
+const opened = new Set(); // ids of failed requests of which all is shown, over every refresh
 
 export async function failed() {
-  offered ??= (await api("/api/v1").catch(() => ({ endpoints: [] }))).endpoints;
-  if (!offered.includes("GET /api/v1/requests")) return;
   const found = await api("/api/v1/requests?condition=failed&limit=50").catch(() => null);
-  $("failed").hidden = !found || !Array.isArray(found.requests);
-  if ($("failed").hidden) return;
-  const names = ["time", "method", "host", "target", "status", "outcome", "route", "service", "server"];
-  $("failed-rows").replaceChildren(el("table", {}, el("thead", {}, el("tr", {}, ...names.map((name) => el("th", { scope: "col" }, name)))),
-    el("tbody", {}, ...found.requests.map((one) => el("tr", {}, ...names.map((name) => el("td", {}, String(one[name] ?? ""))))))));
+  $("failed").hidden = !found;
+  if (!found || $("failed-rows").contains(document.activeElement)) return; // somebody reads, or walks it by keyboard
+  const names = ["method", "host", "target", "status", "outcome", "route", "service", "server"];
+  const body = el("tbody");
+  for (const one of found.requests) {
+    const id = one.request_id || one.time;
+    const { attempts, ...rest } = one;
+    const all = el("tr", { className: "details", hidden: !opened.has(id) }, el("td", { colspan: String(names.length + 1) }, tried(attempts), tree(rest)));
+    const name = el("button", { className: "name", "aria-expanded": String(opened.has(id)) }, one.time.slice(11, 23));
+    name.addEventListener("click", () => {
+      all.hidden = !all.hidden;
+      name.setAttribute("aria-expanded", String(!all.hidden));
+      opened[all.hidden ? "delete" : "add"](id);
+    });
+    body.append(el("tr", {}, el("th", { scope: "row" }, name), ...names.map((field) => el("td", {}, String(one[field] ?? "")))), all);
+  }
+  $("failed-rows").replaceChildren(el("table", {}, el("thead", {}, el("tr", {}, ...["ended (UTC)", ...names].map((text) => el("th", { scope: "col" }, text)))), body));
 }
