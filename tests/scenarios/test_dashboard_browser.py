@@ -214,6 +214,19 @@ def test_drain_and_lift_by_the_keyboard_alone(page: Page, s: Scenario) -> None:
     assert shown(s, "c", "other")["override"] is None
 
 
+def test_a_weight_is_ordered_in_the_dialog(page: Page, s: Scenario) -> None:
+    row(page, "app").locator("button.name").click()
+    server(page, s.names["a"]).get_by_role("button", name=f"Weight {s.names['a']} of app").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("textbox", name="Weight").fill("25%")
+    dialog.get_by_label("Author").fill("ann")
+    dialog.get_by_label("Reason").fill("a smaller machine")
+    dialog.get_by_role("button", name="Weight").click()
+    expect(dialog).to_be_hidden()
+    order = eventually(lambda: shown(s, "a")["override"])
+    assert (order["weight"], order["author"], order["reason"]) == (0.25, "ann", "a smaller machine")
+
+
 def test_hostile_words_are_text(page: Page, s: Scenario) -> None:
     images = page.locator("img, main script, iframe")
     row(page, EVIL).locator("button.name").click()
@@ -325,19 +338,6 @@ def test_two_thousand_servers(browser: Browser, s: Scenario, capsys: pytest.Capt
     assert change < 4
     page.context.close()
     seen.check()
-
-
-def test_a_weight_is_ordered_in_the_dialog(page: Page, s: Scenario) -> None:
-    row(page, "app").locator("button.name").click()
-    server(page, s.names["a"]).get_by_role("button", name=f"Weight {s.names['a']} of app").click()
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_role("textbox", name="Weight").fill("25%")
-    dialog.get_by_label("Author").fill("ann")
-    dialog.get_by_label("Reason").fill("a smaller machine")
-    dialog.get_by_role("button", name="Weight").click()
-    expect(dialog).to_be_hidden()
-    order = eventually(lambda: shown(s, "a")["override"])
-    assert (order["weight"], order["author"], order["reason"]) == (0.25, "ann", "a smaller machine")
 
 
 def test_the_cluster_and_a_rollout_are_shown(browser: Browser, tmp_path: Path) -> None:
