@@ -225,6 +225,9 @@ def test_a_weight_is_ordered_in_the_dialog(page: Page, s: Scenario) -> None:
     expect(dialog).to_be_hidden()
     order = eventually(lambda: shown(s, "a")["override"])
     assert (order["weight"], order["author"], order["reason"]) == (0.25, "ann", "a smaller machine")
+    server(page, s.names["a"]).get_by_role("button", name=f"Lift {s.names['a']} of app").click()
+    dialog.get_by_role("button", name="Lift the order").click()
+    eventually(lambda: shown(s, "a")["override"] is None)
 
 
 def test_hostile_words_are_text(page: Page, s: Scenario) -> None:

@@ -115,7 +115,8 @@ class Details {
       put(line.why, (row.reasons || []).join("; "));
       line.drain.hidden = Boolean(row.override);
       line.lift.hidden = !row.override;
-      put(line.lift, row.override === "drain" ? "Undrain" : "Lift");
+      const lift = row.override === "drain" ? "Undrain" : "Lift";
+      if (line.lift.textContent !== lift) { put(line.lift, lift); line.lift.setAttribute("aria-label", `${lift} ${address} of ${this.service.name}`); }
     }
     for (const [address, line] of this.lines) if (!this.service.servers.has(address)) { line.tr.remove(); this.lines.delete(address); }
   }
