@@ -14,6 +14,7 @@ from lb.admin.view import Checks, Condition, Question, Reload
 from lb.config import resolved
 from lb.config.problems import nearest
 from lb.control.cataloguing import Cataloguing
+from lb.control.certificates import Certificates
 from lb.control.clusterview import ClusterView
 from lb.control.discovering import Discovering
 from lb.control.events import Event, Events
@@ -61,6 +62,7 @@ class View:
         self._probes_waiting = probes_waiting
         self._cluster = cluster
         self._registration = registration
+        self._certificates = Certificates()
         self.live = Live(lambda: self.cells, lambda: self.plan, self._standing, self._summary, self._origins)
 
     @property
@@ -218,6 +220,9 @@ class View:
 
     def catalog(self) -> Mapping[str, Any] | None:
         return self._cataloguing.shown()
+
+    def certificates(self) -> Mapping[tuple[str, str], float]:
+        return self._certificates.ends(self._reloader.spec)
 
     def registration(self) -> Mapping[str, Any] | None:
         return self._registration()
