@@ -23,7 +23,8 @@ SOURCE: Json = {"type": "prometheus", "uid": "${datasource}"}
 @dataclass(frozen=True)
 class Panel:
     """`says`: what it shows, and what a bad value means. `asks`: expressions by legend, of a table by column.
-    `marks`: from which value on it has which colour. `more`: what its kind has beside the others' JSON."""
+    `marks`: from which value on it has which colour;
+    `base`: the one below. `more`: what its kind has beside the others' JSON."""
 
     kind: str
     title: str
@@ -33,6 +34,7 @@ class Panel:
     wide: int = 8
     high: int = 7
     marks: Sequence[tuple[float, str]] = ()
+    base: str = "green"
     custom: Json = field(default_factory=dict)
     options: Json = field(default_factory=dict)
     overrides: Sequence[Json] = ()
@@ -91,7 +93,7 @@ def graph(
         _override(name, "color", {"mode": "fixed", "fixedColor": colour})
         for name, colour in (colours or {}).items()
     ]
-    return Panel("timeseries", title, says, asks, unit, wide, 7, marks, custom, options, overrides)
+    return Panel("timeseries", title, says, asks, unit, wide, 7, marks, "green", custom, options, overrides)
 
 
 def stat(
@@ -102,6 +104,7 @@ def stat(
     *,
     wide: int = 4,
     marks: Sequence[tuple[float, str]] = (),
+    base: str = "green",
 ) -> Panel:
     """One number, with its colour and its course."""
     options: Json = {
@@ -112,7 +115,7 @@ def stat(
         "textMode": "value",
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
     }
-    return Panel("stat", title, says, {"": ask}, unit, wide, 4, marks, options=options)
+    return Panel("stat", title, says, {"": ask}, unit, wide, 4, marks, base, options=options)
 
 
 def timeline(title: str, says: str, asks: Mapping[str, str], words: Mapping[int, tuple[str, str]]) -> Panel:
@@ -196,7 +199,7 @@ def _asked(panel: Panel) -> Iterator[Json]:
 
 
 def _shown(panel: Panel, number: int, x: int, y: int) -> Json:
-    steps: list[Json] = [{"color": "green", "value": None}]
+    steps: list[Json] = [{"color": panel.base, "value": None}]
     steps += [{"color": colour, "value": value} for value, colour in panel.marks]
     by_value = panel.kind in ("stat", "state-timeline")
     defaults: Json = {

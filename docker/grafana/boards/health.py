@@ -55,8 +55,7 @@ HEALTH = Board(
                     "Without a server",
                     "none",
                     "Services of which not one server is up, counted for each lb: clients get 503.",
-                    f"count(sum by (instance, service) ({SERVERS}{{SERVICE}}) > 0 unless "
-                    f'sum by (instance, service) ({SERVERS}{{SERVICE, status="up"}}) > 0) or vector(0)',
+                    f'count(sum by (instance, service) ({SERVERS}{{SERVICE, status="up"}}) == 0) or vector(0)',
                     marks=[(1, "red")],
                 ),
                 graph(

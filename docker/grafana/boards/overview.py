@@ -9,10 +9,7 @@ REQUESTS = "lb_requests_total"
 DURATION = "lb_request_duration_seconds"
 CODES = {"2xx": "green", "3xx": "blue", "4xx": "orange", "5xx": "red"}
 TO_SERVICE = "/d/lb-service?var-service=${__data.fields.service}&${datasource:queryparam}&${job:queryparam}&${__url_time_range}"
-NO_SERVER = (
-    "count(sum by (instance, service) (lb_service_servers{LB}) > 0 unless "
-    'sum by (instance, service) (lb_service_servers{LB, status="up"}) > 0) or vector(0)'
-)
+NO_SERVER = 'count(sum by (instance, service) (lb_service_servers{LB, status="up"}) == 0) or vector(0)'
 
 OVERVIEW = Board(
     "lb-overview",

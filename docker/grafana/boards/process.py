@@ -53,6 +53,8 @@ PROCESS = Board(
                     "dtdurations",
                     "Until the first certificate that lb shows or trusts ends. Below 0: what it speaks to refuses lb, or lb refuses it.",
                     "min(lb_certificate_expiry_timestamp_seconds{LB}) - time()",
+                    marks=[(2 * 86_400, "orange"), (14 * 86_400, "green")],
+                    base="red",
                 ),
                 table(
                     "lbs",

@@ -46,6 +46,8 @@ SERVICE = Board(
                     "percentunit",
                     "Share of the servers that lb uses. Below 1: lb / Health and ejections has the reason.",
                     'sum(lb_service_servers{SERVICE, status="up"}) / (sum(lb_service_servers{SERVICE}) > 0)',
+                    marks=[(0.5, "orange"), (1, "green")],
+                    base="red",
                 ),
                 stat(
                     "In flight",
