@@ -7,6 +7,7 @@ from queries import ERRORS, quantile, rate, share
 
 REQUESTS = "lb_requests_total"
 DURATION = "lb_request_duration_seconds"
+OF_SERVICES = 'LB, service!=""'  # not of routes that answer themselves
 CODES = {"2xx": "green", "3xx": "blue", "4xx": "orange", "5xx": "red"}
 TO_SERVICE = "/d/lb-service?var-service=${__data.fields.service}&${datasource:queryparam}&${job:queryparam}&${__url_time_range}"
 NO_SERVER = 'count(sum by (instance, service) (lb_service_servers{LB, status="up"}) == 0) or vector(0)'
@@ -65,9 +66,9 @@ OVERVIEW = Board(
                     "Services",
                     "A line a service; its name leads to its dashboard. 5xx above 0.1 %, or fewer servers up than there are: look there.",
                     {
-                        "requests": ("reqps", rate(REQUESTS, 'LB, service!=""', "service")),
-                        "5xx": ("percentunit", share(REQUESTS, 'LB, service!=""', ERRORS, "service")),
-                        "p99": ("s", quantile(0.99, DURATION, 'LB, service!=""', "service")),
+                        "requests": ("reqps", rate(REQUESTS, OF_SERVICES, "service")),
+                        "5xx": ("percentunit", share(REQUESTS, OF_SERVICES, ERRORS, "service")),
+                        "p99": ("s", quantile(0.99, DURATION, OF_SERVICES, "service")),
                         "servers up": ("none", 'min by (service) (lb_service_servers{LB, status="up"})'),
                         "servers": (
                             "none",
@@ -107,7 +108,7 @@ OVERVIEW = Board(
                     "5xx by service",
                     "percentunit",
                     "Share of responses 5xx of the ten worst services. The line is the error budget of 0.1 %.",
-                    {"{{service}}": f"topk(10, {share(REQUESTS, 'LB', ERRORS, 'service')})"},
+                    {"{{service}}": f"topk(10, {share(REQUESTS, OF_SERVICES, ERRORS, 'service')})"},
                     wide=6,
                     marks=[(0.001, "orange")],
                 ),
@@ -129,7 +130,9 @@ OVERVIEW = Board(
                     "none",
                     "How many times faster than allowed the budget of 30 days (0.1 %) is used up, over an hour. 14.4: gone "
                     "in two days; 6: in five; 1: just so. Needs the recording rules of docker/prometheus.",
-                    {"{{service}}": 'topk(10, service:lb_errors:ratio_rate1h{job="$job"} / 0.001)'},
+                    {
+                        "{{service}}": 'topk(10, service:lb_errors:ratio_rate1h{job="$job", service!=""} / 0.001)'
+                    },
                     wide=6,
                     marks=[(1, "yellow"), (6, "orange"), (14.4, "red")],
                 ),
@@ -153,7 +156,7 @@ OVERVIEW = Board(
                     "p99 by service",
                     "s",
                     "The ten slowest services.",
-                    {"{{service}}": f"topk(10, {quantile(0.99, DURATION, 'LB', 'service')})"},
+                    {"{{service}}": f"topk(10, {quantile(0.99, DURATION, OF_SERVICES, 'service')})"},
                 ),
                 heat(
                     "Requests by duration",
@@ -169,7 +172,7 @@ OVERVIEW = Board(
                     "In flight",
                     "none",
                     "Exchanges and tunnels under way. A rise without more requests: servers answer more slowly.",
-                    {"{{service}}": "topk(10, sum by (service) (lb_requests_in_flight{LB}))"},
+                    {"{{service}}": f"topk(10, sum by (service) (lb_requests_in_flight{{{OF_SERVICES}}}))"},
                     wide=6,
                 ),
                 graph(
