@@ -114,6 +114,9 @@ class ClusterView:
         it = self._clustering
         standing, term, reached = it.electing.standing, it.electing.term, it.follower.reached
         return ClusterFacts(
+            name=it.spec.name,
+            node=it.node,
+            engine=it.spec.engine,
             leading=term is not None,
             epoch=it.memory.seen.epoch if term is None else term.epoch,
             revision=it.follower.running.revision,

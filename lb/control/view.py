@@ -15,6 +15,7 @@ from lb.admin.view import Checks, Question, Reload
 from lb.config import resolved
 from lb.config.problems import nearest
 from lb.control.cataloguing import Cataloguing
+from lb.control.certificates import Certificates
 from lb.control.clusterview import ClusterView
 from lb.control.discovering import Discovering
 from lb.control.events import Event, Events
@@ -69,6 +70,7 @@ class View:
         self._registration = registration
         self._decisions = decisions
         self._tails = tails
+        self._certificates = Certificates()
         self.live = Live(lambda: self.cells, lambda: self.plan, self._standing, self._summary, self._origins)
 
     @property
@@ -226,6 +228,9 @@ class View:
 
     def catalog(self) -> Mapping[str, Any] | None:
         return self._cataloguing.shown()
+
+    def certificates(self) -> Mapping[tuple[str, str], float]:
+        return self._certificates.ends(self._reloader.spec)
 
     def registration(self) -> Mapping[str, Any] | None:
         return self._registration()

@@ -24,12 +24,15 @@ class WorkerFacts(NamedTuple):
 
 
 class ClusterFacts(NamedTuple):
-    """`epoch`: of the term held here, or the highest that was published to us. `transitions`: how often
-    leadership changed here, by reason. `renewal`, `lateness`: seconds, of the last renewal; `age`: seconds
-    since the engine answered; `trouble`: what is published is not what runs here; `rollout`: a revision is
-    tried on some nodes. Of shared health, where it is configured: the servers on which there are
-    `disagreements`, by between whom, and how many nodes share."""
+    """`name`: of the cluster; `node`: of this lb in it. `epoch`: of the term held here, or the highest that
+    was published to us. `transitions`: how often leadership changed here, by reason. `renewal`, `lateness`:
+    seconds, of the last renewal; `age`: seconds since the engine answered; `trouble`: what is published is
+    not what runs here; `rollout`: a revision is tried on some nodes. Of shared health, where it is
+    configured: the servers on which there are `disagreements`, by between whom, and how many nodes share."""
 
+    name: str
+    node: str
+    engine: str
     leading: bool
     epoch: int
     revision: int
@@ -92,6 +95,10 @@ class ProcessFacts(Protocol):
     def catalog(self) -> Mapping[str, Any] | None:
         """Of the catalogue that makes routes: routes, held, unusable, errors, age (as above); None where
         there is none."""
+
+    def certificates(self) -> Mapping[tuple[str, str], float]:
+        """When the certificates that lb shows or trusts end, unix seconds, by the key of the configuration
+        and the file; those that can be read."""
 
     def workers(self) -> Sequence[WorkerFacts]:
         """All places for workers in the order of `worker`, dead ones too."""

@@ -321,6 +321,16 @@ CATALOG = (CATALOG_ROUTES, CATALOG_AGE, CATALOG_HELD, CATALOG_UNUSABLE, CATALOG_
 PROBES_WAITING = _gauge(
     "lb_probes_waiting", (), "Probes that are due and wait; above 0 for long: too many servers hang."
 )
+CERTIFICATE_END = _gauge(
+    "lb_certificate_expiry_timestamp_seconds",
+    ("key", "file"),
+    "When a certificate that lb shows or trusts ends, unix time; key: what of the configuration names it.",
+)
+CLUSTER_NAMES = _gauge(
+    "lb_cluster_info",
+    ("cluster", "node", "engine"),
+    "Always 1; which cluster this lb belongs to, and as whom.",
+)
 CLUSTER_LEADER = _gauge("lb_cluster_leader", (), "1: this lb leads its cluster.")
 CLUSTER_EPOCH = _gauge("lb_cluster_epoch", (), "The term of leadership held, or published last.")
 CLUSTER_REVISION = _gauge("lb_cluster_revision", (), "The shared revision in force here; 0: the own file.")
@@ -356,30 +366,11 @@ CLUSTER = (
 CLUSTER_HEALTH = (CLUSTER_DISAGREEMENTS, CLUSTER_HEALTH_NODES)
 
 FACTS = (
-    BUILD,
-    GENERATION,
-    RELOADS,
-    RELOAD_OK,
-    RELOAD_AT,
-    EVENTS,
-    SERVERS,
-    WEBHOOK_LOST,
-    PROBES_WAITING,
-    DISCOVERY_MEMBERS,
-    DISCOVERY_AGE,
-    DISCOVERY_HELD,
-    DISCOVERY_UNUSABLE,
-    DISCOVERY_ERRORS,
-    DISCOVERY_UPDATES,
-    *CATALOG,
-    WORKERS,
-    RESTARTS,
-    WORKER_RSS,
-    WORKER_CPU,
-    WORKER_FDS,
-    *CLUSTER,
+    BUILD, GENERATION, RELOADS, RELOAD_OK, RELOAD_AT, EVENTS, SERVERS, WEBHOOK_LOST, PROBES_WAITING,
+    DISCOVERY_MEMBERS, DISCOVERY_AGE, DISCOVERY_HELD, DISCOVERY_UNUSABLE, DISCOVERY_ERRORS, DISCOVERY_UPDATES,
+    *CATALOG, WORKERS, RESTARTS, WORKER_RSS, WORKER_CPU, WORKER_FDS, CERTIFICATE_END, CLUSTER_NAMES, *CLUSTER,
     *CLUSTER_HEALTH,
-)
+)  # fmt: skip
 CONNECTION_STATES = (
     ("idle", layout.SERVER_IDLE),
     ("busy", layout.SERVER_BUSY),

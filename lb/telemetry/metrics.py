@@ -114,6 +114,7 @@ class _SmallFamilies(Collector):
         yield _metric(f.PROBES_WAITING, [((), facts.probes_waiting)])
         yield from self._discovery()
         yield from self._catalog()
+        yield _metric(f.CERTIFICATE_END, self._facts.certificates().items())
 
     def _discovery(self) -> Iterable[Metric]:
         sources = self._facts.discovery()
@@ -139,6 +140,7 @@ class _SmallFamilies(Collector):
         facts = self._facts.cluster_facts()
         if facts is None:
             return
+        yield _metric(f.CLUSTER_NAMES, [((facts.name, facts.node, facts.engine), 1)])
         values = (
             facts.leading, facts.epoch, facts.revision, None, facts.renewal, facts.lateness, facts.reachable,
             facts.age, facts.trouble, facts.rollout,

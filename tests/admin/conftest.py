@@ -199,6 +199,9 @@ class Control(Facts):
     def catalog(self):
         return self.catalog_said
 
+    def certificates(self):
+        return {}
+
     def registration(self):
         return {"id": "lb-80", "name": "lb", "registered": True, "error": None}
 

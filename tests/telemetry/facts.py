@@ -32,7 +32,8 @@ class Facts:
              "held": [], "unusable": [], "errors": 9, "updates": 0},
         ]  # fmt: skip
         self.cluster_said: ClusterFacts | None = ClusterFacts(
-            leading=True, epoch=3, revision=8, transitions={"elected": 1}, renewal=0.01, lateness=0.0,
+            name="front", node="lb-1", engine="consul", leading=True,
+            epoch=3, revision=8, transitions={"elected": 1}, renewal=0.01, lateness=0.0,
             reachable=True, age=0.5, trouble=False, rollout=True, disagreements={"nodes": 2}, health_nodes=3,
         )  # fmt: skip
 
@@ -47,6 +48,9 @@ class Facts:
 
     def catalog(self) -> dict[str, Any] | None:
         return self.catalog_said
+
+    def certificates(self) -> dict[tuple[str, str], float]:
+        return {("discovery.consul.tls.cert", "/etc/lb/own.pem"): 1_800_000_000.0}
 
     def workers(self) -> list[WorkerFacts]:
         return [
