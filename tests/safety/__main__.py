@@ -24,15 +24,19 @@ async def histories(engine, first, runs, at_once, note):
     """Whether it went as expected: no violation, and with a naive recipe at least one."""
     ground = Ground("redis" if engine in NAIVE else engine)
     began, done, faults, broken = time.monotonic(), 0, Counter(), 0
+    outlasted, overtaken = Counter(), Counter()
 
     def told(run):
         nonlocal done, broken
         done += 1
         broken += bool(run.found)
         faults.update(run.faults)
+        outlasted.update(run.outlasted)
+        overtaken.update(run.overtaken)
         note({
             "engine": engine, "seed": run.seed, "publications": len(run.published),
-            "elections": run.elections, "faults": dict(run.faults), "violations": run.found[:20],
+            "elections": run.elections, "faults": dict(run.faults), "outlasted": dict(run.outlasted),
+            "overtaken": dict(run.overtaken), "violations": run.found[:20],
             "folder": str(run.folder) if run.found else "",
         })  # fmt: skip
         passed = time.monotonic() - began
@@ -52,16 +56,18 @@ async def histories(engine, first, runs, at_once, note):
         "engine": engine, "runs": done, "seconds": round(time.monotonic() - began),
         "publications": sum(len(run.published) for run in done_runs),
         "elections": sum(run.elections for run in done_runs), "faults": dict(sorted(faults.items())),
+        "outlasted": dict(sorted(outlasted.items())), "overtaken": dict(sorted(overtaken.items())),
         "runs with violations": broken,
     }  # fmt: skip
     note(total)
     said = ", ".join(f"{count} {kind}" for kind, count in sorted(faults.items()))
+    led = ", ".join(f"{overtaken[kind]} of {count} {kind}" for kind, count in sorted(outlasted.items()))
     verdict = f"{broken} runs with violations"
     if engine in NAIVE:
         verdict = f"caught in {broken} runs" if broken else "NOT CAUGHT: the harness is blind"
     print(
         f"\n{engine}: {done} runs in {total['seconds']}s, {total['publications']} publications, "
-        f"{total['elections']} elections, {verdict}; faults: {said}",
+        f"{total['elections']} elections, {verdict}; faults: {said}; of a leader's that outlasted its lease, another was elected meanwhile in {led}",
         flush=True,
     )
     return bool(broken) == (engine in NAIVE)

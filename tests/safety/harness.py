@@ -17,6 +17,7 @@ from random import Random
 from typing import NamedTuple
 
 from tests.cluster.wire import Wire
+from tests.safety.engines import LAPSE
 from tests.safety.judge import judged
 from tests.safety.spawning import Node
 
@@ -25,6 +26,7 @@ KINDS = (
     "stop", "stop-in-commit", "kill", "kill-in-commit", "cut", "deaf", "late", "clock", "stall",
     "stall-elector", "resign",
 )  # fmt: skip
+BRIEF = ("clock", "resign")  # there is no time in which another could lead
 FAULTS = 8  # in one run, before the leader is killed for good
 HEALED = 60.0  # seconds after the faults within which everything must be in order
 ENDS = ("started", "elected", "deposed", "expired", "resigned", "ended")
@@ -63,6 +65,7 @@ class Run:
         self.ground, self.seed = ground, seed
         self.engine = engine or ground.engine
         self.ttl = ground.ttl
+        self.more = LAPSE.get(self.engine, 0.0)  # leases that every fault lasts longer
         self.plan, self.healed = plan(seed, faults), healed
         self.random = Random(f"{seed}, publications")
         self.folder = Path(tempfile.mkdtemp(prefix="lb-safety-"))
@@ -72,6 +75,8 @@ class Run:
         self.begun = False  # something was published
         self.first = {}  # by staged revision: the nodes that it is for
         self.faults, self.published, self.found = Counter(), [], []
+        # by kind: faults of a leader that outlasted its lease, and those in which another was elected
+        self.outlasted, self.overtaken = Counter(), Counter()
 
     def given(self):
         """What all nodes are given, but for their wires."""
@@ -135,6 +140,18 @@ class Run:
         unlucky = leader or self.nodes[fault.victim]
         if not unlucky.lives:
             await unlucky.start()
+        began = time.monotonic()
+        await self.befall(unlucky, fault._replace(long=fault.long + self.more))
+        at_all = unlucky.wires or fault.kind not in ("cut", "deaf", "late")
+        if leader and at_all and fault.kind not in BRIEF and time.monotonic() - began > self.ttl:
+            self.outlasted[fault.kind] += 1
+            self.overtaken[fault.kind] += any(
+                line["what"] == "elected" and line["at"] > began
+                for node in self.nodes if node is not unlucky for line in node.heard()
+            )  # fmt: skip
+        await self.pass_time(fault.after)
+
+    async def befall(self, unlucky, fault):
         match fault.kind:
             case "stop":
                 unlucky.pause(True)
@@ -149,7 +166,8 @@ class Run:
             case "kill":
                 await unlucky.kill()
                 self.faults["kill"] += 1
-                await self.pass_time((fault.long - 1.2) * 2)  # at once, or after the lease
+                # at once, or after the lease
+                await self.pass_time((fault.long - self.more - 1.2) * 2 * (1 + self.more))
                 await unlucky.start()
             case "cut" | "deaf" | "late":
                 before = unlucky.harmed()
@@ -168,7 +186,6 @@ class Run:
                 await self.pass_time(fault.long)
             case "resign":
                 unlucky.order("resign")
-        await self.pass_time(fault.after)
 
     async def in_commit(self, unlucky, fault):
         """It happens where the next publication is this node's, which need not be."""
