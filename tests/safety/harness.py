@@ -47,11 +47,11 @@ class Fault(NamedTuple):
         return f"{self.kind} of {'the leader' if self.leader else NODES[self.victim]}"
 
 
-def plan(seed, faults=FAULTS):
+def plan(seed, faults=FAULTS, kinds=KINDS):
     random = Random(seed)
     return [
         Fault(
-            random.choice(KINDS), random.random() < 0.7, random.randrange(3), random.uniform(1.2, 2.0),
+            random.choice(kinds), random.random() < 0.7, random.randrange(3), random.uniform(1.2, 2.0),
             random.uniform(0.1, 0.6), random.choice((-86400, -30, 30, 86400)), random.uniform(0, 0.01),
         )
         for _ in range(faults)
@@ -61,12 +61,14 @@ def plan(seed, faults=FAULTS):
 class Run:
     """One cluster from its first publication to its judgement."""
 
+    kinds, staged, node = KINDS, 0.3, Node
+
     def __init__(self, ground, seed, engine=None, faults=FAULTS, healed=HEALED):
         self.ground, self.seed = ground, seed
         self.engine = engine or ground.engine
         self.ttl = ground.ttl
         self.more = LAPSE.get(self.engine, 0.0)  # leases that every fault lasts longer
-        self.plan, self.healed = plan(seed, faults), healed
+        self.plan, self.healed = plan(seed, faults, self.kinds), healed
         self.random = Random(f"{seed}, publications")
         self.folder = Path(tempfile.mkdtemp(prefix="lb-safety-"))
         self.cluster = f"run-{seed}"
@@ -89,7 +91,7 @@ class Run:
         for name in NODES:
             wires = [await Wire(server.port).start() for server in self.ground.servers]
             given = {**self.given(), "ports": [wire.port for wire in wires]}
-            self.nodes.append(Node(self.ground.spawner, self.folder, name, wires, given))
+            self.nodes.append(self.node(self.ground.spawner, self.folder, name, wires, given))
         await asyncio.gather(*(node.start() for node in self.nodes))
 
     async def end(self):
@@ -125,7 +127,7 @@ class Run:
     def publish(self):
         self.number += 1
         # Not before the first is there: the other nodes could stay with nothing.
-        staged = self.begun and self.random.random() < 0.3
+        staged = self.begun and self.random.random() < self.staged
         first = f" {self.random.choice(NODES)}" if staged else ""
         self.random.choice(self.nodes).order(f"push {self.number}{first}")
 
@@ -226,13 +228,13 @@ class Run:
         return sum(line["what"] == "elected" for node in self.nodes for line in node.heard())
 
 
-async def batch(ground, seeds, at_once, told, engine=None, **more):
+async def batch(ground, seeds, at_once, told, engine=None, kind=Run, **more):
     """All runs, in waves of so many clusters at a time: while they have faults, so has their engine; when all
     have had theirs it is healed, and they are judged."""
     seeds, done = list(seeds), []
     await ground.ready()
     for at in range(0, len(seeds), at_once):
-        runs = [Run(ground, seed, engine, **more) for seed in seeds[at : at + at_once]]
+        runs = [kind(ground, seed, engine, **more) for seed in seeds[at : at + at_once]]
         disturbing = asyncio.create_task(ground.trouble(Random(f"{seeds[at]}, servers")))
         try:
             try:
