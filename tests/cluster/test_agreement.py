@@ -215,6 +215,7 @@ def test_who_ran_what_was_for_others_is_found():
         ([A, C, Published(4, 1, "d")], {}, [], "old term"),
         ([A, B], {"x": [B, A]}, [], "went back"),
         ([A, B, C], {"x": [C, Published(3, 1, "c")]}, [], "went back"),
+        ([C, Published(4, 1, "d")], {"x": [C, Published(4, 1, "d")]}, [], "x went back"),
         ([A], {"x": [Published(1, 1, "other")]}, [], "never accepted"),
         ([A, B], {"x": [A]}, ["x"], "ended at"),
         ([A, B], {}, ["x"], "ended at"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 ENGINES = ("local", "consul", "etcd", "zookeeper", "redis")
 NAIVE = ("naive", "naive-expiring")  # on Redis; expected to be caught
 TTL = {"consul": 10.0}  # the least that Consul takes; the others: 2
+LAPSE = {"consul": 1.0}  # leases more until a lock that nobody renews can be had; the others: 0
 
 
 def section(engine, ports, folder):

@@ -17,6 +17,7 @@ from random import Random
 from typing import NamedTuple
 
 from tests.cluster.wire import Wire
+from tests.safety.engines import LAPSE
 from tests.safety.judge import judged
 from tests.safety.spawning import Node
 
@@ -25,6 +26,7 @@ KINDS = (
     "stop", "stop-in-commit", "kill", "kill-in-commit", "cut", "deaf", "late", "clock", "stall",
     "stall-elector", "resign",
 )  # fmt: skip
+BRIEF = ("clock", "resign")  # there is no time in which another could lead
 FAULTS = 8  # in one run, before the leader is killed for good
 HEALED = 60.0  # seconds after the faults within which everything must be in order
 ENDS = ("started", "elected", "deposed", "expired", "resigned", "ended")
@@ -45,11 +47,11 @@ class Fault(NamedTuple):
         return f"{self.kind} of {'the leader' if self.leader else NODES[self.victim]}"
 
 
-def plan(seed, faults=FAULTS):
+def plan(seed, faults=FAULTS, kinds=KINDS):
     random = Random(seed)
     return [
         Fault(
-            random.choice(KINDS), random.random() < 0.7, random.randrange(3), random.uniform(1.2, 2.0),
+            random.choice(kinds), random.random() < 0.7, random.randrange(3), random.uniform(1.2, 2.0),
             random.uniform(0.1, 0.6), random.choice((-86400, -30, 30, 86400)), random.uniform(0, 0.01),
         )
         for _ in range(faults)
@@ -59,11 +61,14 @@ def plan(seed, faults=FAULTS):
 class Run:
     """One cluster from its first publication to its judgement."""
 
+    kinds, staged, node = KINDS, 0.3, Node
+
     def __init__(self, ground, seed, engine=None, faults=FAULTS, healed=HEALED):
         self.ground, self.seed = ground, seed
         self.engine = engine or ground.engine
         self.ttl = ground.ttl
-        self.plan, self.healed = plan(seed, faults), healed
+        self.more = LAPSE.get(self.engine, 0.0)  # leases that every fault lasts longer
+        self.plan, self.healed = plan(seed, faults, self.kinds), healed
         self.random = Random(f"{seed}, publications")
         self.folder = Path(tempfile.mkdtemp(prefix="lb-safety-"))
         self.cluster = f"run-{seed}"
@@ -72,6 +77,8 @@ class Run:
         self.begun = False  # something was published
         self.first = {}  # by staged revision: the nodes that it is for
         self.faults, self.published, self.found = Counter(), [], []
+        # by kind: faults of a leader that outlasted its lease, and those in which another was elected
+        self.outlasted, self.overtaken = Counter(), Counter()
 
     def given(self):
         """What all nodes are given, but for their wires."""
@@ -84,7 +91,7 @@ class Run:
         for name in NODES:
             wires = [await Wire(server.port).start() for server in self.ground.servers]
             given = {**self.given(), "ports": [wire.port for wire in wires]}
-            self.nodes.append(Node(self.ground.spawner, self.folder, name, wires, given))
+            self.nodes.append(self.node(self.ground.spawner, self.folder, name, wires, given))
         await asyncio.gather(*(node.start() for node in self.nodes))
 
     async def end(self):
@@ -120,7 +127,7 @@ class Run:
     def publish(self):
         self.number += 1
         # Not before the first is there: the other nodes could stay with nothing.
-        staged = self.begun and self.random.random() < 0.3
+        staged = self.begun and self.random.random() < self.staged
         first = f" {self.random.choice(NODES)}" if staged else ""
         self.random.choice(self.nodes).order(f"push {self.number}{first}")
 
@@ -135,6 +142,18 @@ class Run:
         unlucky = leader or self.nodes[fault.victim]
         if not unlucky.lives:
             await unlucky.start()
+        began = time.monotonic()
+        await self.befall(unlucky, fault._replace(long=fault.long + self.more))
+        at_all = unlucky.wires or fault.kind not in ("cut", "deaf", "late")
+        if leader and at_all and fault.kind not in BRIEF and time.monotonic() - began > self.ttl:
+            self.outlasted[fault.kind] += 1
+            self.overtaken[fault.kind] += any(
+                line["what"] == "elected" and line["at"] > began
+                for node in self.nodes if node is not unlucky for line in node.heard()
+            )  # fmt: skip
+        await self.pass_time(fault.after)
+
+    async def befall(self, unlucky, fault):
         match fault.kind:
             case "stop":
                 unlucky.pause(True)
@@ -149,7 +168,8 @@ class Run:
             case "kill":
                 await unlucky.kill()
                 self.faults["kill"] += 1
-                await self.pass_time((fault.long - 1.2) * 2)  # at once, or after the lease
+                # at once, or after the lease
+                await self.pass_time((fault.long - self.more - 1.2) * 2 * (1 + self.more))
                 await unlucky.start()
             case "cut" | "deaf" | "late":
                 before = unlucky.harmed()
@@ -168,7 +188,6 @@ class Run:
                 await self.pass_time(fault.long)
             case "resign":
                 unlucky.order("resign")
-        await self.pass_time(fault.after)
 
     async def in_commit(self, unlucky, fault):
         """It happens where the next publication is this node's, which need not be."""
@@ -209,13 +228,13 @@ class Run:
         return sum(line["what"] == "elected" for node in self.nodes for line in node.heard())
 
 
-async def batch(ground, seeds, at_once, told, engine=None, **more):
+async def batch(ground, seeds, at_once, told, engine=None, kind=Run, **more):
     """All runs, in waves of so many clusters at a time: while they have faults, so has their engine; when all
     have had theirs it is healed, and they are judged."""
     seeds, done = list(seeds), []
     await ground.ready()
     for at in range(0, len(seeds), at_once):
-        runs = [Run(ground, seed, engine, **more) for seed in seeds[at : at + at_once]]
+        runs = [kind(ground, seed, engine, **more) for seed in seeds[at : at + at_once]]
         disturbing = asyncio.create_task(ground.trouble(Random(f"{seeds[at]}, servers")))
         try:
             try:

@@ -43,15 +43,24 @@ async def judged(run):
             break
         await asyncio.sleep(0.1)
     found += violations(said, applied, [node.name for node in live] if not found else [])
-    found += strays(run.first, applied)
+    return found + strays(run.first, applied) + lies(said, heard)
+
+
+def lies(said, heard):
+    """Where what the nodes wrote down (by name: their lines) is not what the store says."""
+    found = []
     by_number = {one.revision: one for one in said}
     for name, lines in heard.items():
         for one in _all(lines, "accepted"):
             if one not in said:
                 found.append(f"{one} was accepted; the store has {by_number.get(one.revision)}")
         for line in lines:
-            if line["what"] == "promised" and line["revision"] not in by_number:
-                found.append(f"revision {line['revision']} was promised by {name}, and is not there")
+            if line["what"] == "promised":
+                there = by_number.get(line["revision"])
+                if there is None:
+                    found.append(f"revision {line['revision']} was promised by {name}, and is not there")
+                elif there.digest != line["digest"]:
+                    found.append(f"{there} has not the document that {name} was promised")
             if line["what"] == "bug":
                 found.append(f"{name}: {line['text']}")
     return found

@@ -14,6 +14,7 @@ time.time = lambda: _real() + _step[0]  # before lb is imported: a clock that ca
 
 import asyncio  # noqa: E402
 import contextlib  # noqa: E402
+import hashlib  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
 import signal  # noqa: E402
@@ -132,9 +133,11 @@ async def main(given):
         stage = Stage(first=first, watch=given["ttl"], requests=0) if first else None
         wish = Wish(kind="push", author="ada", at=time.time(), stage=stage)
         with contextlib.suppress(EngineError, UnheardError, CorruptError):
-            answer = await ask(shared, wish, f"# {given['cluster']} {number}\n".encode() * 50, 8.0)
+            text = f"# {given['cluster']} {number}\n".encode() * 50
+            answer = await ask(shared, wish, text, 8.0)
             if not answer.error:
-                log.say("promised", revision=answer.revision, number=number)
+                digest = hashlib.sha256(text).hexdigest()
+                log.say("promised", revision=answer.revision, number=number, digest=digest)
 
     def ended(task):
         tasks.discard(task)
