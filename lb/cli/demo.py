@@ -100,7 +100,8 @@ def welcome(control: Control) -> None:
     for name, address in servers_of(control.spec):
         say(f"  {name:<8} {address}")
     if control.admin is not None:
-        say(f"  admin    {paint(url_of(control.admin.shown) + '/metrics', 'cyan')}")
+        admin = url_of(control.admin.shown)
+        say(f"  admin    {paint(admin + '/', 'cyan')} is the dashboard, {paint(admin + '/metrics', 'cyan')}")
     say()
     say("  Three things to try in another terminal:")
     say(f"    curl {url}/            # again and again: the servers take turns")

@@ -184,12 +184,14 @@ def plan(
     ] = servers.ADMIN,
     log: Annotated[
         Optional[Path],  # noqa: UP045 (typer reads it)
-        typer.Option(help="A JSON access log whose requests are asked of both; absent: the configured one."),
+        typer.Option(
+            help="A JSON access log whose requests are asked of both, - for stdin; absent: lb's own."
+        ),
     ] = None,
     last: Annotated[int, typer.Option(min=1, max=10_000_000, help="So many last lines of it.")] = 100_000,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what a new configuration would change. Exit code 0: nothing; 7: something."""
+    """Say what a new configuration would change, for requests too. Exit code 0: nothing; 7: something."""
     from lb.cli.plan import plan as command
 
     raise typer.Exit(command(new, against, admin, log, last, json))

@@ -18,10 +18,11 @@ from typing import NamedTuple
 import msgspec
 
 from lb.cli.admin import USAGE
+from lb.cli.progress import Bar
 from lb.cli.simulated import show
 from lb.cli.terminal import complain
 from lb.config import ConfigError, load
-from lb.config.rehearsal import last_lines
+from lb.config.loglines import LastLines
 from lb.control.planning import make_plan
 from lb.plan import ServicePlan
 from lb.simulate.figures import Figures, figures, over_time
@@ -36,8 +37,6 @@ OK, PROBLEMS = 0, 1
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m)")
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 RATE, SECONDS, SERVICE_TIME, CLIENTS = 1000.0, 30.0, "10ms", 1000
-QUIET = 0.5  # seconds that pass before there is a progress bar
-BAR = 30
 
 
 class Wish(NamedTuple):
@@ -97,7 +96,7 @@ def _simulate(wish: Wish) -> int:
     found: list[Figures] = []
     panels: list[Panel] = []
     began = perf_counter()
-    bar = _Bar(len(requests) * len(algorithms))
+    bar = Bar(len(requests) * len(algorithms))
     for algorithm in algorithms:
         run = replay(plan, algorithm, requests, slots, conditions, wish.seed, bar.tell)
         bar.base += len(requests)
@@ -151,7 +150,7 @@ def _load(wish: Wish, service: str) -> Reading:
     }
     if many := [name for name, value in given.items() if value]:
         raise UsageError(f"with --log the load is that of the log: leave out {' and '.join(many)}")
-    return recorded(last_lines(wish.log, wish.last), service)
+    return recorded(LastLines(wish.log, wish.last), service)
 
 
 def _names(text: str) -> list[str]:
@@ -194,26 +193,3 @@ def _duration(text: str, option: str) -> float:
     if seconds > 86_400:
         raise UsageError(f'{option}: found "{text}"; write a time such as 10ms or 1.5s, a day at most')
     return seconds
-
-
-class _Bar:
-    """Progress on stderr, where that is a terminal and it takes long. `base`: requests of the runs that are
-    over."""
-
-    def __init__(self, whole: int) -> None:
-        self.whole = whole
-        self.base = 0
-        self.began = perf_counter()
-        self.shown = False
-
-    def tell(self, done: int) -> None:
-        if sys.stderr.isatty() and perf_counter() - self.began > QUIET:
-            share = (self.base + done) / self.whole
-            full = round(share * BAR)
-            sys.stderr.write(f"\r{'█' * full}{'░' * (BAR - full)} {share:4.0%}")
-            sys.stderr.flush()
-            self.shown = True
-
-    def end(self) -> None:
-        if self.shown:
-            sys.stderr.write("\r\x1b[K")

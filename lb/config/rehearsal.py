@@ -7,22 +7,22 @@ build, the head is read by the codec that reads clients' requests. Must not live
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 
 import msgspec
 
+from lb.config.loglines import MOST_LINE
 from lb.config.routeplan import route_plan
 from lb.config.spec import Spec
 from lb.http1.request import read_request
 from lb.message import Client, RequestHead
 from lb.routing.table import Table, build_table
 
-MOST_LINE = 64 * 1024  # bytes; a longer line is a bad one
 _MOST_FIELDS = 10
+_TELL = 1000  # lines between two words of progress
 
 
 class Line(msgspec.Struct):
@@ -33,6 +33,7 @@ class Line(msgspec.Struct):
     target: str
     listener: str = ""
     client: str = ""
+    sample: float | None = None
 
 
 Where = tuple[str, str]  # route, and its service or what it answers
@@ -40,14 +41,23 @@ Where = tuple[str, str]  # route, and its service or what it answers
 
 @dataclass
 class Replayed:
-    """`moved`: by where requests went and where they go, how many; `example` of each. `uncertain`: requests
-    for which a route that asks for a header or cookie comes into question: the log has neither."""
+    """`moved`: by where requests went and where they go, how many; `example` of each. `uncertain`: those for
+    which a route that asks for a header or cookie comes into question, which the log does not have; and
+    by the names of such routes. `sampled`: lines that stand for others too, which are not counted."""
 
     requests: int = 0
     bad: int = 0
+    sampled: int = 0
     uncertain: int = 0
+    uncertain_by: Counter[str] = field(default_factory=Counter)
     moved: Counter[tuple[Where, Where]] = field(default_factory=Counter)
     example: dict[tuple[Where, Where], str] = field(default_factory=dict)
+
+    @property
+    def service_changed(self) -> int:
+        """Requests that another service, or another answer of lb itself, is for; the other ones that moved
+        only match another route."""
+        return sum(count for (was, now), count in self.moved.items() if was[1] != now[1])
 
 
 class Ways:
@@ -56,9 +66,10 @@ class Ways:
     def __init__(self, spec: Spec) -> None:
         self.plans = [route_plan(route) for route in spec.routes]
         self.table: Table = build_table(self.plans)
-        self.unknown = [bool(plan.match.header or plan.match.cookie) for plan in self.plans]
         self.asking = [
-            route for route, unknown in zip(self.table.routes, self.unknown, strict=True) if unknown
+            (plan.name, route)
+            for route, plan in zip(self.table.routes, self.plans, strict=True)
+            if plan.match.header or plan.match.cookie
         ]
 
     def where(self, head: RequestHead, client: Client, number: float) -> Where:
@@ -69,30 +80,33 @@ class Ways:
         route, plan = self.table.routes[at], self.plans[at]
         if route.split is not None:
             return plan.name, plan.services[route.split.choose(number)].service
-        return plan.name, "redirect" if plan.redirect is not None else "fixed response"
+        if plan.redirect is not None:
+            return plan.name, f"redirect {plan.redirect.status} to {plan.redirect.to}"
+        return plan.name, "fixed response" if plan.respond is None else f"response {plan.respond.status}"
 
-    def uncertain(self, head: RequestHead, client: Client) -> bool:
-        """Whether a route that asks for a header or cookie holds in all else."""
-        return any(
-            all(p.name.startswith(("header ", "cookie ")) or p.holds(head, client) for p in route.predicates)
-            for route in self.asking
-        )
+    def uncertain(self, head: RequestHead, client: Client) -> list[str]:
+        """The routes that ask for a header or cookie and hold in all else."""
+        return [
+            name
+            for name, route in self.asking
+            if all(
+                p.name.startswith(("header ", "cookie ")) or p.holds(head, client) for p in route.predicates
+            )
+        ]
 
 
-def last_lines(path: Path, most: int) -> Iterator[bytes]:
-    """The last `most` lines of a log. Raises OSError."""
-    with path.open("rb") as file:
-        yield from deque(file, most)
-
-
-def replay(lines: Iterable[bytes], old: Spec, new: Spec) -> Replayed:
-    """Each line against both. A split draws the same number in both."""
+def replay(
+    lines: Iterable[bytes], old: Spec, new: Spec, tell: Callable[[int], None] = lambda done: None
+) -> Replayed:
+    """Each line against both. A split draws the same number in both. `tell` hears how many are done."""
     before, after = Ways(old), Ways(new)
     found = Replayed()
     decoder = msgspec.json.Decoder(Line)
     head = RequestHead()
     rng = Random(0)
-    for text in lines:
+    for done, text in enumerate(lines):
+        if done % _TELL == 0:
+            tell(done)
         try:
             line = decoder.decode(text) if len(text) <= MOST_LINE else None
         except msgspec.MsgspecError:
@@ -108,7 +122,10 @@ def replay(lines: Iterable[bytes], old: Spec, new: Spec) -> Replayed:
         if pair[0] != pair[1]:
             found.moved[pair] += 1
             found.example.setdefault(pair, f"{line.method} {line.host}{line.target}")
-        found.uncertain += before.uncertain(head, client) or after.uncertain(head, client)
+        found.sampled += line.sample is not None
+        if unsure := {*before.uncertain(head, client), *after.uncertain(head, client)}:
+            found.uncertain += 1
+            found.uncertain_by.update(unsure)
     return found
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,11 +25,13 @@ routes:
 
 @pytest.fixture
 def asked(tmp_path, capsys):
-    def ask(new, lines=()):
-        (tmp_path / "old.yaml").write_text(OLD)
+    def ask(new, lines=(), old=OLD, log=None):
+        (tmp_path / "old.yaml").write_text(old)
         (tmp_path / "new.yaml").write_text(new)
         (tmp_path / "log").write_text("".join(f"{line}\n" for line in lines))
-        code = plan(tmp_path / "new.yaml", tmp_path / "old.yaml", "", tmp_path / "log", 100, True)
+        code = plan(
+            tmp_path / "new.yaml", tmp_path / "old.yaml", "", Path(log or tmp_path / "log"), 100, True
+        )
         return code, json.loads(capsys.readouterr().out)
 
     return ask
@@ -39,25 +46,79 @@ def line(target):
 def test_nothing_changes(asked):
     code, found = asked(OLD, [line("/api/1")])
     assert code == 0
-    assert (found["changes"], found["replay"]["moved"], found["replay"]["requests"]) == ([], 0, 1)
+    assert (found["changes"], found["replay"]["by"], found["replay"]["requests"]) == ([], [], 1)
 
 
 def test_requests_that_go_elsewhere_and_lines_that_cannot_be_read(asked):
     new = OLD.replace("path_prefix: /api}, service: app", "path_prefix: /api}, service: next")
     code, found = asked(new, [line("/api/1"), line("/api/2"), line("/"), "no json", line("bad target")])
     assert code == 7
-    assert found["changes"] == ["route api: service app → next"]
+    assert found["changes"] == [{
+        "kind": "changed", "path": ["routes", "api", "service"], "before": "app", "after": "next",
+        "in_force_after": "reload", "line": "route api: service app → next",
+    }]  # fmt: skip
     replayed = found["replay"]
-    assert (replayed["moved"], replayed["requests"], replayed["bad_lines"]) == (2, 3, 2)
+    assert (replayed["change_service"], replayed["requests"], replayed["bad_lines"]) == (2, 3, 2)
     assert replayed["by"] == [{
         "requests": 2, "from": {"route": "api", "service": "app"}, "to": {"route": "api", "service": "next"},
         "example": "GET x/api/1",
     }]  # fmt: skip
-    assert replayed["uncertain"] == 3
+    assert (replayed["uncertain"], replayed["uncertain_by"]) == (3, [{"route": "beta", "requests": 3}])
 
 
-def test_a_route_that_can_never_win_any_more(asked):
+def test_what_people_read(tmp_path, capsys):
+    (tmp_path / "old.yaml").write_text(OLD)
+    new = OLD.replace("path_prefix: /api}, service: app", "path_prefix: /api}, service: next")
+    (tmp_path / "new.yaml").write_text("workers: 2\n" + new.replace("name: rest", "name: other"))
+    (tmp_path / "log").write_text("".join(f"{line(f'/api/{n}')}\n" for n in range(1200)) + f"{line('/')}\n")
+    assert plan(tmp_path / "new.yaml", tmp_path / "old.yaml", "", tmp_path / "log", 5000, False) == 7
+    said = capsys.readouterr()
+    assert "  workers auto → 2  (after a restart of lb)\n" in said.out
+    assert "\n1,200 of 1,201 requests change service\n1 more match another route to the same" in said.out
+    assert "    1,200  api → app  becomes  api → next  such as GET x/api/0\n" in said.out
+    assert "1,201 depend on headers or cookies, which the log does not have:\n" in said.out
+    assert "    1,201  may be for route beta\n" in said.out and not said.err, "no bar where no terminal is"
+
+
+def test_a_redirect_that_leads_elsewhere_changes_service(asked):
+    old, new = (
+        OLD.replace("path_prefix: /api}, service: app", f"path_prefix: /api}}, redirect: {{to: /{to}}}")
+        for to in "ab"
+    )
+    assert asked(new, [line("/api/1")], old)[1]["replay"]["by"][0]["to"] == {
+        "route": "api", "service": "redirect 308 to /b"
+    }  # fmt: skip
+
+
+def test_a_route_that_can_never_win_any_more_and_what_hides_it(asked):
     new = OLD.replace(
         "name: rest", "name: all, priority: 1, match: {path_prefix: /api}, service: app}\n  - {name: rest"
     )
-    assert asked(new)[1]["unreachable"] == ["api"]
+    assert asked(new)[1]["unreachable"] == [{"route": "api", "by": ["all"]}]
+
+
+def test_lines_of_a_sample_are_told(asked):
+    sampled = line("/")[:-1] + ', "sample": 0.1}'
+    assert asked(OLD, [line("/"), sampled])[1]["replay"]["sampled_lines"] == 1
+
+
+def test_a_log_from_stdin(asked, monkeypatch):
+    text = f"{line('/1')}\n{line('/2')}\n".encode()
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(text)))
+    assert asked(OLD, log="-")[1]["replay"]["requests"] == 2
+
+
+@pytest.mark.parametrize("content", [None, gzip.compress(b"{}\n")])
+def test_a_log_that_cannot_be_read_says_why(tmp_path, capsys, content):
+    (tmp_path / "old.yaml").write_text(OLD)
+    if content is not None:
+        (tmp_path / "log").write_bytes(content)
+    assert plan(tmp_path / "old.yaml", tmp_path / "old.yaml", "", tmp_path / "log", 9, True) == 2
+    why = "is compressed: gzip -dc" if content is not None else "No such file or directory"
+    assert f"the access log {tmp_path}/log: {why}" in capsys.readouterr().err
+
+
+def test_a_configured_log_that_is_elsewhere_is_no_error(tmp_path, capsys):
+    (tmp_path / "old.yaml").write_text(f"access_log: {{path: {tmp_path}/elsewhere}}{OLD}")
+    assert plan(tmp_path / "old.yaml", tmp_path / "old.yaml", "", None, 9, False) == 0
+    assert "no requests were replayed: the configured access log" in capsys.readouterr().out

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lb.cli.main import app
-from lb.cli.simulate import _Bar
+from lb.cli.progress import Bar
 from lb.cli.simulated import time
 
 FILE = """
@@ -103,10 +103,10 @@ def test_progress_is_for_terminals(monkeypatch):
         def isatty(self):
             return True
 
-    monkeypatch.setattr("lb.cli.simulate.QUIET", 0.0)
+    monkeypatch.setattr("lb.cli.progress._QUIET", 0.0)
     for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
         monkeypatch.setattr(sys, "stderr", stream)
-        bar = _Bar(200)
+        bar = Bar(200)
         bar.base = 100
         bar.tell(50)
         bar.end()

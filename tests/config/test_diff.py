@@ -4,6 +4,7 @@
 import pytest
 
 from lb.config import diff, loads
+from lb.config.diff import changes
 
 OLD = """
 listeners: [{name: web, bind: ":80"}]
@@ -90,3 +91,23 @@ def test_the_secret_of_sticky_sessions_is_not_shown(tmp_path):
     old = loads(text)
     (tmp_path / "t").write_text("two" * 8)
     assert diff(old, loads(text)) == ["service app: a secret's text changed"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('"10.0.0.2:80"]', '{address: "10.0.0.2:80", weight: 5}]',
+         ("changed", ("services", "app", "servers", "10.0.0.2:80", "weight"), 1, 5, False)),
+        (', "10.0.0.2:80"]', "]",
+         ("removed", ("services", "app", "servers", "10.0.0.2:80"), {"address": "10.0.0.2:80", "weight": 1, "backup": False, "priority": 0}, None, False)),
+        ('bind: ":80"', 'bind: ":81"', ("changed", ("listeners", "web", "bind"), ["0.0.0.0:80"], ["0.0.0.0:81"], False)),
+        ("listeners:", "workers: 2\nlisteners:", ("changed", ("workers",), "auto", 2, True)),
+        ("listeners:", "admin: {bind: 127.0.0.1:1}\nlisteners:", ("changed", ("admin", "bind"), "127.0.0.1:9900", "127.0.0.1:1", True)),
+        ("listeners:", "admin: off\nlisteners:", ("changed", ("admin",), {"bind": "127.0.0.1:9900"}, "off", True)),
+        ("listeners:", "state_dir: /tmp/a\nlisteners:", ("added", ("state_dir",), None, "/tmp/a", True)),
+        ("listeners:", "shutdown_grace: 5m\nlisteners:", ("changed", ("shutdown_grace",), "30s", "5m", False)),
+    ],
+)  # fmt: skip
+def test_one_change_for_programs(old, new, expected):
+    (change,) = changes(loads(OLD), loads(OLD.replace(old, new, 1)))
+    assert (change.kind, change.path, change.before, change.after, change.restart) == expected
