@@ -16,6 +16,7 @@ from lb import __version__
 from lb.admin.view import ControlView, Event, Problem, Reload
 from lb.plan import MirrorPlan, Plan, RoutePlan, ServerPlan, ServicePlan
 from lb.telemetry import layout
+from lb.telemetry.buckets import CELLS
 from lb.telemetry.cells import Cells
 from lb.telemetry.facts import WorkerFacts
 from lb.telemetry.families import CONNECTION_STATES, DIFFERENCES
@@ -200,7 +201,7 @@ def _exchanges(cells: Cells, slot: int) -> Data:
         "retries": block[layout.ROUTE_RETRIES],
         "bytes_in": block[layout.ROUTE_BYTES_IN],
         "bytes_out": block[layout.ROUTE_BYTES_OUT],
-        "duration_average": _average(block, layout.ROUTE_DURATION_SUM, layout.ROUTE_DURATION),
+        "duration_average": _average(block, layout.ROUTE_DURATION_SUM, layout.ROUTE_DURATION_CELLS),
     }
 
 
@@ -237,7 +238,7 @@ def _server(server: ServerPlan, cells: Cells, state: str, status: Mapping[str, o
         "connect_failures": block[layout.SERVER_CONNECT_FAILURES],
         "bytes_in": block[layout.SERVER_BYTES_IN],
         "bytes_out": block[layout.SERVER_BYTES_OUT],
-        "response_average": _average(block, layout.SERVER_DURATION_SUM, layout.SERVER_DURATION),
+        "response_average": _average(block, layout.SERVER_DURATION_SUM, layout.SERVER_DURATION_CELLS),
         "connections": connections,
     }
 
@@ -248,5 +249,5 @@ def _classes(block: list[int], at: int) -> Data:
 
 def _average(block: list[int], total: int, buckets: int) -> float | None:
     """Seconds; None before the first."""
-    count = sum(block[buckets : buckets + layout.BUCKETS])
+    count = sum(block[buckets : buckets + CELLS])
     return round(block[total] / count / 1e6, 6) if count else None

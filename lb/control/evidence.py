@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from lb.telemetry import layout
+from lb.telemetry.buckets import classic
 from lb.upstream.outliers import SUCCESS_RATE, Counts, Verdict
 
 CONSECUTIVE = "consecutive_failures"
@@ -44,7 +45,7 @@ def counts_of(before: Sequence[int], now: Sequence[int]) -> Counts:
     grown = [late - early for early, late in zip(before, now, strict=True)]
     answers = sum(grown[layout.SERVER_CLASS + 1 : layout.SERVER_CLASS + 6])
     broken = grown[layout.SERVER_FAILURES]
-    buckets = grown[layout.SERVER_DURATION : layout.SERVER_DURATION + layout.BUCKETS]
+    buckets = classic(grown[layout.SERVER_DURATION_CELLS : layout.SERVER_CONNECT_CELLS])
     return Counts(answers + broken, grown[layout.SERVER_CLASS + 5] + broken, tuple(buckets))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from lb.cluster.records import Traffic
 from lb.outcomes import Outcome
 from lb.telemetry import layout
+from lb.telemetry.buckets import classic
 from lb.telemetry.cells import Cells
 from lb.telemetry.ledger import Ledger, RouteId
 
@@ -39,7 +40,7 @@ class Totals:
                 grown = block
             requests += sum(grown[layout.ROUTE_CLASS + 1 : layout.ROUTE_CLASS + 6])
             failures += grown[layout.ROUTE_CLASS + 5]
-            taken = grown[layout.ROUTE_DURATION : layout.ROUTE_DURATION + layout.BUCKETS]
+            taken = classic(grown[layout.ROUTE_DURATION_CELLS : layout.ROUTE_SIZE])
             buckets = [one + more for one, more in zip(buckets, taken, strict=True)]
         self._counted, self._lost = counted, lost
         self._sums = Traffic(life=self._sums.life, requests=requests, failures=failures, buckets=buckets)

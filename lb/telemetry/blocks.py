@@ -12,32 +12,25 @@ from typing import NamedTuple
 
 from lb.telemetry import families as f
 from lb.telemetry import layout
+from lb.telemetry.buckets import CELLS, classic
 from lb.telemetry.cells import Cells
-from lb.telemetry.families import Family
+from lb.telemetry.family import Family
 
 _LE = [*(repr(bound / 1e6) for bound in layout.BOUNDS_US), "+Inf"]
 
 
 class BlockKind(NamedTuple):
     """One kind of block: its families, the names of the two labels that identify a block, its size in
-    cells, where the histogram's sum and buckets lie."""
+    cells."""
 
     families: tuple[Family, ...]
     labels: tuple[str, str]
     size: int
-    sum: int
-    buckets: int
 
 
-ROUTE_BLOCKS = BlockKind(
-    f.ROUTE, ("route", "service"), layout.ROUTE_SIZE, layout.ROUTE_DURATION_SUM, layout.ROUTE_DURATION
-)
-MIRROR_BLOCKS = BlockKind(
-    f.MIRROR, ("route", "service"), layout.MIRROR_SIZE, layout.ROUTE_DURATION_SUM, layout.ROUTE_DURATION
-)
-SERVER_BLOCKS = BlockKind(
-    f.SERVER, ("service", "server"), layout.SERVER_SIZE, layout.SERVER_DURATION_SUM, layout.SERVER_DURATION
-)
+ROUTE_BLOCKS = BlockKind(f.ROUTE, ("route", "service"), layout.ROUTE_SIZE)
+MIRROR_BLOCKS = BlockKind(f.MIRROR, ("route", "service"), layout.MIRROR_SIZE)
+SERVER_BLOCKS = BlockKind(f.SERVER, ("service", "server"), layout.SERVER_SIZE)
 
 
 class BlockText:
@@ -45,7 +38,7 @@ class BlockText:
 
     def __init__(self, kind: BlockKind) -> None:
         self._kind = kind
-        self._histograms: dict[tuple[str, str], str] = {}
+        self._histograms: dict[tuple[str, str], dict[str, str]] = {}  # by identity and family
 
     def render(
         self, parts: list[str], cells: Cells, blocks: Iterable[tuple[tuple[str, str], int]], openmetrics: bool
@@ -78,15 +71,17 @@ class BlockText:
     def _histogram(
         self, parts: list[str], family: Family, rows: list[tuple[tuple[str, str], str, list[int]]]
     ) -> None:
-        first, total = self._kind.buckets, self._kind.sum
+        first = family.at
         for identity, labels, block in rows:
-            buckets = tuple(accumulate(block[first : first + layout.BUCKETS]))
-            if not buckets[-1]:
+            cells = block[first : first + CELLS]
+            if not any(cells):
                 continue
-            text = self._histograms.get(identity)
+            texts = self._histograms.setdefault(identity, {})
+            text = texts.get(family.name)
             if text is None:
-                text = self._histograms[identity] = _histogram_text(family.name, labels)
-            parts.append(text % (*buckets, buckets[-1], block[total] / 1e6))
+                text = texts[family.name] = _histogram_text(family.name, labels)
+            buckets = tuple(accumulate(classic(cells)))
+            parts.append(text % (*buckets, buckets[-1], block[family.sum] / 1e6))
 
     def _forget(self, present: set[tuple[str, str]]) -> None:
         """Drop prepared lines of blocks that are no more."""

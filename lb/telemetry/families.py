@@ -7,34 +7,11 @@ units (seconds, bytes), `_total` on counters.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
-
 from lb.telemetry import layout
-
-Type = Literal["counter", "gauge", "histogram"]
-
-
-class Family(NamedTuple):
-    """`name` without `_total`. `at`: the cell in the block (the first of several)."""
-
-    name: str
-    type: Type
-    labels: tuple[str, ...]
-    text: str
-    at: int = 0
-
-
-def _counter(name: str, labels: tuple[str, ...], text: str, at: int = 0) -> Family:
-    return Family(name, "counter", labels, text, at)
-
-
-def _gauge(name: str, labels: tuple[str, ...], text: str, at: int = 0) -> Family:
-    return Family(name, "gauge", labels, text, at)
-
-
-def _histogram(name: str, labels: tuple[str, ...], text: str, at: int) -> Family:
-    return Family(name, "histogram", labels, text, at)
-
+from lb.telemetry.family import Family
+from lb.telemetry.family import counter as _counter
+from lb.telemetry.family import gauge as _gauge
+from lb.telemetry.family import histogram as _histogram
 
 _BY_ROUTE = ("route", "service")
 _BY_SERVER = ("service", "server")
@@ -92,7 +69,8 @@ ROUTE: tuple[Family, ...] = (
         "lb_request_duration_seconds",
         _BY_ROUTE,
         "Time from the complete request head to the end of the exchange.",
-        layout.ROUTE_DURATION,
+        layout.ROUTE_DURATION_CELLS,
+        layout.ROUTE_DURATION_SUM,
     ),
 )
 
@@ -195,8 +173,23 @@ SERVER: tuple[Family, ...] = (
     _histogram(
         "lb_server_response_seconds",
         _BY_SERVER,
-        "Time to the first byte of a server's response.",
-        layout.SERVER_DURATION,
+        "Time to the first byte of a server's response, from the beginning of the attempt.",
+        layout.SERVER_DURATION_CELLS,
+        layout.SERVER_DURATION_SUM,
+    ),
+    _histogram(
+        "lb_server_connect_seconds",
+        _BY_SERVER,
+        "Time that it took to open a connection to a server; one for each that was opened.",
+        layout.SERVER_CONNECT_CELLS,
+        layout.SERVER_CONNECT_SUM,
+    ),
+    _histogram(
+        "lb_server_queue_seconds",
+        _BY_SERVER,
+        "Time in a server's queue, of exchanges that had to wait and got their turn.",
+        layout.SERVER_QUEUE_CELLS,
+        layout.SERVER_QUEUE_SUM,
     ),
 )
 

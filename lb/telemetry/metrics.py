@@ -30,7 +30,7 @@ from lb.telemetry import layout
 from lb.telemetry.blocks import MIRROR_BLOCKS, ROUTE_BLOCKS, SERVER_BLOCKS, BlockText
 from lb.telemetry.cells import Cells
 from lb.telemetry.facts import ProcessFacts
-from lb.telemetry.families import Family
+from lb.telemetry.family import Family
 from lb.telemetry.ledger import Ledger
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"

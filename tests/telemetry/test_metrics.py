@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from lb.outcomes import Outcome
 from lb.telemetry import families, layout
+from lb.telemetry.buckets import cell_of
 from lb.telemetry.cells import Cells
 from lb.telemetry.ledger import Ledger
 from lb.telemetry.metrics import Metrics, process_figures
@@ -83,8 +84,8 @@ def test_cells_come_out_as_samples(cells, ledger, openmetrics):
 @pytest.mark.parametrize("openmetrics", [False, True])
 def test_histogram_is_cumulative_and_in_seconds(cells, ledger, openmetrics):
     slot = ledger.route("api", "app")
-    for bucket, count in ((0, 5), (3, 2), (layout.BUCKETS - 1, 1)):
-        cells.add(slot + layout.ROUTE_DURATION + bucket, count)
+    for us, count in ((500, 5), (2_501, 2), (60_000_001, 1)):
+        cells.add(slot + layout.ROUTE_DURATION_CELLS + cell_of(us), count)
     cells.add(slot + layout.ROUTE_DURATION_SUM, 61_500_000)
     samples = read(Metrics(cells, ledger, Facts()), openmetrics)
     name, labels = "lb_request_duration_seconds", {"route": "api", "service": "app"}
@@ -120,7 +121,7 @@ def test_untouched_classes_and_histograms_are_absent_other_series_zero(cells, le
 def test_names_of_any_kind_survive(cells, ledger, openmetrics):
     name = 'a"b\\c%d {x="1"}\nü'
     slot = ledger.route(name, "")
-    cells.add(slot + layout.ROUTE_DURATION, 1)
+    cells.add(slot + layout.ROUTE_DURATION_CELLS, 1)
     samples = read(Metrics(cells, ledger, Facts()), openmetrics)
     assert get(samples, "lb_request_duration_seconds_count", route=name, service="") == 1
 
@@ -151,14 +152,14 @@ def test_block_that_was_freed_and_given_away_has_the_new_name(cells, ledger):
     metrics = Metrics(cells, ledger, Facts())
     ledger.begin(1)
     slot = ledger.route("old", "s")
-    cells.add(slot + layout.ROUTE_DURATION, 1)
+    cells.add(slot + layout.ROUTE_DURATION_CELLS, 1)
     assert b'route="old"' in metrics.render()
     cells.put(layout.WORKER_GENERATION, 3)
     ledger.begin(2)
     ledger.begin(3)
     assert ledger.sweep(cells) == 1
     assert ledger.route("new", "s") == slot
-    cells.add(slot + layout.ROUTE_DURATION, 1)
+    cells.add(slot + layout.ROUTE_DURATION_CELLS, 1)
     text = metrics.render()
     assert b'route="old"' not in text
     assert b'lb_request_duration_seconds_count{route="new",service="s"} 1\n' in text
@@ -182,7 +183,7 @@ def test_large_configuration_is_rendered_soon():
             cells.add(slot + at, generator.randrange(1, 1000))
     for i in range(500):
         slot = ledger.server(f"service-{i % 50}", f"10.0.{i // 250}.{i % 250}:8080")
-        cells.add(slot + layout.SERVER_DURATION, 1)
+        cells.add(slot + layout.SERVER_DURATION_CELLS, 1)
     metrics = Metrics(cells, ledger, Facts())
     metrics.render()
     before = time.process_time()
