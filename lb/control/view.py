@@ -26,6 +26,7 @@ from lb.control.supervisor import Supervisor
 from lb.control.webhook import Webhook
 from lb.plan import Plan
 from lb.telemetry.cells import Cells
+from lb.telemetry.exemplars import Exemplars
 from lb.telemetry.facts import ClusterFacts, WorkerFacts
 from lb.telemetry.ledger import Ledger
 from lb.upstream.status import Override
@@ -61,6 +62,7 @@ class View:
         self._probes_waiting = probes_waiting
         self._cluster = cluster
         self._registration = registration
+        self.exemplars = Exemplars()
         self.live = Live(lambda: self.cells, lambda: self.plan, self._standing, self._summary, self._origins)
 
     @property

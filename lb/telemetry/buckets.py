@@ -1,7 +1,7 @@
 """How long something took, as one of the cells of a histogram, and what two kinds of histograms make of them.
 
-Lives here: the bounds, from a time to its cell (data plane), from cells to classic and to native buckets
-(whoever reads). Must not live here: where the cells lie (lb.telemetry.layout), rendering.
+Lives here: the bounds, from a time to its cell (data plane), which cells make classic and which native
+buckets (whoever reads). Must not live here: where the cells lie (lb.telemetry.layout), rendering.
 
 A histogram is shown with the classic bounds, which people and rules know, and as a native histogram of
 Prometheus, whose bounds are powers of 2^(1/8), nine per cent apart. Cells are cut by both kinds of bounds, so
@@ -11,8 +11,6 @@ that either is an exact sum of the same cells and the data plane counts once. Ti
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
-from itertools import accumulate
 
 import cython
 
@@ -34,9 +32,10 @@ _NATIVE_US = [int(2.0 ** (i / 8) * 1e6) for i in range(FIRST, LAST + 1)]
 CELLS_US: tuple[int, ...] = tuple(sorted({*CLASSIC_US, *_NATIVE_US}))
 CELLS: int = len(CELLS_US) + 1
 
-# Where each classic bucket ends, and each native one from the zero bucket on, as a number of cells.
-_CLASSIC_ENDS = [CELLS_US.index(bound) + 1 for bound in CLASSIC_US] + [CELLS]
-_NATIVE_ENDS = [CELLS_US.index(bound) + 1 for bound in _NATIVE_US] + [CELLS]
+# Where each classic bucket ends, and each native one: the zero bucket, then those with the numbers from
+# FIRST + 1 to LAST + 1. For Cells.grouped.
+CLASSIC_ENDS: tuple[int, ...] = (*(CELLS_US.index(bound) + 1 for bound in CLASSIC_US), CELLS)
+NATIVE_ENDS: tuple[int, ...] = (*(CELLS_US.index(bound) + 1 for bound in _NATIVE_US), CELLS)
 
 # The first cell that a time can be in, by its five highest bits and their place: seldom more than one or
 # two cells below the right one.
@@ -69,19 +68,3 @@ def cell_of(us: cython.longlong) -> cython.int:
             break
         found += 1
     return found
-
-
-def classic(cells: Sequence[int]) -> list[int]:
-    """How many lie in each classic bucket, out of the CELLS of one histogram; not cumulative."""
-    return _grouped(cells, _CLASSIC_ENDS)
-
-
-def native(cells: Sequence[int]) -> list[int]:
-    """How many lie in the zero bucket, and in each native one from number FIRST + 1 to LAST + 1."""
-    return _grouped(cells, _NATIVE_ENDS)
-
-
-def _grouped(cells: Sequence[int], ends: list[int]) -> list[int]:
-    sums = [0, *accumulate(cells)]
-    totals = [sums[end] for end in ends]
-    return [late - early for early, late in zip([0, *totals], totals, strict=False)]

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from lb.telemetry.buckets import CELLS, CLASSIC_US
 
-# Cells in the region of one worker: 64 MiB, of which only pages that are used take memory.
-REGION = 8 * 1024 * 1024
+# Cells in the region of one worker: 128 MiB, of which only pages that are used take memory.
+REGION = 16 * 1024 * 1024
 
 # Upper bounds of the classic duration buckets, microseconds; the last bucket has none. A histogram in a block
-# has CELLS cells: lb.telemetry.buckets makes buckets of them.
+# has CELLS cells, of which lb.telemetry.buckets makes buckets, and stands behind the plain cells, the
+# duration first (Cells.summary).
 BOUNDS_US = CLASSIC_US
 BUCKETS = len(BOUNDS_US) + 1
 

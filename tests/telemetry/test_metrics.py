@@ -12,8 +12,9 @@ from lb.outcomes import Outcome
 from lb.telemetry import families, layout
 from lb.telemetry.buckets import cell_of
 from lb.telemetry.cells import Cells
+from lb.telemetry.collected import process_figures
 from lb.telemetry.ledger import Ledger
-from lb.telemetry.metrics import Metrics, process_figures
+from lb.telemetry.metrics import OPENMETRICS, TEXT, Metrics
 from tests.telemetry.facts import Facts
 
 SIZE = 64 * 1024
@@ -33,7 +34,7 @@ def read(metrics: Metrics, openmetrics: bool) -> dict:
     """Every sample by (name, labels)."""
     parse = parse_openmetrics if openmetrics else parse_text
     found = {}
-    for family in parse(metrics.render(openmetrics).decode()):
+    for family in parse(metrics.render(OPENMETRICS if openmetrics else TEXT).decode()):
         for sample in family.samples:
             key = (sample.name, frozenset(sample.labels.items()))
             assert key not in found, f"{key} twice"
@@ -138,7 +139,10 @@ def test_every_family_of_the_table_is_there_with_its_type(cells, ledger, openmet
             cells.add(slot + at, 1)
     parse = parse_openmetrics if openmetrics else parse_text
     found = {
-        family.name: family for family in parse(Metrics(cells, ledger, Facts()).render(openmetrics).decode())
+        family.name: family
+        for family in parse(
+            Metrics(cells, ledger, Facts()).render(OPENMETRICS if openmetrics else TEXT).decode()
+        )
     }
     for _, group in families.GROUPS:
         for family in group:
