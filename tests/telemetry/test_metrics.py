@@ -99,6 +99,26 @@ def test_histogram_is_cumulative_and_in_seconds(cells, ledger, openmetrics):
     assert get(samples, f"{name}_sum", **labels) == 61.5
 
 
+@pytest.mark.parametrize(("seconds", "le"), [(0.0007, "0.001"), (0.001, "0.001"), (90.0, "+Inf")])
+def test_openmetrics_has_the_exemplar_at_its_bucket_and_text_has_none(cells, ledger, seconds, le):
+    facts, trace = Facts(), "4bf92f3577b34da6a3ce929d0e0e4736"
+    for name in ("api", "untraced"):
+        cells.add(ledger.route(name, "app") + layout.ROUTE_DURATION_CELLS + cell_of(int(seconds * 1e6)), 1)
+    facts.exemplars.note("api", "app", seconds, trace, 1_700_000_000.25)
+    facts.exemplars.note("gone", "app", seconds, trace, 1_700_000_000.25)
+    metrics = Metrics(cells, ledger, facts)
+    (family,) = (
+        one
+        for one in parse_openmetrics(metrics.render(OPENMETRICS).decode())
+        if one.name == "lb_request_duration_seconds"
+    )
+    ((labels, exemplar),) = ((one.labels, one.exemplar) for one in family.samples if one.exemplar)
+    assert labels == {"route": "api", "service": "app", "le": le}
+    assert (exemplar.labels, exemplar.value) == ({"trace_id": trace}, seconds)
+    assert float(exemplar.timestamp) == 1_700_000_000.25
+    assert trace not in metrics.render().decode()
+
+
 @pytest.mark.parametrize("openmetrics", [False, True])
 def test_untouched_classes_and_histograms_are_absent_other_series_zero(cells, ledger, openmetrics):
     ledger.route("api", "app")
