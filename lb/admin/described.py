@@ -45,7 +45,9 @@ DESCRIBED: dict[str, Described] = {
     ),
     "GET /livez": Described(media=("text/plain",)),
     "GET /readyz": Described(media=("text/plain",), errors=(503,), query={"verbose": TEXT}),
-    "GET /metrics": Described(media=("text/plain", "application/openmetrics-text")),
+    "GET /metrics": Described(
+        media=("text/plain", "application/openmetrics-text", "application/vnd.google.protobuf")
+    ),
     "GET /api/v1": Described(("endpoints",)),
     "GET /api/v1/openapi.json": Described(("openapi", "info", "paths", "components")),
     "GET /api/v1/status": Described(

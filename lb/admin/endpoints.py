@@ -22,7 +22,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "GET", "/readyz", "200 when this lb should get traffic, else 503; ?verbose lists the conditions"
     ),
-    Endpoint("GET", "/metrics", "Prometheus metrics, as text or OpenMetrics"),
+    Endpoint("GET", "/metrics", "Prometheus metrics, as text, OpenMetrics or protobuf"),
     Endpoint("GET", "/api/v1", "this list"),
     Endpoint("GET", "/api/v1/openapi.json", "this API as an OpenAPI 3.1 document"),
     Endpoint(

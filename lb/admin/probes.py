@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from lb.admin.answers import large, preferred
+from lb.admin.answers import preferred
 from lb.admin.keys import CONTROL, METRICS
-from lb.telemetry.metrics import OPENMETRICS, TEXT
+from lb.telemetry.metrics import OPENMETRICS, PROTOBUF, TEXT
+
+_MEDIA = {one.split(";")[0]: one for one in (TEXT, OPENMETRICS, PROTOBUF)}
 
 
 async def livez(request: web.Request) -> web.Response:
@@ -25,7 +27,20 @@ async def readyz(request: web.Request) -> web.Response:
 
 
 async def metrics(request: web.Request) -> web.Response:
-    accept = request.headers.get("Accept", "")
-    openmetrics = preferred(accept, "text/plain", "application/openmetrics-text") != "text/plain"
-    body = request.app[METRICS].render(openmetrics)
-    return large(body, OPENMETRICS if openmetrics else TEXT)
+    media = _MEDIA[preferred(_known(request.headers.get("Accept", "")), *_MEDIA)]
+    gzip = "gzip" in request.headers.get("Accept-Encoding", "").lower()
+    body = await request.app[METRICS].scrape(media, gzip)
+    headers = {"Content-Type": media, "Vary": "Accept, Accept-Encoding"}
+    if gzip:
+        headers["Content-Encoding"] = "gzip"
+    return web.Response(body=body, headers=headers)
+
+
+def _known(accept: str) -> str:
+    """An Accept field without the kinds of protobuf that lb does not write."""
+    name = PROTOBUF.split(";")[0]
+    return ",".join(
+        one
+        for one in accept.lower().split(",")
+        if name not in one or {"encoding=delimited"} <= {part.strip() for part in one.split(";")}
+    )

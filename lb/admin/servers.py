@@ -22,7 +22,7 @@ from lb.admin.view import ControlView
 from lb.config.values import duration
 from lb.plan import ServerPlan
 from lb.telemetry import layout
-from lb.telemetry.families import CONNECTION_STATES
+from lb.telemetry.traffic import CONNECTION_STATES
 from lb.upstream.status import Mode, Override
 
 MOST_WEIGHT = 100.0  # times the configured weight

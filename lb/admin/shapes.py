@@ -16,9 +16,10 @@ from lb import __version__
 from lb.admin.view import ControlView, Event, Problem, Reload
 from lb.plan import MirrorPlan, Plan, RoutePlan, ServerPlan, ServicePlan
 from lb.telemetry import layout
+from lb.telemetry.buckets import CLASSIC_ENDS
 from lb.telemetry.cells import Cells
 from lb.telemetry.facts import WorkerFacts
-from lb.telemetry.families import CONNECTION_STATES, DIFFERENCES
+from lb.telemetry.traffic import CONNECTION_STATES, DIFFERENCES
 
 Data = dict[str, object]
 ServerStatus = Callable[[str, str], Mapping[str, object]]  # service, address: ControlView.server_status
@@ -193,14 +194,14 @@ def _mirror(mirror: MirrorPlan, cells: Cells) -> Data:
 
 
 def _exchanges(cells: Cells, slot: int) -> Data:
-    block = cells.totals(slot, layout.ROUTE_SIZE)
+    block = cells.summary(slot, layout.ROUTE_DURATION_CELLS, CLASSIC_ENDS)
     return {
         "in_flight": block[layout.ROUTE_IN_FLIGHT],
         "requests": _classes(block, layout.ROUTE_CLASS),
         "retries": block[layout.ROUTE_RETRIES],
         "bytes_in": block[layout.ROUTE_BYTES_IN],
         "bytes_out": block[layout.ROUTE_BYTES_OUT],
-        "duration_average": _average(block, layout.ROUTE_DURATION_SUM, layout.ROUTE_DURATION),
+        "duration_average": _average(block, layout.ROUTE_DURATION_SUM, layout.ROUTE_DURATION_CELLS),
     }
 
 
@@ -219,7 +220,7 @@ def _service(service: ServicePlan, cells: Cells, states: Mapping[str, str], stat
 
 
 def _server(server: ServerPlan, cells: Cells, state: str, status: Mapping[str, object]) -> Data:
-    block = cells.totals(server.slot, layout.SERVER_SIZE)
+    block = cells.summary(server.slot, layout.SERVER_DURATION_CELLS, CLASSIC_ENDS)
     connections: Data = {name: block[at] for name, at in CONNECTION_STATES}
     connections["opened"] = block[layout.SERVER_CONNECTIONS]
     connections["reused"] = block[layout.SERVER_REUSED]
@@ -237,7 +238,7 @@ def _server(server: ServerPlan, cells: Cells, state: str, status: Mapping[str, o
         "connect_failures": block[layout.SERVER_CONNECT_FAILURES],
         "bytes_in": block[layout.SERVER_BYTES_IN],
         "bytes_out": block[layout.SERVER_BYTES_OUT],
-        "response_average": _average(block, layout.SERVER_DURATION_SUM, layout.SERVER_DURATION),
+        "response_average": _average(block, layout.SERVER_DURATION_SUM, layout.SERVER_DURATION_CELLS),
         "connections": connections,
     }
 
@@ -248,5 +249,5 @@ def _classes(block: list[int], at: int) -> Data:
 
 def _average(block: list[int], total: int, buckets: int) -> float | None:
     """Seconds; None before the first."""
-    count = sum(block[buckets : buckets + layout.BUCKETS])
+    count = sum(block[buckets:])
     return round(block[total] / count / 1e6, 6) if count else None

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from lb.config.resilience import OutlierSpec
 from lb.config.spec import Spec
 from lb.control.events import Events
-from lb.control.evidence import CONSECUTIVE, Evidence, counts_of, text_of
+from lb.control.evidence import CONSECUTIVE, Evidence, counts_of, read, text_of
 from lb.plan import Plan, ServicePlan
 from lb.telemetry import layout
 from lb.telemetry.cells import Cells
@@ -151,7 +151,7 @@ class Ejections:
                 place.returned = self._clock()  # not compared before it was there for a whole interval
             slot = self._ledger.own(service.name, server.address)
             if slot is not None and slot != place.slot:
-                place.cells = self._cells.totals(slot, layout.SERVER_SIZE)
+                place.cells = read(self._cells, slot)
             place.slot = slot
             watch.places[server.address] = place
         return watch
@@ -163,7 +163,7 @@ class Ejections:
     def _counts_of(self, place: _Place) -> Counts:
         if place.slot is None:
             return _NOTHING
-        return counts_of(place.cells, self._cells.totals(place.slot, layout.SERVER_SIZE))
+        return counts_of(place.cells, read(self._cells, place.slot))
 
     def _compare(self, watch: _Watch) -> None:
         rules, since, now = watch.rules, watch.looked, self._clock()
@@ -191,7 +191,7 @@ class Ejections:
             if place.until is None and address in there:
                 place.times = max(0, place.times - 1)
             if place.slot is not None:
-                place.cells = self._cells.totals(place.slot, layout.SERVER_SIZE)
+                place.cells = read(self._cells, place.slot)
         watch.looked = now
 
     def _evidence(self, watch: _Watch, verdict: Verdict, text: str, counts: dict[str, Counts]) -> Evidence:

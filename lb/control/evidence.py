@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from lb.telemetry import layout
+from lb.telemetry.buckets import CLASSIC_ENDS
+from lb.telemetry.cells import Cells
 from lb.upstream.outliers import SUCCESS_RATE, Counts, Verdict
 
 CONSECUTIVE = "consecutive_failures"
@@ -37,14 +39,19 @@ class Evidence(NamedTuple):
     until: float | None = None
 
 
+def read(cells: Cells, slot: int) -> list[int]:
+    """A reading of a server's block."""
+    return cells.summary(slot, layout.SERVER_DURATION_CELLS, CLASSIC_ENDS)
+
+
 def counts_of(before: Sequence[int], now: Sequence[int]) -> Counts:
-    """What a server did between two readings of its block of cells. An attempt failed if it ended in an
+    """What a server did between two readings of its block. An attempt failed if it ended in an
     outcome of the server's side or was answered 500 to 599; a response that broke off counts as two
     requests."""
     grown = [late - early for early, late in zip(before, now, strict=True)]
     answers = sum(grown[layout.SERVER_CLASS + 1 : layout.SERVER_CLASS + 6])
     broken = grown[layout.SERVER_FAILURES]
-    buckets = grown[layout.SERVER_DURATION : layout.SERVER_DURATION + layout.BUCKETS]
+    buckets = grown[layout.SERVER_DURATION_CELLS :]
     return Counts(answers + broken, grown[layout.SERVER_CLASS + 5] + broken, tuple(buckets))
 
 

@@ -16,6 +16,7 @@ from lb.admin.view import Row, Rows
 from lb.outcomes import Outcome
 from lb.plan import ListenerPlan, Plan, RoutePlan, ServerPlan, ServicePlan
 from lb.telemetry import layout
+from lb.telemetry.buckets import CLASSIC_ENDS
 from lb.telemetry.cells import Cells
 from lb.telemetry.series import NOTHING, Points, Series, added, counts_of
 
@@ -130,17 +131,17 @@ class Live:
         return rows
 
     def _exchanges(self, slot: int) -> array[int]:
-        block = self._cells().totals(slot, layout.ROUTE_SIZE)
-        return counts_of(block, layout.ROUTE_CLASS, -1, layout.ROUTE_IN_FLIGHT, layout.ROUTE_DURATION)
+        block = self._cells().summary(slot, layout.ROUTE_DURATION_CELLS, CLASSIC_ENDS)
+        return counts_of(block, layout.ROUTE_CLASS, -1, layout.ROUTE_IN_FLIGHT, layout.ROUTE_DURATION_CELLS)
 
     def _server(self, service: ServicePlan, server: ServerPlan) -> Row:
-        block = self._cells().totals(server.slot, layout.SERVER_SIZE)
+        block = self._cells().summary(server.slot, layout.SERVER_DURATION_CELLS, CLASSIC_ENDS)
         counts = counts_of(
             block,
             layout.SERVER_CLASS,
             layout.SERVER_FAILURES,
             layout.SERVER_IN_FLIGHT,
-            layout.SERVER_DURATION,
+            layout.SERVER_DURATION_CELLS,
         )
         return {
             "service": service.name,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from lb.cluster.records import Traffic
 from lb.outcomes import Outcome
 from lb.telemetry import layout
+from lb.telemetry.buckets import CLASSIC_ENDS
 from lb.telemetry.cells import Cells
 from lb.telemetry.ledger import Ledger, RouteId
 
@@ -31,15 +32,15 @@ class Totals:
         requests, failures = self._sums.requests + lost - self._lost, self._sums.failures + lost - self._lost
         buckets, counted = self._sums.buckets, {}
         for route, slot in self._ledger.routes():
-            block = counted[route] = self._cells.totals(slot, layout.ROUTE_SIZE)
+            block = counted[route] = self._cells.summary(slot, layout.ROUTE_DURATION_CELLS, CLASSIC_ENDS)
             block[layout.ROUTE_IN_FLIGHT] = 0
-            before = self._counted.get(route, [0] * layout.ROUTE_SIZE)
+            before = self._counted.get(route, [0] * len(block))
             grown = [late - early for early, late in zip(before, block, strict=True)]
             if min(grown) < 0:  # freed, and allotted again
                 grown = block
             requests += sum(grown[layout.ROUTE_CLASS + 1 : layout.ROUTE_CLASS + 6])
             failures += grown[layout.ROUTE_CLASS + 5]
-            taken = grown[layout.ROUTE_DURATION : layout.ROUTE_DURATION + layout.BUCKETS]
+            taken = grown[layout.ROUTE_DURATION_CELLS :]
             buckets = [one + more for one, more in zip(buckets, taken, strict=True)]
         self._counted, self._lost = counted, lost
         self._sums = Traffic(life=self._sums.life, requests=requests, failures=failures, buckets=buckets)

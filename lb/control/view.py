@@ -31,6 +31,7 @@ from lb.plan import Plan
 from lb.telemetry.cells import Cells
 from lb.telemetry.condition import Condition
 from lb.telemetry.decision import Decision
+from lb.telemetry.exemplars import Exemplars
 from lb.telemetry.facts import ClusterFacts, WorkerFacts
 from lb.telemetry.ledger import Ledger
 from lb.upstream.status import Override
@@ -71,6 +72,7 @@ class View:
         self._decisions = decisions
         self._tails = tails
         self._certificates = Certificates()
+        self.exemplars = Exemplars()
         self.live = Live(lambda: self.cells, lambda: self.plan, self._standing, self._summary, self._origins)
 
     @property

@@ -2,6 +2,7 @@ from lb.proxy.core cimport Core
 from lb.proxy.overload cimport learn_failure
 from lb.proxy.rules cimport ListenerRules
 from lb.proxy.state cimport ExchangeState
+from lb.telemetry.buckets cimport cell_of
 from lb.telemetry.cells cimport Cells
 from lb.telemetry.record cimport ExchangeRecord
 from lb.upstream.server cimport Server
@@ -9,8 +10,6 @@ from lb.upstream.server cimport Server
 cdef list[bytes] _FLAGS
 cdef list[bool] _SERVER_SIDE
 cdef list[bytes] _WORDS
-cdef list[int] _BOUNDS
-cdef int _BOUND_COUNT
 cdef int OUTCOMES
 cdef int LISTENER_REQUESTS
 cdef int ROUTE_IN_FLIGHT
@@ -19,7 +18,7 @@ cdef int ROUTE_BYTES_IN
 cdef int ROUTE_BYTES_OUT
 cdef int ROUTE_RETRIES
 cdef int ROUTE_DURATION_SUM
-cdef int ROUTE_DURATION
+cdef int ROUTE_DURATION_CELLS
 cdef int ROUTE_BUDGET_REFUSED
 cdef int ROUTE_HEDGES
 cdef int ROUTE_SHED
@@ -31,7 +30,11 @@ cdef int SERVER_FAILURES
 cdef int SERVER_CONNECT_FAILURES
 cdef int SERVER_REUSED
 cdef int SERVER_DURATION_SUM
-cdef int SERVER_DURATION
+cdef int SERVER_DURATION_CELLS
+cdef int SERVER_CONNECT_SUM
+cdef int SERVER_CONNECT_CELLS
+cdef int SERVER_QUEUE_SUM
+cdef int SERVER_QUEUE_CELLS
 cdef int DONE
 cdef int CONNECT_FAILED
 cdef int CONNECT_TIMEOUT
@@ -42,12 +45,13 @@ cdef int PANIC
 cdef int STICKY
 cdef int STICKY_LOST
 
-cdef int _bucket(long long us)
 cdef object _note_pick(ExchangeState exchange, int outcome)
 cpdef object open_exchange(ExchangeState exchange)
 cpdef object enter_route(ExchangeState exchange)
 cpdef object record_pick(ExchangeState exchange)
 cpdef object open_attempt(ExchangeState exchange)
+cpdef object record_queue(ExchangeState exchange)
+cpdef object record_connect(ExchangeState exchange)
 cpdef object close_attempt(ExchangeState exchange, int outcome)
 cpdef object record_over_budget(ExchangeState exchange)
 cpdef object record_shed(ExchangeState exchange)

@@ -17,6 +17,7 @@ from lb.proxy.overload import learn_failure
 from lb.proxy.rules import ListenerRules
 from lb.proxy.state import ExchangeState
 from lb.telemetry import layout
+from lb.telemetry.buckets import cell_of
 from lb.telemetry.cells import Cells
 from lb.telemetry.record import ExchangeRecord
 from lb.upstream.server import Server
@@ -31,9 +32,6 @@ _WORDS: list[bytes] = [
     b"" if word == Attempt.NONE else word.name.lower().encode() for word in sorted(Attempt)
 ]
 
-_BOUNDS: list[int] = list(layout.BOUNDS_US)
-_BOUND_COUNT: cython.int = len(layout.BOUNDS_US)
-
 OUTCOMES: cython.int = layout.WORKER_OUTCOMES
 LISTENER_REQUESTS: cython.int = layout.LISTENER_REQUESTS
 ROUTE_IN_FLIGHT: cython.int = layout.ROUTE_IN_FLIGHT
@@ -42,7 +40,7 @@ ROUTE_BYTES_IN: cython.int = layout.ROUTE_BYTES_IN
 ROUTE_BYTES_OUT: cython.int = layout.ROUTE_BYTES_OUT
 ROUTE_RETRIES: cython.int = layout.ROUTE_RETRIES
 ROUTE_DURATION_SUM: cython.int = layout.ROUTE_DURATION_SUM
-ROUTE_DURATION: cython.int = layout.ROUTE_DURATION
+ROUTE_DURATION_CELLS: cython.int = layout.ROUTE_DURATION_CELLS
 ROUTE_BUDGET_REFUSED: cython.int = layout.ROUTE_BUDGET_REFUSED
 ROUTE_HEDGES: cython.int = layout.ROUTE_HEDGES
 ROUTE_SHED: cython.int = layout.ROUTE_SHED
@@ -54,7 +52,11 @@ SERVER_FAILURES: cython.int = layout.SERVER_FAILURES
 SERVER_CONNECT_FAILURES: cython.int = layout.SERVER_CONNECT_FAILURES
 SERVER_REUSED: cython.int = layout.SERVER_REUSED
 SERVER_DURATION_SUM: cython.int = layout.SERVER_DURATION_SUM
-SERVER_DURATION: cython.int = layout.SERVER_DURATION
+SERVER_DURATION_CELLS: cython.int = layout.SERVER_DURATION_CELLS
+SERVER_CONNECT_SUM: cython.int = layout.SERVER_CONNECT_SUM
+SERVER_CONNECT_CELLS: cython.int = layout.SERVER_CONNECT_CELLS
+SERVER_QUEUE_SUM: cython.int = layout.SERVER_QUEUE_SUM
+SERVER_QUEUE_CELLS: cython.int = layout.SERVER_QUEUE_CELLS
 
 DONE: cython.int = int(Outcome.DONE)
 CONNECT_FAILED: cython.int = int(Outcome.CONNECT_FAILED)
@@ -66,19 +68,6 @@ ROUTE_STICKY_LOST: cython.int = layout.ROUTE_STICKY_LOST
 PANIC: cython.int = int(Select.PANIC)
 STICKY: cython.int = int(Select.STICKY)
 STICKY_LOST: cython.int = int(Select.STICKY_LOST)
-
-
-@cython.cfunc
-def _bucket(us: cython.longlong) -> cython.int:
-    bounds: list[int] = _BOUNDS
-    i: cython.int = 0
-    bound: cython.longlong
-    while i < _BOUND_COUNT:
-        bound = bounds[i]
-        if us <= bound:
-            break
-        i += 1
-    return i
 
 
 @cython.ccall
@@ -117,6 +106,24 @@ def open_attempt(exchange: ExchangeState) -> object:
 
 
 @cython.ccall
+def record_queue(exchange: ExchangeState) -> object:
+    """The exchange waited in its server's queue and has its turn."""
+    us: cython.longlong = int(exchange.queue_took * 1e6)
+    exchange.core.cells.add(exchange.server.slot + SERVER_QUEUE_SUM, us)
+    exchange.core.cells.add(exchange.server.slot + SERVER_QUEUE_CELLS + cell_of(us), 1)
+    return None
+
+
+@cython.ccall
+def record_connect(exchange: ExchangeState) -> object:
+    """A connection was opened for the exchange."""
+    us: cython.longlong = int(exchange.connect_took * 1e6)
+    exchange.core.cells.add(exchange.server.slot + SERVER_CONNECT_SUM, us)
+    exchange.core.cells.add(exchange.server.slot + SERVER_CONNECT_CELLS + cell_of(us), 1)
+    return None
+
+
+@cython.ccall
 def close_attempt(exchange: ExchangeState, outcome: cython.int) -> object:
     """The attempt on `server` is over."""
     cells: Cells = exchange.core.cells
@@ -141,7 +148,7 @@ def close_attempt(exchange: ExchangeState, outcome: cython.int) -> object:
         cells.add(slot + SERVER_CLASS + status // 100, 1)
         cells.add(slot + SERVER_BYTES_IN, exchange.received)
         cells.add(slot + SERVER_DURATION_SUM, us)
-        cells.add(slot + SERVER_DURATION + _bucket(us), 1)
+        cells.add(slot + SERVER_DURATION_CELLS + cell_of(us), 1)
         if status != 101:
             server.latency.observe(
                 exchange.first_byte, not failed and status < 500 and status != 429, exchange.core.now
@@ -233,7 +240,7 @@ def close_exchange(exchange: ExchangeState) -> object:
         cells.add(slot + ROUTE_BYTES_IN, exchange.bytes_in)
         cells.add(slot + ROUTE_BYTES_OUT, exchange.bytes_out)
         cells.add(slot + ROUTE_DURATION_SUM, us)
-        cells.add(slot + ROUTE_DURATION + _bucket(us), 1)
+        cells.add(slot + ROUTE_DURATION_CELLS + cell_of(us), 1)
         if exchange.retries:
             cells.add(slot + ROUTE_RETRIES, exchange.retries)
     core.until_sample -= 1

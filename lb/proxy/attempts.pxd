@@ -1,4 +1,4 @@
-from lb.proxy.account cimport close_attempt, open_attempt, record_over_budget, record_pick
+from lb.proxy.account cimport close_attempt, open_attempt, record_connect, record_over_budget, record_pick, record_queue
 from lb.proxy.heads cimport request_head
 from lb.proxy.overload cimport another
 from lb.proxy.retry cimport free, may_retry, unasked, wait_before

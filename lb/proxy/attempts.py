@@ -13,7 +13,14 @@ import cython
 
 from lb.decisions import Attempt, Select
 from lb.outcomes import Outcome
-from lb.proxy.account import close_attempt, open_attempt, record_over_budget, record_pick
+from lb.proxy.account import (
+    close_attempt,
+    open_attempt,
+    record_connect,
+    record_over_budget,
+    record_pick,
+    record_queue,
+)
 from lb.proxy.core import TICK
 from lb.proxy.heads import request_head
 from lb.proxy.overload import another
@@ -140,13 +147,15 @@ class Attempts(ExchangeState):
     def leave_queue(self) -> object:
         """It is this exchange's turn: the Server has room. Called after `vacate` took it off the queue."""
         self.queue_took = self.waited = monotonic() - self.attempt_began
+        record_queue(self)
         self._occupy(self.server, False)
         return None
 
     @cython.ccall
     def connected(self, side: ServerSide) -> object:
         """The connection that this exchange asked for is open."""
-        self.connect_took = monotonic() - self.attempt_began
+        self.connect_took = monotonic() - self.attempt_began - self.waited
+        record_connect(self)
         self._send(side)
         return None
 

@@ -1,43 +1,25 @@
 """Prometheus text for thousands of counter blocks, by filling prepared lines.
 
 Lives here: BlockText, which renders the families of all blocks of one kind. Must not live here: the
-other families (lb.telemetry.metrics) and what the families are (lb.telemetry.families).
+other families (lb.telemetry.metrics), what the families are (lb.telemetry.traffic), reading
+(lb.telemetry.rows).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import NamedTuple
 
-from lb.telemetry import families as f
-from lb.telemetry import layout
+from lb.telemetry import layout, traffic
+from lb.telemetry.buckets import CLASSIC_ENDS
 from lb.telemetry.cells import Cells
-from lb.telemetry.families import Family
+from lb.telemetry.exemplars import Exemplar
+from lb.telemetry.family import Family
+from lb.telemetry.rows import BlockKind, Identity, Row
 
-_LE = [*(repr(bound / 1e6) for bound in layout.BOUNDS_US), "+Inf"]
-
-
-class BlockKind(NamedTuple):
-    """One kind of block: its families, the names of the two labels that identify a block, its size in
-    cells, where the histogram's sum and buckets lie."""
-
-    families: tuple[Family, ...]
-    labels: tuple[str, str]
-    size: int
-    sum: int
-    buckets: int
-
-
-ROUTE_BLOCKS = BlockKind(
-    f.ROUTE, ("route", "service"), layout.ROUTE_SIZE, layout.ROUTE_DURATION_SUM, layout.ROUTE_DURATION
-)
-MIRROR_BLOCKS = BlockKind(
-    f.MIRROR, ("route", "service"), layout.MIRROR_SIZE, layout.ROUTE_DURATION_SUM, layout.ROUTE_DURATION
-)
-SERVER_BLOCKS = BlockKind(
-    f.SERVER, ("service", "server"), layout.SERVER_SIZE, layout.SERVER_DURATION_SUM, layout.SERVER_DURATION
-)
+_BOUNDS = [bound / 1e6 for bound in layout.BOUNDS_US]
+_LE = [*map(repr, _BOUNDS), "+Inf"]
 
 
 class BlockText:
@@ -45,75 +27,76 @@ class BlockText:
 
     def __init__(self, kind: BlockKind) -> None:
         self._kind = kind
-        self._histograms: dict[tuple[str, str], str] = {}
+        self._histograms: dict[Identity, dict[str, str]] = {}  # by identity and family
 
     def render(
-        self, parts: list[str], cells: Cells, blocks: Iterable[tuple[tuple[str, str], int]], openmetrics: bool
+        self,
+        parts: list[str],
+        cells: Cells,
+        rows: Sequence[Row],
+        openmetrics: bool,
+        exemplars: Mapping[Identity, Exemplar],
     ) -> None:
-        """Append the text of all families to `parts`."""
-        size = self._kind.size
-        rows = [(identity, self._labels(identity), cells.totals(slot, size)) for identity, slot in blocks]
-        self._forget({identity for identity, _, _ in rows})
+        """Append the text of all families to `parts`; the exemplars are those of the histograms of routes."""
+        labelled = [(row, self._labels(row.identity)) for row in rows]
+        self._forget({row.identity for row in rows})
         for family in self._kind.families:
             total = "_total" if family.type == "counter" else ""
             named = family.name if openmetrics else family.name + total
             parts.append(f"# HELP {named} {family.text}\n# TYPE {named} {family.type}\n")
+            name, at = family.name + total, family.at
             if family.type == "histogram":
-                self._histogram(parts, family, rows)
+                known = exemplars if openmetrics and family is traffic.EXEMPLARY else {}
+                self._histogram(parts, family, labelled, cells, known)
             elif "code" in family.labels:
-                _by_class(parts, family.name + total, family.at, rows)
-            elif "state" in family.labels:
-                _by_word(parts, family.name + total, "state", f.CONNECTION_STATES, rows)
-            elif "difference" in family.labels:
-                _by_word(parts, family.name + total, "difference", f.DIFFERENCES, rows)
+                _by_class(parts, name, at, labelled)
+            elif words := traffic.WORDS.get(family.labels[-1]):
+                for word, place in words:
+                    parts += [
+                        f'{name}{{{labels},{family.labels[-1]}="{word}"}} {row.plain[place]}\n'
+                        for row, labels in labelled
+                    ]
             else:
-                at = family.at
-                name = family.name + total
-                parts += [f"{name}{{{labels}}} {block[at]}\n" for _, labels, block in rows]
+                parts += [f"{name}{{{labels}}} {row.plain[at]}\n" for row, labels in labelled]
 
-    def _labels(self, identity: tuple[str, str]) -> str:
+    def _labels(self, identity: Identity) -> str:
         first, second = self._kind.labels
         return f'{first}="{_escape(identity[0])}",{second}="{_escape(identity[1])}"'
 
     def _histogram(
-        self, parts: list[str], family: Family, rows: list[tuple[tuple[str, str], str, list[int]]]
+        self,
+        parts: list[str],
+        family: Family,
+        labelled: Sequence[tuple[Row, str]],
+        cells: Cells,
+        exemplars: Mapping[Identity, Exemplar],
     ) -> None:
-        first, total = self._kind.buckets, self._kind.sum
-        for identity, labels, block in rows:
-            buckets = tuple(accumulate(block[first : first + layout.BUCKETS]))
+        for row, labels in labelled:
+            buckets = tuple(accumulate(row.grouped(cells, family.at, CLASSIC_ENDS)))
             if not buckets[-1]:
                 continue
-            text = self._histograms.get(identity)
+            texts = self._histograms.setdefault(row.identity, {})
+            text = texts.get(family.name)
             if text is None:
-                text = self._histograms[identity] = _histogram_text(family.name, labels)
-            parts.append(text % (*buckets, buckets[-1], block[total] / 1e6))
+                text = texts[family.name] = _histogram_text(family.name, labels)
+            filled = text % (*buckets, buckets[-1], row.plain[family.sum] / 1e6)
+            exemplar = exemplars.get(row.identity)
+            parts.append(filled if exemplar is None else _marked(filled, exemplar))
 
-    def _forget(self, present: set[tuple[str, str]]) -> None:
+    def _forget(self, present: set[Identity]) -> None:
         """Drop prepared lines of blocks that are no more."""
         for identity in self._histograms.keys() - present:
             del self._histograms[identity]
 
 
-def _by_class(
-    parts: list[str], name: str, at: int, rows: list[tuple[tuple[str, str], str, list[int]]]
-) -> None:
-    for _, labels, block in rows:
+def _by_class(parts: list[str], name: str, at: int, labelled: Sequence[tuple[Row, str]]) -> None:
+    for row, labels in labelled:
+        plain = row.plain
         parts += [
-            f'{name}{{{labels},code="{digit}xx"}} {block[at + digit]}\n'
+            f'{name}{{{labels},code="{digit}xx"}} {plain[at + digit]}\n'
             for digit in range(1, 6)
-            if block[at + digit]
+            if plain[at + digit]
         ]
-
-
-def _by_word(
-    parts: list[str],
-    name: str,
-    label: str,
-    words: tuple[tuple[str, int], ...],
-    rows: list[tuple[tuple[str, str], str, list[int]]],
-) -> None:
-    for word, at in words:
-        parts += [f'{name}{{{labels},{label}="{word}"}} {block[at]}\n' for _, labels, block in rows]
 
 
 def _histogram_text(name: str, labels: str) -> str:
@@ -121,6 +104,14 @@ def _histogram_text(name: str, labels: str) -> str:
     labels = labels.replace("%", "%%")
     lines = [f'{name}_bucket{{{labels},le="{bound}"}} %d\n' for bound in _LE]
     return "".join(lines) + f"{name}_count{{{labels}}} %d\n{name}_sum{{{labels}}} %r\n"
+
+
+def _marked(text: str, exemplar: Exemplar) -> str:
+    """The lines of one histogram with the exemplar at its bucket."""
+    lines = text.split("\n")
+    at = bisect_left(_BOUNDS, exemplar.seconds)
+    lines[at] += f' # {{trace_id="{exemplar.trace_id}"}} {exemplar.seconds!r} {exemplar.at!r}'
+    return "\n".join(lines)
 
 
 def _escape(value: str) -> str:

@@ -9,3 +9,4 @@ cdef class Cells:
     cpdef void put(self, Py_ssize_t at, long long n) noexcept
     cpdef long long get(self, Py_ssize_t at)
     cpdef long long total(self, Py_ssize_t at)
+    cdef long long _sum(self, Py_ssize_t at, Py_ssize_t count) noexcept

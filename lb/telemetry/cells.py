@@ -78,6 +78,47 @@ class Cells:
             found.append(sum_)
         return found
 
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def _sum(self, at: cython.Py_ssize_t, count: cython.Py_ssize_t) -> cython.longlong:
+        """The sum of `count` cells from `at` on over all workers."""
+        found: cython.longlong = 0
+        i: cython.Py_ssize_t
+        w: cython.int
+        for w in range(self.workers):
+            for i in range(w * self.size + at, w * self.size + at + count):
+                found += self.view[i]
+        return found
+
+    def grouped(self, at: cython.Py_ssize_t, ends: tuple[int, ...]) -> list[int]:
+        """The sums over all workers and over groups of cells from `at` on; `ends`: before which cell each
+        group ends, counted from `at`, ascending."""
+        found: list[int] = []
+        begin: cython.Py_ssize_t = 0
+        end: cython.Py_ssize_t
+        for end in ends:
+            found.append(self._sum(at + begin, end - begin))
+            begin = end
+        return found
+
+    def filled(self, at: cython.Py_ssize_t, ends: tuple[int, ...]) -> list[tuple[int, int]]:
+        """As `grouped`, but only the groups that are not 0, each with its number."""
+        found: list[tuple[int, int]] = []
+        begin: cython.Py_ssize_t = 0
+        end: cython.Py_ssize_t
+        sum_: cython.longlong
+        for number, end in enumerate(ends):
+            sum_ = self._sum(at + begin, end - begin)
+            if sum_:
+                found.append((number, sum_))
+            begin = end
+        return found
+
+    def summary(self, at: int, plain: int, ends: tuple[int, ...]) -> list[int]:
+        """The sums of the `plain` cells of the block at `at`, then those of the first histogram, which
+        follows them, in groups."""
+        return self.totals(at, plain) + self.grouped(at + plain, ends)
+
     def of(self, worker: int, at: int) -> int:
         """The cell of another worker."""
         return int(self.view[worker * self.size + at])

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from lb.telemetry.exemplars import Exemplars
+
 
 class WorkerFacts(NamedTuple):
     """One place for a worker process. `worker` is its region of the cells; `pid` 0 where none runs;
@@ -81,6 +83,10 @@ class ProcessFacts(Protocol):
     @property
     def probes_waiting(self) -> int:
         """How many probes are due and wait, because too many are under way."""
+
+    @property
+    def exemplars(self) -> Exemplars:
+        """Of the histograms of routes."""
 
     def cluster_facts(self) -> ClusterFacts | None:
         """None where this lb is in no cluster."""

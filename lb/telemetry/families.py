@@ -1,204 +1,21 @@
 """What lb measures: the name, kind, labels and meaning of every metric family.
 
-Lives here: the one table that the exposition (lb.telemetry.metrics) and docs/metrics.md are made from.
+Lives here: the one table that the exposition (lb.telemetry.metrics) and docs/metrics.md are made from; those
+of routes, mirrors and servers come from lb.telemetry.traffic.
 Must not live here: reading cells, rendering. Names and units by the conventions of Prometheus: base
 units (seconds, bytes), `_total` on counters.
 """
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
-
 from lb.telemetry import layout
+from lb.telemetry.family import Family
+from lb.telemetry.family import counter as _counter
+from lb.telemetry.family import gauge as _gauge
+from lb.telemetry.traffic import MIRROR, ROUTE, SERVER
 
-Type = Literal["counter", "gauge", "histogram"]
-
-
-class Family(NamedTuple):
-    """`name` without `_total`. `at`: the cell in the block (the first of several)."""
-
-    name: str
-    type: Type
-    labels: tuple[str, ...]
-    text: str
-    at: int = 0
-
-
-def _counter(name: str, labels: tuple[str, ...], text: str, at: int = 0) -> Family:
-    return Family(name, "counter", labels, text, at)
-
-
-def _gauge(name: str, labels: tuple[str, ...], text: str, at: int = 0) -> Family:
-    return Family(name, "gauge", labels, text, at)
-
-
-def _histogram(name: str, labels: tuple[str, ...], text: str, at: int) -> Family:
-    return Family(name, "histogram", labels, text, at)
-
-
-_BY_ROUTE = ("route", "service")
-_BY_SERVER = ("service", "server")
 _BY_LISTENER = ("listener",)
 _BY_WORKER = ("worker",)
-
-ROUTE: tuple[Family, ...] = (
-    _counter(
-        "lb_requests",
-        ("route", "service", "code"),
-        "Responses sent to clients, by status class.",
-        layout.ROUTE_CLASS,
-    ),
-    _gauge("lb_requests_in_flight", _BY_ROUTE, "Exchanges and tunnels under way.", layout.ROUTE_IN_FLIGHT),
-    _counter("lb_request_bytes", _BY_ROUTE, "Bytes of request bodies from clients.", layout.ROUTE_BYTES_IN),
-    _counter("lb_response_bytes", _BY_ROUTE, "Bytes of response bodies to clients.", layout.ROUTE_BYTES_OUT),
-    _counter("lb_route_retries", _BY_ROUTE, "Attempts after the first.", layout.ROUTE_RETRIES),
-    _counter(
-        "lb_route_retries_refused",
-        _BY_ROUTE,
-        "Failures that were not tried again because the retry budget was used up.",
-        layout.ROUTE_BUDGET_REFUSED,
-    ),
-    _counter(
-        "lb_route_hedges",
-        _BY_ROUTE,
-        "Requests that went to a second server because the first did not answer in time.",
-        layout.ROUTE_HEDGES,
-    ),
-    _counter(
-        "lb_route_panic_picks",
-        _BY_ROUTE,
-        "Picks among all servers because too few of them were usable.",
-        layout.ROUTE_PANIC,
-    ),
-    _counter(
-        "lb_route_sticky",
-        _BY_ROUTE,
-        "Requests that went where the cookie of their session says.",
-        layout.ROUTE_STICKY,
-    ),
-    _counter(
-        "lb_route_sticky_lost",
-        _BY_ROUTE,
-        "Requests whose cookie names no server that is in use.",
-        layout.ROUTE_STICKY_LOST,
-    ),
-    _counter(
-        "lb_route_shed",
-        _BY_ROUTE,
-        "Requests refused because a circuit breaker was open.",
-        layout.ROUTE_SHED,
-    ),
-    _histogram(
-        "lb_request_duration_seconds",
-        _BY_ROUTE,
-        "Time from the complete request head to the end of the exchange.",
-        layout.ROUTE_DURATION,
-    ),
-)
-
-# `service`: the one that gets the copies.
-MIRROR: tuple[Family, ...] = (
-    _counter(
-        "lb_mirror_requests",
-        _BY_ROUTE,
-        "Copies of requests that were sent to the mirror's service.",
-        layout.MIRROR_REQUESTS,
-    ),
-    _gauge(
-        "lb_mirror_requests_in_flight",
-        _BY_ROUTE,
-        "Requests that were chosen to be copied, until the copy is answered.",
-        layout.MIRROR_IN_FLIGHT,
-    ),
-    _counter(
-        "lb_mirror_different",
-        ("route", "service", "difference"),
-        "Copies that were answered otherwise than the request, by what differed first.",
-        layout.MIRROR_DIFFERENT,
-    ),
-    _counter(
-        "lb_mirror_failed",
-        _BY_ROUTE,
-        "Copies without an answer that could be compared (connect, time-out, broken off).",
-        layout.MIRROR_FAILED,
-    ),
-    _counter(
-        "lb_mirror_skipped",
-        _BY_ROUTE,
-        "Requests that were chosen but not copied: the body was too large, the request was not answered in "
-        "full, or too many copies were under way.",
-        layout.MIRROR_SKIPPED,
-    ),
-)
-
-SERVER: tuple[Family, ...] = (
-    _counter(
-        "lb_server_requests",
-        ("service", "server", "code"),
-        "Responses of a server, by status class.",
-        layout.SERVER_CLASS,
-    ),
-    _gauge(
-        "lb_server_requests_in_flight", _BY_SERVER, "Attempts under way on a server.", layout.SERVER_IN_FLIGHT
-    ),
-    _counter(
-        "lb_server_received_bytes",
-        _BY_SERVER,
-        "Bytes of response bodies from a server.",
-        layout.SERVER_BYTES_IN,
-    ),
-    _counter(
-        "lb_server_sent_bytes", _BY_SERVER, "Bytes of request bodies to a server.", layout.SERVER_BYTES_OUT
-    ),
-    _counter(
-        "lb_server_failures",
-        _BY_SERVER,
-        "Attempts that failed on the server's side (connect, reset, time-out, bad response).",
-        layout.SERVER_FAILURES,
-    ),
-    _counter(
-        "lb_server_connect_failures",
-        _BY_SERVER,
-        "Connections to a server that could not be opened.",
-        layout.SERVER_CONNECT_FAILURES,
-    ),
-    _counter(
-        "lb_server_connections_opened",
-        _BY_SERVER,
-        "Connections opened to a server.",
-        layout.SERVER_CONNECTIONS,
-    ),
-    _counter(
-        "lb_server_connections_reused",
-        _BY_SERVER,
-        "Attempts on a connection that had served before.",
-        layout.SERVER_REUSED,
-    ),
-    _gauge(
-        "lb_server_connections",
-        ("service", "server", "state"),
-        "Connections to a server by state; queued: exchanges that wait for one.",
-        layout.SERVER_IDLE,
-    ),
-    _gauge(
-        "lb_server_breaker_open",
-        _BY_SERVER,
-        "Workers in which the server's circuit breaker is open.",
-        layout.SERVER_BREAKER,
-    ),
-    _gauge(
-        "lb_server_limit",
-        _BY_SERVER,
-        "Adaptive limit of concurrent requests to a server; 0: none, or nothing was measured yet.",
-        layout.SERVER_LIMIT,
-    ),
-    _histogram(
-        "lb_server_response_seconds",
-        _BY_SERVER,
-        "Time to the first byte of a server's response.",
-        layout.SERVER_DURATION,
-    ),
-)
 
 LISTENER: tuple[Family, ...] = (
     _gauge("lb_listener_connections", _BY_LISTENER, "Open client connections.", layout.LISTENER_CONNECTIONS),
@@ -365,21 +182,19 @@ CLUSTER = (
 )
 CLUSTER_HEALTH = (CLUSTER_DISAGREEMENTS, CLUSTER_HEALTH_NODES)
 
+OVERFLOW = _gauge(
+    "lb_metrics_overflow_series",
+    ("family",),
+    "Label sets of a family that are summed under `other`, because there are more than 10,000 of them.",
+)
+
 FACTS = (
     BUILD, GENERATION, RELOADS, RELOAD_OK, RELOAD_AT, EVENTS, SERVERS, WEBHOOK_LOST, PROBES_WAITING,
     DISCOVERY_MEMBERS, DISCOVERY_AGE, DISCOVERY_HELD, DISCOVERY_UNUSABLE, DISCOVERY_ERRORS, DISCOVERY_UPDATES,
     *CATALOG, WORKERS, RESTARTS, WORKER_RSS, WORKER_CPU, WORKER_FDS, CERTIFICATE_END, CLUSTER_NAMES, *CLUSTER,
     *CLUSTER_HEALTH,
+    OVERFLOW,
 )  # fmt: skip
-CONNECTION_STATES = (
-    ("idle", layout.SERVER_IDLE),
-    ("busy", layout.SERVER_BUSY),
-    ("connecting", layout.SERVER_CONNECTING),
-    ("queued", layout.SERVER_QUEUED),
-)
-DIFFERENCES = tuple(
-    (word, layout.MIRROR_DIFFERENT + at) for at, word in enumerate(("status", "header", "body"))
-)
 GROUPS: tuple[tuple[str, tuple[Family, ...]], ...] = (
     ("Routes", ROUTE),
     ("Mirrors", MIRROR),
@@ -388,4 +203,11 @@ GROUPS: tuple[tuple[str, tuple[Family, ...]], ...] = (
     ("Outcomes", (OUTCOMES,)),
     ("Workers", WORKER),
     ("Configuration and processes", FACTS),
+)
+# The families that grow with the configuration, and so can have more series than a scrape shows.
+CAPPED = tuple(
+    family
+    for _, families in GROUPS
+    for family in families
+    if {"route", "service", "server", "listener"} & {*family.labels}
 )

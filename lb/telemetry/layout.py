@@ -7,14 +7,15 @@ Gauges are marked; all others only grow. Times are microseconds. Must not live h
 
 from __future__ import annotations
 
-# Cells in the region of one worker: 32 MiB, of which only pages that are used take memory.
-REGION = 4 * 1024 * 1024
+from lb.telemetry.buckets import CELLS, CLASSIC_US
 
-# Upper bounds of the duration buckets, microseconds; the last bucket has none.
-BOUNDS_US: tuple[int, ...] = (
-    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
-    1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000,
-)  # fmt: skip
+# Cells in the region of one worker: 128 MiB, of which only pages that are used take memory.
+REGION = 16 * 1024 * 1024
+
+# Upper bounds of the classic duration buckets, microseconds; the last bucket has none. A histogram in a block
+# has CELLS cells, of which lb.telemetry.buckets makes buckets, and stands behind the plain cells, the
+# duration first (Cells.summary).
+BOUNDS_US = CLASSIC_US
 BUCKETS = len(BOUNDS_US) + 1
 
 # Block of the worker itself: always at slot 0 of its region.
@@ -46,14 +47,14 @@ ROUTE_BYTES_IN = 6
 ROUTE_BYTES_OUT = 7
 ROUTE_RETRIES = 8
 ROUTE_DURATION_SUM = 9
-ROUTE_DURATION = 10  # + bucket
-ROUTE_BUDGET_REFUSED = ROUTE_DURATION + BUCKETS  # retries that the budget did not allow
+ROUTE_BUDGET_REFUSED = 10  # retries that the budget did not allow
 ROUTE_HEDGES = ROUTE_BUDGET_REFUSED + 1
 ROUTE_SHED = ROUTE_BUDGET_REFUSED + 2  # requests refused by a breaker or a limit
 ROUTE_PANIC = ROUTE_BUDGET_REFUSED + 3  # picks among all servers because too few were usable
 ROUTE_STICKY = ROUTE_BUDGET_REFUSED + 4  # requests that went where their cookie says
 ROUTE_STICKY_LOST = ROUTE_BUDGET_REFUSED + 5  # requests whose cookie names a server that is gone
-ROUTE_SIZE = ROUTE_BUDGET_REFUSED + 6
+ROUTE_DURATION_CELLS = ROUTE_BUDGET_REFUSED + 6  # + lb.telemetry.buckets.cell_of
+ROUTE_SIZE = ROUTE_DURATION_CELLS + CELLS
 
 # Block of the copies of a route's requests to another service. It begins like a route's, for a copy is an
 # exchange too; what is counted of it there is not shown.
@@ -77,11 +78,15 @@ SERVER_IDLE = 12  # gauge
 SERVER_BUSY = 13  # gauge
 SERVER_CONNECTING = 14  # gauge
 SERVER_QUEUED = 15  # gauge
-SERVER_DURATION_SUM = 16
-SERVER_DURATION = 17  # + bucket; time to the first response byte
-SERVER_LIMIT = SERVER_DURATION + BUCKETS  # gauge: adaptive limit of concurrent requests
-SERVER_BREAKER = SERVER_LIMIT + 1  # gauge: 1 while open
-SERVER_SIZE = SERVER_LIMIT + 2
+SERVER_LIMIT = 16  # gauge: adaptive limit of concurrent requests
+SERVER_BREAKER = 17  # gauge: 1 while open
+SERVER_DURATION_SUM = 18
+SERVER_CONNECT_SUM = 19
+SERVER_QUEUE_SUM = 20
+SERVER_DURATION_CELLS = 21  # + cell_of: from the beginning of an attempt to the first response byte
+SERVER_CONNECT_CELLS = SERVER_DURATION_CELLS + CELLS  # + cell_of: a connection that was opened
+SERVER_QUEUE_CELLS = SERVER_CONNECT_CELLS + CELLS  # + cell_of: an exchange that waited and got its turn
+SERVER_SIZE = SERVER_QUEUE_CELLS + CELLS
 
 # Cells to be zeroed when a worker died: its gauges, by kind of block.
 WORKER_GAUGES = (WORKER_GENERATION, WORKER_BUILD_US, WORKER_STALL_US, WORKER_LAG_US, WORKER_LAG_MAX_US)

@@ -33,9 +33,9 @@ from lb.telemetry.layout import (
     WORKER_SIZE,
 )
 
-# The name of the block that everything shares for which the region has no room. Brackets: no name in a
-# configuration can have them.
-OTHER = "(other)"
+# The name of the block that everything shares for which the region has no room, and of what is over the cap
+# of a scrape (lb.telemetry.rows). What has this very name in a configuration is shown together with it.
+OTHER = "other"
 
 
 class ListenerId(NamedTuple):
@@ -77,21 +77,26 @@ def create_cells_file(workers: int, size: int = REGION) -> int:
 
 
 class _Blocks(Generic[Identity]):
-    """All blocks of one kind. `other` is the shared block, `crowded` whether anybody had to use it; `slots`
-    by identity; `leaving`: the first generation without an identity that still has its block."""
+    """All blocks of one kind. `other` is the shared block, `crowded` whether anybody had to use it, `sharing`
+    who uses it now; `slots` by identity; `leaving`: the first generation without an identity that still has
+    its block."""
 
     def __init__(self, size: int, gauges: tuple[int, ...], other: int) -> None:
         self.size = size
         self.gauges = gauges
         self.other = other
         self.crowded = False
+        self.sharing: set[Identity] = set()
         self.slots: dict[Identity, int] = {}
         self.leaving: dict[Identity, int] = {}
         self.free: list[int] = []
 
     def leave(self, generation: int, identities: Iterable[Identity] | None = None) -> None:
         """These, or all, are not in `generation`, until somebody asks for them."""
+        if identities is None:
+            self.sharing.clear()
         for identity in self.slots if identities is None else identities:
+            self.sharing.discard(identity)
             if identity in self.slots:
                 self.leaving.setdefault(identity, generation)
 
@@ -157,6 +162,10 @@ class Ledger:
     def servers(self) -> Iterator[tuple[ServerId, int]]:
         return self._all(self._servers, ServerId(OTHER, OTHER))
 
+    def sharing(self) -> tuple[int, int, int]:
+        """How many routes, mirrors and servers share a block named OTHER."""
+        return len(self._routes.sharing), len(self._mirrors.sharing), len(self._servers.sharing)
+
     def wipe_gauges(self, cells: Cells, worker: int) -> None:
         """Zero what a dead worker left standing in its gauges: after its death was noticed and before a
         successor starts. Its counters stay."""
@@ -196,6 +205,7 @@ class Ledger:
         slot = blocks.free.pop() if blocks.free else self._fresh(blocks.size)
         if slot < 0:
             blocks.crowded = True
+            blocks.sharing.add(identity)
             return blocks.other
         blocks.slots[identity] = slot
         return slot

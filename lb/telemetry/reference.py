@@ -14,7 +14,8 @@ from pathlib import Path
 from lb.decisions import ATTEMPT_TEXT, SELECT_TEXT, Attempt
 from lb.outcomes import TABLE
 from lb.telemetry import layout
-from lb.telemetry.families import GROUPS, Family
+from lb.telemetry.families import GROUPS
+from lb.telemetry.family import Family
 from lb.telemetry.fields import COMBINED, COMMON, FIELDS, TEMPLATE_FIELDS, Field
 
 _BLOCK = re.compile(r"<!-- begin: ([\w-]+) -->\n.*?<!-- end -->", re.DOTALL)

@@ -81,7 +81,7 @@ def test_the_age_of_every_source(control, ask):
 def test_routes(control, ask):
     slot = control.plan.routes[0].services[0].slot
     control.cells.add(slot + layout.ROUTE_CLASS + 2, 3)
-    control.cells.add(slot + layout.ROUTE_DURATION + 1, 3)
+    control.cells.add(slot + layout.ROUTE_DURATION_CELLS + 1, 3)
     control.cells.add(slot + layout.ROUTE_DURATION_SUM, 3_000)
     reply = ask("GET", "/api/v1/routes")
     api, old = reply.json()["routes"]

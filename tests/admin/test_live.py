@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestServer
 from lb.admin import live as module
 from lb.admin.app import make_app
 from lb.telemetry import layout
+from lb.telemetry.buckets import cell_of
 
 STREAM = {"Accept": "text/event-stream"}
 
@@ -21,12 +22,12 @@ def serve(control, requests, errors=0):
     cells, plan = control.cells, control.plan
     route, server = plan.routes[0].services[0].slot, plan.services[0].servers[0].slot
     for slot, classes, buckets in (
-        (route, layout.ROUTE_CLASS, layout.ROUTE_DURATION),
-        (server, layout.SERVER_CLASS, layout.SERVER_DURATION),
+        (route, layout.ROUTE_CLASS, layout.ROUTE_DURATION_CELLS),
+        (server, layout.SERVER_CLASS, layout.SERVER_DURATION_CELLS),
     ):
         cells.add(slot + classes + 2, requests - errors)
         cells.add(slot + classes + 5, errors)
-        cells.add(slot + buckets + 2, requests)
+        cells.add(slot + buckets + cell_of(1500), requests)
 
 
 def test_the_whole(control, ask):

@@ -5,6 +5,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from lb.admin.view import Condition
+from lb.telemetry.metrics import PROTOBUF, TEXT
+from tests.telemetry.wire import families
 
 PROMETHEUS = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1"
 
@@ -47,6 +49,23 @@ def test_metrics_are_negotiated_and_parse(ask, accept, content_type):
     parse = parse_openmetrics if "openmetrics" in content_type else parse_text
     names = {family.name for family in parse(reply.body.decode())}
     assert {"lb_requests_in_flight", "lb_config_generation", "process_resident_memory_bytes"} <= names
+
+
+@pytest.mark.parametrize(
+    ("parameters", "protobuf"),
+    [
+        ("proto=io.prometheus.client.MetricFamily;encoding=delimited", True),
+        ("proto=io.prometheus.client.MetricFamily; encoding=delimited;q=0.9", True),
+        ("proto=io.prometheus.client.MetricFamily;encoding=text", False),
+        ("encoding=compact-text", False),
+    ],
+)
+def test_protobuf_is_given_to_who_wants_it_delimited(ask, parameters, protobuf):
+    accept = f"application/vnd.google.protobuf;{parameters},text/plain;q=0.5"
+    reply = ask("GET", "/metrics", headers={"Accept": accept})
+    assert reply.headers["Content-Type"] == (PROTOBUF if protobuf else TEXT)
+    if protobuf:
+        assert {"lb_requests_in_flight", "lb_config_generation"} <= {one.name for one in families(reply.body)}
 
 
 def test_metrics_are_compressed_for_who_can(ask):

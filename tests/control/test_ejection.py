@@ -13,6 +13,7 @@ from lb.control.ejection import KEPT, Ejections, allowed
 from lb.control.events import Events
 from lb.plan import Plan, ServerPlan, ServicePlan
 from lb.telemetry import layout
+from lb.telemetry.buckets import cell_of
 from lb.telemetry.cells import Cells
 from lb.telemetry.ledger import Ledger
 from lb.worker.messages import Suspect
@@ -73,7 +74,7 @@ class House:
             (layout.SERVER_CLASS + 2, good),
             (layout.SERVER_CLASS + 5, bad),
             (layout.SERVER_FAILURES, broken),
-            (layout.SERVER_DURATION + bucket, good + bad),
+            (layout.SERVER_DURATION_CELLS + cell_of(layout.BOUNDS_US[bucket]), good + bad),
         ):
             self.cells.add(slot + at, count // 2)
             self.cells.add(REGION + slot + at, count - count // 2)

@@ -3,6 +3,7 @@
 from lb.control.traffic import Totals
 from lb.outcomes import Outcome
 from lb.telemetry import layout
+from lb.telemetry.buckets import cell_of
 from lb.telemetry.cells import Cells
 from lb.telemetry.ledger import Ledger
 
@@ -12,7 +13,7 @@ def test_routes_and_requests_without_one_are_added_up():
     for name, status, bucket in (("a", 2, 3), ("a", 5, 4), ("b", 4, 3), ("c", 1, 0)):
         slot = ledger.route(name, "app")
         cells.add(slot + layout.ROUTE_CLASS + status, 10)
-        cells.add(slot + layout.ROUTE_DURATION + bucket, 10)
+        cells.add(slot + layout.ROUTE_DURATION_CELLS + cell_of(layout.BOUNDS_US[bucket]), 10)
     cells.add(layout.WORKER_OUTCOMES + Outcome.NO_ROUTE, 7)
     cells.add(layout.WORKER_OUTCOMES + Outcome.BAD_REQUEST, 100)  # what clients do wrong says nothing
     found = Totals(cells, ledger, 5.0).read()
@@ -27,7 +28,7 @@ def test_what_a_route_counted_stays_when_its_block_is_freed():
     def serve(name, status, count):
         slot = ledger.route(name, "app")
         cells.add(slot + layout.ROUTE_CLASS + status, count)
-        cells.add(slot + layout.ROUTE_DURATION, count)
+        cells.add(slot + layout.ROUTE_DURATION_CELLS, count)
         return totals.read()
 
     ledger.begin(1)

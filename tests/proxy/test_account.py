@@ -10,6 +10,7 @@ from lb.outcomes import TABLE, Outcome
 from lb.plan import RespondPlan, RetryPlan
 from lb.proxy.account import record_refusal
 from lb.telemetry import layout
+from lb.telemetry.buckets import CELLS
 from tests.proxy.playing import GET, LISTENER, PUT, ROUTE, SERVERS, House, plan
 
 
@@ -28,9 +29,27 @@ def test_bytes_and_durations_of_one_exchange():
     assert block(house, SERVERS, "BYTES_IN") == 2
     assert (block(house, ROUTE, "BYTES_IN", "ROUTE"), block(house, ROUTE, "BYTES_OUT", "ROUTE")) == (5, 2)
     assert block(house, SERVERS, "CLASS") == 0 and house.cells.get(SERVERS + layout.SERVER_CLASS + 2) == 1
-    for slot, at in ((SERVERS, layout.SERVER_DURATION), (ROUTE, layout.ROUTE_DURATION)):
-        assert sum(house.cells.totals(slot + at, layout.BUCKETS)) == 1
+    for slot, at in (
+        (SERVERS, layout.SERVER_DURATION_CELLS),
+        (SERVERS, layout.SERVER_CONNECT_CELLS),
+        (ROUTE, layout.ROUTE_DURATION_CELLS),
+    ):
+        assert sum(house.cells.totals(slot + at, CELLS)) == 1
+    assert sum(house.cells.totals(SERVERS + layout.SERVER_QUEUE_CELLS, CELLS)) == 0
     assert house.cells.get(LISTENER + layout.LISTENER_REQUESTS) == 1
+
+
+def test_a_connection_that_serves_again_is_not_observed_again():
+    house = House(plan(servers=("a:1",)))
+    house.ask()
+    house.opened[0].connect()
+    house.opened[0].answer()
+    house.ask()
+    house.opened[0].answer()
+    assert len(house.opened) == 1 and block(house, SERVERS, "REUSED") == 1
+    assert sum(house.cells.totals(SERVERS + layout.SERVER_DURATION_CELLS, CELLS)) == 2
+    assert sum(house.cells.totals(SERVERS + layout.SERVER_CONNECT_CELLS, CELLS)) == 1
+    house.clean()
 
 
 def test_failures_count_against_the_server_only_where_it_failed():

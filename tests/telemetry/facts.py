@@ -6,6 +6,7 @@ import os
 import time
 from typing import Any
 
+from lb.telemetry.exemplars import Exemplars
 from lb.telemetry.facts import ClusterFacts, WorkerFacts
 
 
@@ -18,6 +19,7 @@ class Facts:
         self.last_reload_at = 1_700_000_000.5
         self.event_counts = {("override", "drain", "app"): 4}
         self.webhook_lost = 2
+        self.exemplars = Exemplars()
         self.probes_waiting = 3
         self.catalog_said: dict[str, Any] | None = {
             "source": "consul catalog lb.route=", "answered": False, "error": "no agent", "age": 2.5,

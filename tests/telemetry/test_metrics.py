@@ -10,9 +10,11 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from lb.outcomes import Outcome
 from lb.telemetry import families, layout
+from lb.telemetry.buckets import cell_of
 from lb.telemetry.cells import Cells
+from lb.telemetry.collected import process_figures
 from lb.telemetry.ledger import Ledger
-from lb.telemetry.metrics import Metrics, process_figures
+from lb.telemetry.metrics import OPENMETRICS, TEXT, Metrics
 from tests.telemetry.facts import Facts
 
 SIZE = 64 * 1024
@@ -32,7 +34,7 @@ def read(metrics: Metrics, openmetrics: bool) -> dict:
     """Every sample by (name, labels)."""
     parse = parse_openmetrics if openmetrics else parse_text
     found = {}
-    for family in parse(metrics.render(openmetrics).decode()):
+    for family in parse(metrics.render(OPENMETRICS if openmetrics else TEXT).decode()):
         for sample in family.samples:
             key = (sample.name, frozenset(sample.labels.items()))
             assert key not in found, f"{key} twice"
@@ -83,8 +85,8 @@ def test_cells_come_out_as_samples(cells, ledger, openmetrics):
 @pytest.mark.parametrize("openmetrics", [False, True])
 def test_histogram_is_cumulative_and_in_seconds(cells, ledger, openmetrics):
     slot = ledger.route("api", "app")
-    for bucket, count in ((0, 5), (3, 2), (layout.BUCKETS - 1, 1)):
-        cells.add(slot + layout.ROUTE_DURATION + bucket, count)
+    for us, count in ((500, 5), (2_501, 2), (60_000_001, 1)):
+        cells.add(slot + layout.ROUTE_DURATION_CELLS + cell_of(us), count)
     cells.add(slot + layout.ROUTE_DURATION_SUM, 61_500_000)
     samples = read(Metrics(cells, ledger, Facts()), openmetrics)
     name, labels = "lb_request_duration_seconds", {"route": "api", "service": "app"}
@@ -95,6 +97,26 @@ def test_histogram_is_cumulative_and_in_seconds(cells, ledger, openmetrics):
     assert get(samples, f"{name}_bucket", **labels, le="+Inf") == 8
     assert get(samples, f"{name}_count", **labels) == 8
     assert get(samples, f"{name}_sum", **labels) == 61.5
+
+
+@pytest.mark.parametrize(("seconds", "le"), [(0.0007, "0.001"), (0.001, "0.001"), (90.0, "+Inf")])
+def test_openmetrics_has_the_exemplar_at_its_bucket_and_text_has_none(cells, ledger, seconds, le):
+    facts, trace = Facts(), "4bf92f3577b34da6a3ce929d0e0e4736"
+    for name in ("api", "untraced"):
+        cells.add(ledger.route(name, "app") + layout.ROUTE_DURATION_CELLS + cell_of(int(seconds * 1e6)), 1)
+    facts.exemplars.note("api", "app", seconds, trace, 1_700_000_000.25)
+    facts.exemplars.note("gone", "app", seconds, trace, 1_700_000_000.25)
+    metrics = Metrics(cells, ledger, facts)
+    (family,) = (
+        one
+        for one in parse_openmetrics(metrics.render(OPENMETRICS).decode())
+        if one.name == "lb_request_duration_seconds"
+    )
+    ((labels, exemplar),) = ((one.labels, one.exemplar) for one in family.samples if one.exemplar)
+    assert labels == {"route": "api", "service": "app", "le": le}
+    assert (exemplar.labels, exemplar.value) == ({"trace_id": trace}, seconds)
+    assert float(exemplar.timestamp) == 1_700_000_000.25
+    assert trace not in metrics.render().decode()
 
 
 @pytest.mark.parametrize("openmetrics", [False, True])
@@ -120,7 +142,7 @@ def test_untouched_classes_and_histograms_are_absent_other_series_zero(cells, le
 def test_names_of_any_kind_survive(cells, ledger, openmetrics):
     name = 'a"b\\c%d {x="1"}\nü'
     slot = ledger.route(name, "")
-    cells.add(slot + layout.ROUTE_DURATION, 1)
+    cells.add(slot + layout.ROUTE_DURATION_CELLS, 1)
     samples = read(Metrics(cells, ledger, Facts()), openmetrics)
     assert get(samples, "lb_request_duration_seconds_count", route=name, service="") == 1
 
@@ -137,7 +159,10 @@ def test_every_family_of_the_table_is_there_with_its_type(cells, ledger, openmet
             cells.add(slot + at, 1)
     parse = parse_openmetrics if openmetrics else parse_text
     found = {
-        family.name: family for family in parse(Metrics(cells, ledger, Facts()).render(openmetrics).decode())
+        family.name: family
+        for family in parse(
+            Metrics(cells, ledger, Facts()).render(OPENMETRICS if openmetrics else TEXT).decode()
+        )
     }
     for _, group in families.GROUPS:
         for family in group:
@@ -151,14 +176,14 @@ def test_block_that_was_freed_and_given_away_has_the_new_name(cells, ledger):
     metrics = Metrics(cells, ledger, Facts())
     ledger.begin(1)
     slot = ledger.route("old", "s")
-    cells.add(slot + layout.ROUTE_DURATION, 1)
+    cells.add(slot + layout.ROUTE_DURATION_CELLS, 1)
     assert b'route="old"' in metrics.render()
     cells.put(layout.WORKER_GENERATION, 3)
     ledger.begin(2)
     ledger.begin(3)
     assert ledger.sweep(cells) == 1
     assert ledger.route("new", "s") == slot
-    cells.add(slot + layout.ROUTE_DURATION, 1)
+    cells.add(slot + layout.ROUTE_DURATION_CELLS, 1)
     text = metrics.render()
     assert b'route="old"' not in text
     assert b'lb_request_duration_seconds_count{route="new",service="s"} 1\n' in text
@@ -182,7 +207,7 @@ def test_large_configuration_is_rendered_soon():
             cells.add(slot + at, generator.randrange(1, 1000))
     for i in range(500):
         slot = ledger.server(f"service-{i % 50}", f"10.0.{i // 250}.{i % 250}:8080")
-        cells.add(slot + layout.SERVER_DURATION, 1)
+        cells.add(slot + layout.SERVER_DURATION_CELLS, 1)
     metrics = Metrics(cells, ledger, Facts())
     metrics.render()
     before = time.process_time()
