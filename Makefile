@@ -17,8 +17,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 PURE := $(wildcard tests/message tests/http1 tests/routing tests/balancing tests/upstream tests/proxy \
 	tests/snapshot tests/telemetry tests/project tests/architecture tests/test_*.py)
 
-# Tests that mostly wait, for processes, real engines and their leases: four files at a time.
-WAITING := tests/cluster tests/safety tests/scenarios
+# Tests that mostly wait, for real engines and their leases: four files at a time. Other scenarios: three, they work more.
+WAITING := $(wildcard tests/cluster tests/safety tests/scenarios/test_cluster*.py tests/scenarios/test_consul*.py \
+	tests/scenarios/test_rollout.py tests/scenarios/test_availability.py tests/scenarios/test_compose.py)
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
@@ -30,7 +31,8 @@ test: test-compiled test-interpreted ## every test on the compiled build, then t
 
 test-compiled: install-dev ## the whole suite on the build that is installed
 	@$(BIN)/python -m tests.cluster.packages >/dev/null || true # the suite names what is missing
-	$(BIN)/python -m pytest $(foreach path,$(WAITING),--ignore=$(path)) $(ARGS)
+	$(BIN)/python -m pytest --ignore=tests/scenarios $(foreach path,$(WAITING),--ignore=$(path)) $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(filter-out $(WAITING),$(wildcard tests/scenarios/test_*.py)) $(ARGS)
 	$(BIN)/python -m pytest -n 4 --dist loadfile $(WAITING) $(ARGS)
 
 # The sources without their extensions in a tree of their own: Python takes the package from there.
