@@ -1,4 +1,5 @@
 from lb.balancing.contract cimport Member
+from lb.balancing.load cimport load
 from lb.balancing.sampling cimport SampledBalancer, Sampler
 
 cdef int LOWEST_COST, ONLY_ONE, ALL_TRIED

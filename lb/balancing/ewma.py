@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import cython
 
 from lb.balancing.contract import Member
+from lb.balancing.load import load
 from lb.balancing.sampling import SampledBalancer, Sampler
 from lb.decisions import Select
 
@@ -21,6 +22,21 @@ ALL_TRIED: cython.int = int(Select.ALL_TRIED)
 # Seconds. A member without history counts as costly as the one it is compared with, so that it gets its
 # share by load and is not flooded; but never worse than this, or it would lose to a failing one.
 UNKNOWN_AT_MOST: cython.double = 1.0
+
+
+@cython.cfunc
+@cython.inline
+@cython.exceptval(check=False)
+def _lower(known: cython.double, cost: cython.double) -> cython.double:
+    """What a member without history costs, after one of this cost was seen beside it."""
+    return cost if 0.0 < cost < known else known
+
+
+@cython.cfunc
+@cython.inline
+@cython.exceptval(check=False)
+def _score(member: Member, cost: cython.double, unknown: cython.double) -> cython.double:
+    return (cost if cost > 0.0 else unknown) * load(member)
 
 
 @cython.cclass
@@ -39,6 +55,7 @@ class Ewma(SampledBalancer):
         now: cython.double
         cost_one: cython.double
         cost_two: cython.double
+        unknown: cython.double
         if sampler.size < 2:
             self.reason = ONLY_ONE if sampler.size else ALL_TRIED
             return sampler.members[0] if sampler.size else None
@@ -48,23 +65,16 @@ class Ewma(SampledBalancer):
         now = self.clock()
         cost_one = one.cost(now)
         cost_two = two.cost(now)
-        if cost_one <= 0.0:
-            cost_one = cost_two if 0.0 < cost_two < UNKNOWN_AT_MOST else UNKNOWN_AT_MOST
-        if cost_two <= 0.0:
-            cost_two = cost_one if cost_one < UNKNOWN_AT_MOST else UNKNOWN_AT_MOST
+        unknown = _lower(_lower(UNKNOWN_AT_MOST, cost_one), cost_two)
         self.reason = LOWEST_COST
-        cost_one *= (one.in_flight() + 1) / one.weight
-        cost_two *= (two.in_flight() + 1) / two.weight
-        return two if cost_two < cost_one else one
+        return two if _score(two, cost_two, unknown) < _score(one, cost_one, unknown) else one
 
     def scores(self, key: bytes, tried: Sequence[Member]) -> list[float]:
         now = self.clock()
         costs = [member.cost(now) for member in self.members]
         pairs = list(zip(self.members, costs, strict=True))
-        known = [cost for member, cost in pairs if cost > 0.0 and member not in tried]
-        known.append(UNKNOWN_AT_MOST)
-        unknown = min(known)
-        return [
-            (cost if cost > 0.0 else unknown) * (member.in_flight() + 1) / member.weight
-            for member, cost in pairs
-        ]
+        unknown = UNKNOWN_AT_MOST
+        for member, cost in pairs:
+            if member not in tried:
+                unknown = _lower(unknown, cost)
+        return [_score(member, cost, unknown) for member, cost in pairs]

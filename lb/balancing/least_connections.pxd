@@ -1,4 +1,5 @@
 from lb.balancing.contract cimport Balancer, Member
+from lb.balancing.load cimport load
 
 cdef int FEWEST_IN_FLIGHT, ONLY_ONE, ALL_TRIED
 

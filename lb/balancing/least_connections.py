@@ -13,19 +13,12 @@ from typing import Any
 import cython
 
 from lb.balancing.contract import Balancer, Member
+from lb.balancing.load import load
 from lb.decisions import Select
 
 FEWEST_IN_FLIGHT: cython.int = int(Select.FEWEST_IN_FLIGHT)
 ONLY_ONE: cython.int = int(Select.ONLY_ONE)
 ALL_TRIED: cython.int = int(Select.ALL_TRIED)
-
-
-@cython.cfunc
-@cython.inline
-@cython.exceptval(check=False)
-@cython.cdivision(True)  # weights are > 0
-def _load(member: Member) -> cython.double:
-    return (member.in_flight() + 1) / member.weight
 
 
 @cython.cclass
@@ -68,15 +61,15 @@ class LeastConnections(Balancer):
         retry: cython.bint = bool(tried)
         best: cython.Py_ssize_t = -1
         lowest: cython.double = 0.0
-        load: cython.double
+        found: cython.double
         member: Member
         for _ in range(size):
             member = cython.cast(Member, members[at])
-            load = _load(member)
-            if (best < 0 or load < lowest) and not (retry and member in tried):
+            found = load(member)
+            if (best < 0 or found < lowest) and not (retry and member in tried):
                 best = at
-                lowest = load
-                if load <= self.floor:
+                lowest = found
+                if found <= self.floor:
                     break
             at += 1
             if at == size:
@@ -89,4 +82,4 @@ class LeastConnections(Balancer):
         return members[best]
 
     def scores(self, key: bytes, tried: Sequence[Member]) -> list[float]:
-        return [_load(member) for member in self.members]
+        return [load(member) for member in self.members]

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import cython
 
 from lb.balancing.contract import Member
+from lb.balancing.load import load
 from lb.balancing.sampling import SampledBalancer, Sampler
 from lb.decisions import Select
 
@@ -40,9 +41,7 @@ class PowerOfTwo(SampledBalancer):
         one = sampler.members[at]
         two = sampler.members[sampler.other(at)]
         self.reason = FEWER_OF_TWO
-        if (two.in_flight() + 1) * one.weight < (one.in_flight() + 1) * two.weight:
-            return two
-        return one
+        return two if load(two) < load(one) else one
 
     def scores(self, key: bytes, tried: Sequence[Member]) -> list[float]:
-        return [(member.in_flight() + 1) / member.weight for member in self.members]
+        return [load(member) for member in self.members]

@@ -25,7 +25,8 @@ METHOD = re.compile(r"[A-Za-z-]+")
 
 EXIT_CODES = (
     "Exit codes: 0 done · 1 the configuration has problems · 2 wrong usage · "
-    "3 an address cannot be listened on · 4 lb cannot run · 5 a drain is not done in time"
+    "3 an address cannot be listened on · 4 lb cannot run · 5 a drain is not done in time · "
+    "6 somebody else was faster · 7 lb plan: something changes; lb import: something did not map"
 )
 
 app = typer.Typer(

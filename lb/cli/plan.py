@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lb.cli.admin import USAGE, UnansweredError, request
+from lb.cli.admin import USAGE, UnansweredError, ask, request
 from lb.cli.progress import Bar
 from lb.cli.terminal import complain, paint, say
 from lb.config import ConfigError, load, loads
@@ -33,7 +33,7 @@ def plan(new: Path, against: Path | None, admin: str, log: Path | None, last: in
     """Returns the exit code: 0 nothing changes, 7 something does."""
     try:
         after = load(new)
-        before = load(against) if against is not None else _running(admin)
+        before, workers = (load(against), 0) if against is not None else _running(admin)
         replayed, missing = _replayed(before, after, log, last)
     except ConfigError as error:
         complain(str(error))
@@ -48,7 +48,7 @@ def plan(new: Path, against: Path | None, admin: str, log: Path | None, last: in
         return USAGE
     hidden = _hidden(before)
     found = {
-        "changes": [_change(change) for change in changes(before, after)],
+        "changes": [_change(change) for change in changes(before, after, workers)],
         "unreachable": [
             {"route": route, "by": by} for route, by in _hidden(after).items() if route not in hidden
         ],
@@ -63,9 +63,12 @@ def plan(new: Path, against: Path | None, admin: str, log: Path | None, last: in
     return CHANGES if found["changes"] or moved else NOTHING
 
 
-def _running(admin: str) -> Spec:
+def _running(admin: str) -> tuple[Spec, int]:
+    """The configuration in force, and what `workers: auto` means there; 0: it does not say that."""
     with request(admin, "GET", "/api/v1/config") as response:
-        return loads(response.read().decode(), f"{admin}/api/v1/config")
+        spec = loads(response.read().decode(), f"{admin}/api/v1/config")
+    auto = spec.workers == "auto"
+    return spec, len(ask(admin, "GET", "/api/v1/status")["workers"]) if auto else 0
 
 
 def _replayed(before: Spec, after: Spec, log: Path | None, last: int) -> tuple[Replayed | None, str]:

@@ -6,10 +6,11 @@ and what of it a reload puts in force. Must not live here: where requests go by 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lb.config.resolved import plain
+from lb.config.restart import waits_for_restart
 from lb.config.spec import Spec
 
 SHOWN = 120  # characters of a value
@@ -19,27 +20,18 @@ _IDENTITIES = {"servers": ("address", "server"), "split": ("service", "share of"
 _USUAL = {"weight": 1, "backup": False, "priority": 0}  # of an item that is added: not worth a word
 
 
-# What a process keeps until it is restarted (`Reload.needs_restart` says it of a running one).
-_UNTIL_RESTART = (("workers",), ("state_dir",), ("cluster",), ("admin", "bind"))
-
-
 class Change(NamedTuple):
     """`kind`: added, removed, changed, order (only the order of a list is another) or secret (a text that is
     not shown). `path`: keys from the section on, such as services, app, servers, 10.0.0.1:80, weight.
-    `before`, `after`: None where there is none, or where it is a whole item. `line`: the same for people."""
+    `before`, `after`: None where there is none, or where it is a whole item. `line`: the same for people.
+    `restart`: a reload leaves it as it was until lb is restarted."""
 
     kind: str
     path: tuple[str, ...]
     before: Any
     after: Any
     line: str
-
-    @property
-    def restart(self) -> bool:
-        """Whether a reload leaves it as it was until lb is restarted."""
-        return any(self.path[: len(fixed)] == fixed for fixed in _UNTIL_RESTART) or (
-            self.path == ("admin",) and self.kind != "order"
-        )
+    restart: bool = False
 
 
 def diff(old: Spec, new: Spec) -> list[str]:
@@ -47,9 +39,10 @@ def diff(old: Spec, new: Spec) -> list[str]:
     return [change.line for change in changes(old, new)]
 
 
-def changes(old: Spec, new: Spec) -> list[Change]:
+def changes(old: Spec, new: Spec, auto: int = 0) -> list[Change]:
     """What changed from `old` to `new`, in the order of the sections. Empty where they are equal.
-    Where only the text of a secret changed, it is said so, and neither is shown."""
+    Where only the text of a secret changed, it is said so, and neither is shown. `auto`: so many workers are
+    meant by that; 0: as many as this machine has cores."""
     before, after = plain(old), plain(new)
     found: list[Change] = []
     for key in Spec.keys:
@@ -82,7 +75,13 @@ def changes(old: Spec, new: Spec) -> list[Change]:
         and service != old.services[name]
         and before["services"][name] == after["services"][name]
     ]
-    return found
+    waiting = waits_for_restart(old, new, auto)
+    return [change._replace(restart=_is_of(change.path, waiting)) for change in found]
+
+
+def _is_of(path: tuple[str, ...], keys: Iterable[tuple[str, ...]]) -> bool:
+    """Whether one of `keys` is at `path`, above it or below it."""
+    return any(path[: len(key)] == key[: len(path)] for key in keys)
 
 
 def _secret(section: str, name: str) -> Change:

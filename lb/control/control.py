@@ -22,6 +22,7 @@ import lb
 from lb import build
 from lb.admin.app import make_app
 from lb.config import ConfigError, Spec, sources
+from lb.config.restart import worker_count
 from lb.control.admin_site import AdminSite
 from lb.control.cataloguing import Cataloguing
 from lb.control.checking import checks_of
@@ -39,7 +40,7 @@ from lb.control.notify import notify, reloading
 from lb.control.overrides import Overrides
 from lb.control.redacted import redacted
 from lb.control.registering import Registering
-from lb.control.reload import Reloader, worker_count
+from lb.control.reload import Reloader
 from lb.control.signals import Signals
 from lb.control.statedir import state_dir, sticky_key
 from lb.control.statuses import Statuses

@@ -7,13 +7,13 @@ what is valid (lb.config), how workers are spoken to (lb.control.supervisor), wh
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
 from lb.admin.view import Reload
 from lb.config import ConfigError, Problem, SharedText, Spec, diff
+from lb.config.restart import waits_for_restart
 from lb.control.checking import lacking_of
 from lb.control.events import Events
 from lb.control.listeners import BindError
@@ -31,14 +31,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds before refused members are tri
 Reconcile = Callable[[Spec, Plan, bool], None]
 
 log = Journal("lb.control")
-
-
-def worker_count(spec: Spec) -> int:
-    """How many workers the configuration asks for: a number, or one per core that lb may run on."""
-    if spec.workers != "auto":
-        return spec.workers
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return cores or 1
 
 
 class Reloader:
@@ -239,7 +231,7 @@ class Reloader:
         if len(changes) > SHOWN_CHANGES:
             log.note(f"  … and {len(changes) - SHOWN_CHANGES} more changes")
         warn(reading)
-        waiting = self.needs_restart(spec)
+        waiting = waits_for_restart(self._started_with, spec).values()
         for change in waiting:
             log.warning(change)
         return self._result("success", trigger, changes=(*changes, *waiting))
@@ -272,23 +264,6 @@ class Reloader:
         self._settled()
         self.ledger.sweep(self.supervisor.cells)
         return plan
-
-    def needs_restart(self, spec: Spec) -> list[str]:
-        """What is different from what this process was started with and stays so until it is restarted."""
-        found = []
-        now, wanted = worker_count(self._started_with), worker_count(spec)
-        if now != wanted:
-            found.append(f"workers: {wanted} are configured, {now} are running; restart lb to change that")
-        if self._started_with.state_dir != spec.state_dir:
-            found.append("state_dir: another one is configured than is in use; restart lb to change that")
-        if self._started_with.cluster != spec.cluster:
-            found.append("cluster: another one is configured than is in use; restart lb to change that")
-        admin_now, admin_wanted = _admin(self._started_with), _admin(spec)
-        if admin_now != admin_wanted:
-            found.append(
-                f"admin.bind: {admin_wanted} is configured, {admin_now} is in use; restart lb to change that"
-            )
-        return found
 
     @property
     def generation(self) -> int:
@@ -326,7 +301,3 @@ def warn(reading: Reading) -> None:
     """Log what is valid and hardly meant: a route that never wins, a test that fails."""
     for problem in reading.warnings:
         log.warning(f"configuration: {problem}")
-
-
-def _admin(spec: Spec) -> str:
-    return spec.admin.bind if spec.admin is not None else "off"

@@ -45,7 +45,7 @@ cdef int PANIC
 cdef int STICKY
 cdef int STICKY_LOST
 
-cdef object _note_pick(ExchangeState exchange, int outcome)
+cdef object _note_pick(ExchangeState exchange)
 cpdef object open_exchange(ExchangeState exchange)
 cpdef object enter_route(ExchangeState exchange)
 cpdef object record_pick(ExchangeState exchange)

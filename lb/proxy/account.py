@@ -167,17 +167,16 @@ def close_attempt(exchange: ExchangeState, outcome: cython.int) -> object:
     if exchange.retries or exchange.attempts or outcome or exchange.word:
         took: cython.double = monotonic() - exchange.attempt_began
         exchange.attempts.append((server.name, status, took, _FLAGS[outcome], _WORDS[exchange.word]))
-        _note_pick(exchange, outcome)
+        _note_pick(exchange)
         exchange.word = 0
     return None
 
 
 @cython.cfunc
-def _note_pick(exchange: ExchangeState, outcome: cython.int) -> object:
+def _note_pick(exchange: ExchangeState) -> object:
     reused: cython.bint = exchange.side is not None and exchange.side.served > 1
-    opened: cython.bint = not reused and outcome != CONNECT_FAILED and outcome != CONNECT_TIMEOUT
     began: cython.double = max(0.0, exchange.attempt_began - exchange.began)
-    exchange.picks.append((exchange.reason, began, reused, exchange.connect_took if opened else -1.0))
+    exchange.picks.append((exchange.reason, began, reused, exchange.connect_took))
     return None
 
 
@@ -275,6 +274,7 @@ def close_exchange(exchange: ExchangeState) -> object:
         record.connect = exchange.connect_took
         record.queue = exchange.queue_took
         record.attempts = exchange.attempts
+        record.picks = exchange.picks
         record.flag = _FLAGS[exchange.outcome]
         record.reason = exchange.reason
         record.request_id = exchange.request_id

@@ -104,7 +104,7 @@ class Attempts(ExchangeState):
         self.attempt_began = monotonic() if self.retries or fresh else self.began
         self.sent = self.received = 0
         self.waited = 0.0
-        self.first_byte = -1.0
+        self.first_byte = self.connect_took = -1.0
         open_attempt(self)
         if server.full():
             if not server.enter(self):

@@ -61,7 +61,7 @@ class Hedge(Exchange):
         self.attempts, self.picks = first.attempts, first.picks
         self.tried = [*first.tried, first.server]
         self.request_ended = self.hedged = True
-        self.began = monotonic()
+        self.began = first.began
         if not self._choose() or self.server in self.tried or self.server.full():
             self._release()
         elif not self.rules.budget.spend(self.core.now):
@@ -70,6 +70,7 @@ class Hedge(Exchange):
         else:
             record_hedge(first)
             first.retries += 1
+            self.retries = first.retries  # one of several: it began later than the exchange
             first.hedge = self
             self.first = first
             self.word = HEDGE

@@ -172,11 +172,10 @@ def attempts_of(exchange: ExchangeState, duration: float) -> tuple[Attempt, ...]
     if exchange.first_byte >= 0 and (exchange.attempting or not found):
         began = max(0.0, exchange.attempt_began - exchange.began)
         took = max(0.0, duration - began)
-        reused = exchange.connect_took < 0 or (exchange.side is not None and exchange.side.served > 1)
-        connect = -1.0 if reused else exchange.connect_took
         name, word = exchange.server.name.decode(), _WORDS[exchange.word]
+        connect = exchange.connect_took
         found.append(
-            Attempt(name, began, took, exchange.status, "--", exchange.reason, word, reused, connect)
+            Attempt(name, began, took, exchange.status, "--", exchange.reason, word, connect < 0, connect)
         )
     return tuple(found)
 

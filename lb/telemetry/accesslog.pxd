@@ -33,3 +33,4 @@ cdef class LineFormat(LineBuffer):
     cdef double _interval(self, Piece piece, ExchangeRecord e) noexcept
     cdef int _nothing(self, Piece piece) except -1
     cdef int _attempts(self, Piece piece, ExchangeRecord e) except -1
+    cdef int _attempts_json(self, Piece piece, ExchangeRecord e) except -1

@@ -269,24 +269,36 @@ class LineFormat(LineBuffer):
     @cython.exceptval(-1, check=False)
     def _attempts(self, piece: Piece, e: ExchangeRecord) -> cython.int:
         """JSON: only what other fields do not say. Text: server:status:seconds:flag[:word], comma between."""
-        if not e.attempts and (self.is_json or not e.server):
+        if self.is_json:
+            return self._attempts_json(piece, e) if e.attempts else 0
+        if not e.attempts and not e.server:
             return self._nothing(piece)
         single = (e.server, e.status, e.duration if e.ttfb < 0 else e.ttfb, e.flag, b"")
-        between = b""
-        self._raw(piece.before)
-        if self.is_json:
-            self._raw(b"[")
+        between = piece.before
         for server, status, seconds, flag, word in e.attempts or [single]:
-            self._raw(between)
+            self._raw(b"%b%b:%d:" % (between, plain_text(server), status))
+            self._seconds(max(seconds, 0.0))
+            self._raw(b":%b:%b" % (flag, word) if word else b":%b" % flag)
             between = b","
-            if self.is_json:
-                self._raw(b'{"server":"%b","status":%d,"duration":' % (json_text(server), status))
-                self._seconds(max(seconds, 0.0))
-                self._raw(b',"flag":"%b","word":"%b"}' % (flag, word) if word else b',"flag":"%b"}' % flag)
-            else:
-                self._raw(b"%b:%d:" % (plain_text(server), status))
-                self._seconds(max(seconds, 0.0))
-                self._raw(b":%b:%b" % (flag, word) if word else b":%b" % flag)
-        if self.is_json:
-            self._raw(b"]")
         return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=False)
+    def _attempts_json(self, piece: Piece, e: ExchangeRecord) -> cython.int:
+        """An object each, in which what is unknown or did not happen is left out too."""
+        opening = piece.before + b'[{"server":"'
+        for (server, status, seconds, flag, word), (reason, began, reused, connect) in zip(
+            e.attempts, e.picks, strict=True
+        ):
+            self._raw(b'%b%b","reason":"%b","began":' % (opening, json_text(server), REASONS[reason]))
+            self._seconds(began)
+            if reused:
+                self._raw(b',"reused":true')
+            elif connect >= 0.0:
+                self._raw(b',"connect":')
+                self._seconds(connect)
+            self._raw(b',"status":%d,"duration":' % status)
+            self._seconds(max(seconds, 0.0))
+            self._raw(b',"flag":"%b","word":"%b"}' % (flag, word) if word else b',"flag":"%b"}' % flag)
+            opening = b',{"server":"'
+        return self._raw(b"]")

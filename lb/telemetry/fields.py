@@ -56,9 +56,9 @@ FIELDS: dict[str, Field] = {
     "reason": Field(Kind.TEXT, "why this server was picked, or why none was: see below"),
     "attempts": Field(
         Kind.ATTEMPTS,
-        "every attempt with server, status (0: none), seconds and flag, and for some a word: see below. In "
-        "JSON only where there was more than one, the only one failed or there is a word; otherwise the "
-        "attempt is `server`, `status`, `ttfb`",
+        "every attempt, in the order in which they ended: see below. In JSON only where there was more than "
+        "one, the only one failed or there is a word; otherwise it is `server`, `status`, `ttfb`, `connect`, "
+        "`reason`",
     ),
     "request_id": Field(Kind.TEXT, "the X-Request-Id, received or made"),
     "generation": Field(Kind.NUMBER, "generation of the configuration that served the exchange"),

@@ -19,6 +19,7 @@ cdef class ExchangeRecord:
     cdef public double connect
     cdef public double queue
     cdef public list[tuple[bytes, int, float, bytes, bytes]] attempts
+    cdef public list picks
     cdef public bytes flag
     cdef public int reason
     cdef public bytes request_id

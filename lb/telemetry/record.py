@@ -16,13 +16,15 @@ class ExchangeRecord:
     """One finished exchange. Names are encoded once, when a snapshot is built, never per request; empty
     where there is none. Times in seconds.
 
-    `time`: end of the exchange, unix. `client`: address as text. `target`, `host`: as received.
-    `minor`: HTTP/1.minor of the client. `bytes_in`, `bytes_out`: bodies, from and to the client.
-    `duration`: request head to the last byte. `ttfb`: to the first byte of the server's response;
-    `connect`: opening the server connection; `queue`: waiting for one; -1 where unknown or where it did
-    not happen. `attempts`: empty where one attempt gave the response; otherwise one tuple (server bytes,
-    status or 0, seconds, flag bytes, word of a lb.decisions.Attempt or b"") each, in order. `flag`: two
-    letters (lb.outcomes). `reason`: a lb.decisions.Select. `head`: None where no valid head was received.
+    `time`: end of the exchange, unix. `client`: address as text. `target`, `host`: as received. `minor`:
+    HTTP/1.minor of the client. `bytes_in`, `bytes_out`: bodies, from and to the client. `duration`: request
+    head to the last byte. `ttfb`: to the first byte of the server's response; `connect`: opening the server
+    connection; `queue`: waiting for one; -1 where unknown or where it did not happen. `attempts`: empty where
+    one attempt gave the response; otherwise one tuple (server bytes, status or 0, seconds, flag bytes, word
+    of a lb.decisions.Attempt or b"") each, in the order of their ends. `picks`: of each of them
+    (lb.decisions.Select, began so long after the exchange, its connection had served before, seconds to open
+    it or -1). `flag`: two letters (lb.outcomes). `reason`: a lb.decisions.Select. `head`: None where no valid
+    head was received.
     """
 
     time: cython.double
@@ -43,6 +45,7 @@ class ExchangeRecord:
     connect: cython.double
     queue: cython.double
     attempts: list[tuple[bytes, int, float, bytes, bytes]]
+    picks: list[tuple[int, float, bool, float]]
     flag: bytes
     reason: cython.int
     request_id: bytes
@@ -66,6 +69,7 @@ class ExchangeRecord:
         self.duration = 0.0
         self.ttfb = self.connect = self.queue = -1.0
         self.attempts = []
+        self.picks = []
         self.flag = b"--"
         self.reason = 0
         self.head = None

@@ -5,6 +5,7 @@ import pytest
 
 from lb.config import diff, loads
 from lb.config.diff import changes
+from lb.config.restart import waits_for_restart
 
 OLD = """
 listeners: [{name: web, bind: ":80"}]
@@ -102,6 +103,7 @@ def test_the_secret_of_sticky_sessions_is_not_shown(tmp_path):
          ("removed", ("services", "app", "servers", "10.0.0.2:80"), {"address": "10.0.0.2:80", "weight": 1, "backup": False, "priority": 0}, None, False)),
         ('bind: ":80"', 'bind: ":81"', ("changed", ("listeners", "web", "bind"), ["0.0.0.0:80"], ["0.0.0.0:81"], False)),
         ("listeners:", "workers: 2\nlisteners:", ("changed", ("workers",), "auto", 2, True)),
+        ("listeners:", "workers: 3\nlisteners:", ("changed", ("workers",), "auto", 3, False)),
         ("listeners:", "admin: {bind: 127.0.0.1:1}\nlisteners:", ("changed", ("admin", "bind"), "127.0.0.1:9900", "127.0.0.1:1", True)),
         ("listeners:", "admin: off\nlisteners:", ("changed", ("admin",), {"bind": "127.0.0.1:9900"}, "off", True)),
         ("listeners:", "state_dir: /tmp/a\nlisteners:", ("added", ("state_dir",), None, "/tmp/a", True)),
@@ -109,5 +111,19 @@ def test_the_secret_of_sticky_sessions_is_not_shown(tmp_path):
     ],
 )  # fmt: skip
 def test_one_change_for_programs(old, new, expected):
-    (change,) = changes(loads(OLD), loads(OLD.replace(old, new, 1)))
+    (change,) = changes(loads(OLD), loads(OLD.replace(old, new, 1)), auto=3)
     assert (change.kind, change.path, change.before, change.after, change.restart) == expected
+
+
+@pytest.mark.parametrize(
+    ("added", "key"),
+    [
+        ("workers: 2", ("workers",)), ("state_dir: /tmp/a", ("state_dir",)), ("admin: off", ("admin", "bind")),
+        ("admin: {bind: 127.0.0.1:1}", ("admin", "bind")), ("cluster: {}", ("cluster",)),
+    ],
+)  # fmt: skip
+def test_what_a_plan_marks_is_what_a_reload_says(added, key):
+    old, new = loads(OLD), loads(f"{added}\n{OLD}")
+    assert list(waits_for_restart(old, new, auto=3)) == [key]
+    assert [change.restart for change in changes(old, new, auto=3)] == [True]
+    assert waits_for_restart(new, new) == {}

@@ -58,3 +58,13 @@ def test_another_one_says_what_its_own_log_would_see(s: Scenario) -> None:
     replayed = found["replay"]
     assert (replayed["requests"], replayed["change_service"], replayed["bad_lines"]) == (4, 2, 0)
     assert replayed["by"][0]["example"] == "GET example.test/api/1"
+
+
+def test_as_many_workers_as_auto_means_there_need_no_restart() -> None:
+    scenario = Scenario("workers: auto\n" + CONFIG, a=Origin())
+    (scenario.directory / "key").write_text("a secret text")
+    with scenario as s:
+        count = len(s.lb.workers())
+        for wanted, mark in ((count, ""), (count + 1, "  (after a restart of lb)")):
+            said = planned(s, f"workers: {wanted}\n" + CONFIG).stdout
+            assert said.startswith(f"  workers auto → {wanted}{mark}\n"), said

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -67,6 +68,7 @@ def test_json_line_of_an_ordinary_exchange():
 def test_json_line_with_everything():
     e = ordinary()
     e.attempts = [(b"10.0.0.1:8080", 0, 2.0, b"ST", b""), (b"10.0.0.2:8080", 200, 0.0000004, b"--", b"hedge")]
+    e.picks = [(int(Select.TURN), 0.0, False, -1.0), (int(Select.HASH), 0.5, True, -1.0)]
     e.connect, e.queue, e.minor, e.upgraded = 0.0, 0.25, 0, True
     compiled = compile_format("json", sample=0.5)
     while not compiled.keeps(False, 0.0):
@@ -74,11 +76,33 @@ def test_json_line_with_everything():
     found = json.loads(compiled.line(e))
     assert list(found) == list(fields.FIELDS)
     assert found["attempts"] == [
-        {"server": "10.0.0.1:8080", "status": 0, "duration": 2.0, "flag": "ST"},
-        {"server": "10.0.0.2:8080", "status": 200, "duration": 0.0, "flag": "--", "word": "hedge"},
+        {
+            "server": "10.0.0.1:8080",
+            "reason": "turn",
+            "began": 0.0,
+            "status": 0,
+            "duration": 2.0,
+            "flag": "ST",
+        },
+        {
+            "server": "10.0.0.2:8080",
+            "reason": "hash",
+            "began": 0.5,
+            "reused": True,
+            "status": 200,
+            "duration": 0.0,
+            "flag": "--",
+            "word": "hedge",
+        },
     ]
     assert (found["connect"], found["queue"], found["upgraded"]) == (0.0, 0.25, True)
     assert found["protocol"] == "HTTP/1.0"
+    e.picks[0] = (int(Select.TURN), 0.0, False, 0.25)
+    again = json.loads(compiled.line(e))["attempts"]
+    assert again[0]["connect"] == 0.25
+    page = (Path(__file__).resolve().parents[2] / "docs" / "access-log.md").read_text()
+    table = page.partition("\nOf each attempt:\n\n")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` ", table, re.M)) == {*again[0], *again[1]}
 
 
 def test_empty_record_is_a_line_too():
@@ -150,6 +174,21 @@ def test_every_field_stands_in_a_template(field):
     assert re.fullmatch(rb"\[[^\]-][^\]]*\]\n|\[--\]\n", line), line
 
 
+@pytest.mark.parametrize("field", [name for name in fields.FIELDS if name not in ("time", "sample")])
+def test_every_field_can_be_left_out_of_every_format(field):
+    def full() -> ExchangeRecord:
+        e = ordinary()
+        e.connect = e.queue = 1.0
+        e.upgraded = True
+        e.attempts, e.picks = [(b"10.0.0.1:80", 0, 1.0, b"SC", b"")], [(1, 0.0, False, -1.0)]
+        return e
+
+    whole = json.loads(compile_format("json").line(full()))
+    del whole[field]
+    assert json.loads(compile_format("json", omit=[field]).line(full())) == whole
+    assert compile_format("[${" + field + "}]", omit=[field]).line(full()) == b"[-]\n"
+
+
 def test_every_reason_and_flag():
     e, compiled = ordinary(), compile_format("json")
     for reason in Select:
@@ -171,7 +210,7 @@ def expected_text(value: bytes) -> str:
 def test_json_of_any_bytes_is_one_ascii_line_that_reads_back(target, host, route):
     e = ordinary()
     e.target, e.host, e.route = target, host, route.encode("utf-8", "replace")
-    e.attempts = [(host, 0, 0.0, b"--", b"")]
+    e.attempts, e.picks = [(host, 0, 0.0, b"--", b"")], [(1, 0.0, False, -1.0)]
     line = compile_format("json").line(e)
     assert line.isascii()
     assert all(32 <= c < 127 for c in line[:-1])

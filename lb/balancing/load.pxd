@@ -1,0 +1,3 @@
+from lb.balancing.contract cimport Member
+
+cpdef double load(Member member) noexcept
