@@ -158,9 +158,10 @@ def test_a_share_is_a_plain_number(errors, said):
 
 def test_rates_errors_and_times_fit_80_columns():
     total = {**FIGURES, "rate": 1234.5, "errors": 2.0, "p50": 0.000375, "p99": 0.0245}
-    assert "1234.5 requests/s · 0.16 % errors · p50 0.375 ms, p99 24.5 ms" in lines(
-        answer(generation=12, total=total), width=80, size=(80, 24)
-    )[0]
+    assert (
+        "1234.5 requests/s · 0.16 % errors · p50 0.375 ms, p99 24.5 ms"
+        in lines(answer(generation=12, total=total), width=80, size=(80, 24))[0]
+    )
 
 
 def test_names_steer_nothing():

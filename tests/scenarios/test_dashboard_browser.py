@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from .harness import Client, Origin, Scenario, answer, eventually
+from .harness.process import Lb
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 EVIL = "<img/src=x/onerror=alert(1)>"  # a name may have no spaces
@@ -362,6 +364,32 @@ def test_a_page_that_is_opened_while_lb_starts(browser: Browser, s: Scenario) ->
     seen.check()
 
 
+def test_a_drain_the_end_and_the_next_lb_are_shown(browser: Browser) -> None:
+    config = 'listeners: [{name: web, bind: "$web"}]\nservices: {app: ["$a"]}\nroutes: {"/": app}\n'
+    with Scenario(config, a=Origin(answer(OK)), quiet=True) as s:
+        page, _ = opened(browser, s)
+        expect(page.locator("#event-rows")).to_be_visible()
+        expect(page.locator("#failed-rows")).to_have_text("None is kept.")
+        s.a.take_over()
+        client = s.client()
+        client.send_request("GET", "/")
+        asked = s.a.next_request()
+        s.lb.signal(signal.SIGTERM)
+        expect(page.locator("#state")).to_have_text("not ready")
+        expect(page.locator("#cluster-rows dd.bad", has_text="lb is about to end")).to_be_visible()
+        expect(page.locator("#event-rows")).to_contain_text("drain signal")
+        asked.respond(b"done")
+        assert client.recv_response().body == b"done"
+        assert s.lb.wait() == 0
+        expect(page.locator("#state")).to_have_text("lb does not answer; trying again")
+        s.lb = Lb(s.file, s.names["admin"])
+        expect(page.locator("#state")).to_have_text("ready", timeout=20_000)
+        expect(page.locator("#event-rows li", has_text="drain signal")).to_have_count(
+            0
+        )  # its own events alone
+        page.context.close()
+
+
 def test_two_thousand_servers(browser: Browser, s: Scenario, capsys: pytest.CaptureFixture[str]) -> None:
     s.write(MANY)
     assert s.lb.admin("POST", "/api/v1/reload")[0] == 200
@@ -384,7 +412,10 @@ def test_two_thousand_servers(browser: Browser, s: Scenario, capsys: pytest.Capt
     seen.asked.clear()
     for number in range(1, 31):
         path = f"/api/v1/services/s5/servers/127.5.0.{number % 10 + 1}:9/override"
-        assert s.lb.admin("PUT", path, body.replace("drain", "maintenance" if number > 10 else "drain"))[0] == 200
+        assert (
+            s.lb.admin("PUT", path, body.replace("drain", "maintenance" if number > 10 else "drain"))[0]
+            == 200
+        )
     expect(row(page, "s5")).to_contain_text("10 maintenance")
     asked = [url for url in seen.asked if url.endswith("/api/v1/status")]
     assert len(asked) < 20, "an event costs control a question"

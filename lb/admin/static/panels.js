@@ -55,6 +55,7 @@ export function explain() {
       const at = line.indexOf(":");
       if (at > 0) (headers[line.slice(0, at).trim()] ??= []).push(line.slice(at + 1).trim());
     }
+    $("decision").replaceChildren("…");
     try {
       const found = await api("/api/v1/explain", { method: "POST", headers: { "Content-Type": "application/json" },
         body: JSON.stringify({ ...Object.fromEntries(["method", "url", "client_ip", "listener"].map((name) => [name, form.get(name).trim()])), headers }) });
@@ -97,5 +98,6 @@ export async function failed() {
     });
     body.append(el("tr", {}, el("th", { scope: "row" }, name), ...names.map((field) => el("td", {}, String(one[field] ?? "")))), all);
   }
-  $("failed-rows").replaceChildren(el("table", {}, el("thead", {}, el("tr", {}, ...["ended (UTC)", ...names].map((text) => el("th", { scope: "col" }, text)))), body));
+  if (!found.requests.length) $("failed-rows").replaceChildren(el("p", { className: "quiet" }, "None is kept."));
+  else $("failed-rows").replaceChildren(el("table", {}, el("thead", {}, el("tr", {}, ...["ended (UTC)", ...names].map((text) => el("th", { scope: "col" }, text)))), body));
 }
