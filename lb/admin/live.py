@@ -18,7 +18,8 @@ from lb.admin.events import KEEP_ALIVE, MOST_STREAMS, STREAM, STREAM_HEADERS, WR
 from lb.admin.keys import CONTROL, STREAMS
 from lb.admin.view import Event, Rows
 
-WAITING = 8  # pieces that may wait for one client; then it begins anew with the whole
+WAITING = 8  # looks that may wait for one client; then it begins anew with the whole
+EVENTS_WAITING = 256  # events that may; of more the oldest are left out
 MOST_SERIES = 64  # that one question may ask for
 SPANS = {"minutes": False, "hour": True}
 
@@ -64,13 +65,15 @@ async def history(request: web.Request) -> web.Response:
 
 
 class _Stream:
-    """One client that follows: all first, then each second what changed, and events as they come. Who reads
-    too slowly misses seconds and gets all again; who reads nothing is dropped."""
+    """One client that follows: all first, then each second what changed, and events as they come: hundreds at
+    a time, where a machine dies. Who reads too slowly misses seconds and gets all again; who reads nothing is
+    dropped."""
 
     def __init__(self, request: web.Request) -> None:
         self._request = request
         self._view = request.app[CONTROL].live
         self._waiting: deque[bytes] = deque()
+        self._events: deque[bytes] = deque(maxlen=EVENTS_WAITING)
         self._more = asyncio.Event()
         self._behind = True
         self._over = False
@@ -108,22 +111,21 @@ class _Stream:
         if self._behind:
             self._behind = False
             self._waiting.clear()
-            return _encoded("whole", self._view.whole())
-        piece = b"".join(self._waiting)
+            self._waiting.append(_encoded("whole", self._view.whole()))
+        piece = b"".join((*self._waiting, *self._events))
         self._waiting.clear()
+        self._events.clear()
         return piece
 
     def _tell(self, rows: Rows, whole: bool) -> None:
-        self._put(_encoded("whole" if whole else "change", rows))
-
-    def _tell_event(self, event: Event) -> None:
-        self._put(_encoded("event", shapes.event(event)))
-
-    def _put(self, piece: bytes) -> None:
         if len(self._waiting) >= WAITING:
             self._behind = True
-        else:
-            self._waiting.append(piece)
+        if not self._behind:
+            self._waiting.append(_encoded("whole" if whole else "change", rows))
+        self._more.set()
+
+    def _tell_event(self, event: Event) -> None:
+        self._events.append(_encoded("event", shapes.event(event)))
         self._more.set()
 
 

@@ -80,4 +80,4 @@ def _said(error: HTTPError) -> str:
     try:
         return str(json.load(error)["message"])
     except (ValueError, KeyError, TypeError):
-        return f"{error.url} answered {error.code}"
+        return f"{error.url[:100]} answered {error.code}"

@@ -26,12 +26,18 @@ def tail(admin: str, condition: str, rate: int, as_json: bool) -> int:
     path = f"/api/v1/requests?{urlencode({'condition': condition, 'rate': rate})}"
     try:
         with request(admin, "GET", path, headers={"Accept": "text/event-stream"}, timeout=SILENCE) as stream:
-            name = ""
+            name, left_out = "", 0
             for line in stream:
                 if line.startswith(b"event: "):
                     name = line[len(b"event: ") :].strip().decode()
                 elif line.startswith(b"data: ") and line.endswith(b"\n"):
-                    _print(name, line[len(b"data: ") :], as_json)
+                    if name == "left_out" and not as_json:  # ten times a second: told with the next request
+                        left_out += json.loads(line[len(b"data: ") :])["count"]
+                        continue
+                    left_out = _more(left_out)
+                    _print(line[len(b"data: ") :], as_json)
+                elif line.startswith(b":"):  # a comment in a silence
+                    left_out = _more(left_out)
         complain(f"{admin} ended the stream")
     except UnansweredError as error:
         complain(shown(str(error)))
@@ -46,11 +52,14 @@ def tail(admin: str, condition: str, rate: int, as_json: bool) -> int:
     return CANNOT_RUN
 
 
-def _print(name: str, data: bytes, as_json: bool) -> None:
-    if as_json:
-        say(data.decode().strip())
-    elif name == "request":
-        say(row(json.loads(data)))
-    else:
-        say(paint(f"… and {json.loads(data)['count']} more", "dim"))
+def _print(data: bytes, as_json: bool) -> None:
+    say(data.decode().strip() if as_json else row(json.loads(data)))
     sys.stdout.flush()
+
+
+def _more(left_out: int) -> int:
+    """Say how many were left out, where any were; none are then."""
+    if left_out:
+        say(paint(f"… and {left_out} more", "dim"))
+        sys.stdout.flush()
+    return 0

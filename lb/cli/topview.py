@@ -178,9 +178,9 @@ def _header(answer: Answer) -> Text:
         f"generation {answer.generation}",
         f"{total.rate:.1f} requests/s",
         f"{_share(total)} errors",
-        f"{sum(one.connections for one in answer.listeners)} connections",
-        f"{total.in_flight} in flight",
         f"p50 {_time(total.p50)}, p99 {_time(total.p99)}",
+        f"{total.in_flight} in flight",  # from here on 80 columns may be too few
+        f"{sum(one.connections for one in answer.listeners)} connections",
     )
     return Text(" · ".join(words), "bold")
 
@@ -195,7 +195,8 @@ def _keys(wish: Wish) -> Text:
 def _share(row: Figures) -> str:
     if not row.errors:
         return "0 %"
-    return f"{min(100.0, 100 * row.errors / row.rate):.2g} %" if row.rate else "100 %"
+    percent = min(100.0, 100 * row.errors / row.rate) if row.rate else 100.0
+    return f"{percent:.0f} %" if percent >= 10 else f"{percent:.2g} %"
 
 
 def _time(seconds: float | None) -> str:

@@ -104,6 +104,31 @@ def test_the_stream_has_all_then_what_changed_then_events(control):
     streaming(control, script)
 
 
+def test_no_event_is_lost_where_many_come_at_once(control):
+    async def script(response, server):
+        await piece(response)
+        for number in range(100):  # without a moment to write: a machine with 100 servers died
+            control.events.emit("server_down", "check", f"event {number}")
+        found = [await piece(response) for _ in range(100)]
+        assert [(name, data["text"]) for name, data in found] == [
+            ("event", f"event {number}") for number in range(100)
+        ]
+
+    streaming(control, script)
+
+
+def test_who_does_not_read_is_dropped(control, monkeypatch):
+    monkeypatch.setattr(module, "WRITE_TIMEOUT", 0.05)
+    monkeypatch.setattr(control.live, "whole", lambda: {"rows": "x" * (16 << 20)})
+
+    async def script(response, server):
+        async with asyncio.timeout(10):
+            while control.events.listeners:
+                await asyncio.sleep(0.01)
+
+    streaming(control, script)
+
+
 def test_who_reads_slowly_gets_all_again(control, monkeypatch):
     monkeypatch.setattr(module, "WAITING", 2)
 

@@ -92,7 +92,7 @@ def test_the_answer_of_lb_is_understood():
     control.live.take(2)
     found = msgspec.convert(json.loads(json.dumps(control.live.whole())), Answer)
     said = lines(found)
-    assert said[0].startswith("generation 7 · 10.0 requests/s · 20 % errors · 0 connections · ")
+    assert said[0].startswith("generation 7 · 10.0 requests/s · 20 % errors · p50 1.75 ms, ")
     assert said[2].split()[:7] == ["app", "2/2", "up", "10.0", "20", "%", "1.75"]
     assert said[3].split()[:3] == ["127.0.0.1:9001", "up", "10.0"]
 
@@ -100,7 +100,7 @@ def test_the_answer_of_lb_is_understood():
 def test_services_with_their_servers_and_why():
     said = lines(answer())
     assert said[0] == (
-        "generation 7 · 100.0 requests/s · 2 % errors · 7 connections · 0 in flight · p50 2 ms, p99 1.5 s"
+        "generation 7 · 100.0 requests/s · 2 % errors · p50 2 ms, p99 1.5 s · 0 in flight · 7 connections"
     )
     assert [line.split()[0] for line in said[2:]] == [
         "shop", "10.0.0.3:80", "10.0.0.2:80", "10.0.0.4:80", "api", "10.0.0.1:80", "empty",
@@ -146,6 +146,22 @@ def test_what_does_not_fit_is_counted():
     assert len(narrow) == 9
     assert max(map(len, narrow)) <= 40
     assert len(lines(answer(), size=(120, 1))) <= 4
+
+
+@pytest.mark.parametrize(
+    ("errors", "said"), [(0.0, "0 %"), (0.04, "0.04 %"), (33.3, "33 %"), (99.7, "100 %"), (100.0, "100 %")]
+)
+def test_a_share_is_a_plain_number(errors, said):
+    found = answer(services=[service("a", rate=100.0, errors=errors)], servers=[])
+    assert f" {said} " in lines(found)[2]
+
+
+def test_rates_errors_and_times_fit_80_columns():
+    total = {**FIGURES, "rate": 1234.5, "errors": 2.0, "p50": 0.000375, "p99": 0.0245}
+    assert (
+        "1234.5 requests/s · 0.16 % errors · p50 0.375 ms, p99 24.5 ms"
+        in lines(answer(generation=12, total=total), width=80, size=(80, 24))[0]
+    )
 
 
 def test_names_steer_nothing():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from .harness import Client, Origin, Scenario, answer, eventually
+from .harness.process import Lb
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 EVIL = "<img/src=x/onerror=alert(1)>"  # a name may have no spaces
@@ -25,6 +27,7 @@ listeners: [{{name: web, bind: "$web"}}]
 services:
   app: {{servers: ["$a", "$b"], health_check: {CHECK}}}
   other: {{servers: ["$c"]}}
+  found: {{discover: {{file: "$dir/found.json"}}}}
   "{EVIL}": {{servers: ["$c"]}}
 routes:
   - {{name: everything, service: app}}
@@ -57,7 +60,9 @@ class Traffic:
 
 @pytest.fixture(scope="module")
 def s() -> Iterator[Scenario]:
-    with Scenario(CONFIG, **{name: Origin(answer(OK)) for name in "abc"}) as scenario:
+    scenario = Scenario(CONFIG, **{name: Origin(answer(OK)) for name in "abc"})
+    (scenario.directory / "found.json").write_text(json.dumps([scenario.names["c"]]))
+    with scenario:
         traffic = Traffic(scenario)
         yield scenario
         traffic.end()
@@ -144,7 +149,7 @@ def test_rates_move_with_the_traffic(page: Page) -> None:
 
 def test_filter_and_sort(page: Page, s: Scenario) -> None:
     names = page.locator("#service-rows button.name")
-    expect(names).to_have_count(3)
+    expect(names).to_have_count(4)
     page.get_by_label("Sort").select_option("name")
     assert names.all_inner_texts() == sorted(names.all_inner_texts())
     eventually(lambda: rate(row(page, "app").locator("td.n").first.inner_text()) > 0)
@@ -158,8 +163,12 @@ def test_filter_and_sort(page: Page, s: Scenario) -> None:
 
 def test_explain_says_a_decision(page: Page) -> None:
     page.get_by_label("URL").fill("http://example.test/x")
+    page.get_by_label("Client's IP").fill("192.0.2.7")
+    page.get_by_role("textbox", name="Listener").fill("web")
     page.get_by_role("button", name="Explain").click()
-    expect(page.locator("#decision")).to_contain_text("everything")
+    expect(page.locator("#decision > *").first).to_contain_text("everything → app → 127.0.0.1:")
+    expect(page.locator("#decision")).to_contain_text("192.0.2.7")
+    expect(page.locator("#decision details")).to_contain_text("wanted")
 
 
 def test_explain_says_what_is_wrong_with_a_question(browser: Browser, s: Scenario) -> None:
@@ -225,9 +234,26 @@ def test_a_weight_is_ordered_in_the_dialog(page: Page, s: Scenario) -> None:
     expect(dialog).to_be_hidden()
     order = eventually(lambda: shown(s, "a")["override"])
     assert (order["weight"], order["author"], order["reason"]) == (0.25, "ann", "a smaller machine")
-    server(page, s.names["a"]).get_by_role("button", name=f"Lift {s.names['a']} of app").click()
+    # As with `lb servers`, a drain keeps the weight, and a weight the drain.
+    for name in ("Drain", "Weight"):
+        server(page, s.names["a"]).get_by_role("button", name=f"{name} {s.names['a']} of app").click()
+        dialog.get_by_role("textbox", name="Reason").fill("a new disk")
+        if name == "Weight":
+            dialog.get_by_role("textbox", name="Weight").fill("75%")
+        dialog.get_by_role("button", name=name).click()
+        expect(dialog).to_be_hidden()
+        order = shown(s, "a")["override"]
+        assert (order["mode"], order["weight"]) == ("drain", 0.75 if name == "Weight" else 0.25)
+    server(page, s.names["a"]).get_by_role("button", name=f"Undrain {s.names['a']} of app").click()
     dialog.get_by_role("button", name="Lift the order").click()
     eventually(lambda: shown(s, "a")["override"] is None)
+
+
+def test_where_a_server_comes_from_is_shown(page: Page, s: Scenario) -> None:
+    row(page, "found").locator("button.name").click()
+    expect(server(page, s.names["c"]).locator("th")).to_have_text(f"{s.names['c']} discovery")
+    row(page, "other").locator("button.name").click()
+    expect(page.locator(".details tbody th", has_text=s.names["c"]).last).not_to_contain_text("file")
 
 
 def test_hostile_words_are_text(page: Page, s: Scenario) -> None:
@@ -245,7 +271,7 @@ def test_hostile_words_are_text(page: Page, s: Scenario) -> None:
     page.get_by_label("Headers").fill(f"x: {WORDS}")
     page.get_by_role("button", name="Explain").click()
     expect(page.locator("#decision")).to_contain_text(EVIL)
-    page.locator("summary").click()
+    page.locator("#config-text summary").click()
     expect(page.locator("#config-text pre")).to_contain_text(EVIL)
     expect(images).to_have_count(0)
     server(page, s.names["c"]).get_by_role("button", name="Undrain").click()
@@ -288,6 +314,11 @@ def test_a_narrow_screen_needs_no_scrolling_sideways(browser: Browser, s: Scenar
     expect(page.locator("#total-plot svg").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     assert server(page, s.names["a"]).bounding_box()["height"] < 80
+    page.get_by_label("URL").fill("http://example.test/x")
+    page.get_by_role("button", name="Explain").click()
+    expect(page.locator("#decision details")).to_be_visible()
+    widths = page.locator("#decision dd").evaluate_all("all => all.map((one) => one.clientWidth)")
+    assert min(widths) > 60, "letters stand one below the other"
     page.context.close()
     seen.check()
 
@@ -322,6 +353,43 @@ def test_a_refused_stream_is_asked_for_again(browser: Browser, s: Scenario) -> N
     page.context.close()
 
 
+def test_a_page_that_is_opened_while_lb_starts(browser: Browser, s: Scenario) -> None:
+    status = {**s.lb.status(), "last_reload": None}
+    page = browser.new_page()
+    seen = Seen(page, f"http://{s.names['admin']}/")
+    page.route("**/api/v1/status", lambda route: route.fulfill(json=status))
+    page.goto(f"http://{s.names['admin']}/")
+    expect(page.locator("#cluster-rows")).to_contain_text(status["version"])
+    page.context.close()
+    seen.check()
+
+
+def test_a_drain_the_end_and_the_next_lb_are_shown(browser: Browser) -> None:
+    config = 'listeners: [{name: web, bind: "$web"}]\nservices: {app: ["$a"]}\nroutes: {"/": app}\n'
+    with Scenario(config, a=Origin(answer(OK)), quiet=True) as s:
+        page, _ = opened(browser, s)
+        expect(page.locator("#event-rows")).to_be_visible()
+        expect(page.locator("#failed-rows")).to_have_text("None is kept.")
+        s.a.take_over()
+        client = s.client()
+        client.send_request("GET", "/")
+        asked = s.a.next_request()
+        s.lb.signal(signal.SIGTERM)
+        expect(page.locator("#state")).to_have_text("not ready")
+        expect(page.locator("#cluster-rows dd.bad", has_text="lb is about to end")).to_be_visible()
+        expect(page.locator("#event-rows")).to_contain_text("drain signal")
+        asked.respond(b"done")
+        assert client.recv_response().body == b"done"
+        assert s.lb.wait() == 0
+        expect(page.locator("#state")).to_have_text("lb does not answer; trying again")
+        s.lb = Lb(s.file, s.names["admin"])
+        expect(page.locator("#state")).to_have_text("ready", timeout=20_000)
+        expect(page.locator("#event-rows li", has_text="drain signal")).to_have_count(
+            0
+        )  # its own events alone
+        page.context.close()
+
+
 def test_two_thousand_servers(browser: Browser, s: Scenario, capsys: pytest.CaptureFixture[str]) -> None:
     s.write(MANY)
     assert s.lb.admin("POST", "/api/v1/reload")[0] == 200
@@ -339,6 +407,18 @@ def test_two_thousand_servers(browser: Browser, s: Scenario, capsys: pytest.Capt
         print(f"\n200 services x 10 servers: first rows {first:.2f} s, a change {change:.2f} s")
     assert first < 8
     assert change < 4
+    expect(row(page, "s199")).to_contain_text("10 up")  # below the screen: found by reading, and by searching
+    page.wait_for_timeout(1000)
+    seen.asked.clear()
+    for number in range(1, 31):
+        path = f"/api/v1/services/s5/servers/127.5.0.{number % 10 + 1}:9/override"
+        assert (
+            s.lb.admin("PUT", path, body.replace("drain", "maintenance" if number > 10 else "drain"))[0]
+            == 200
+        )
+    expect(row(page, "s5")).to_contain_text("10 maintenance")
+    asked = [url for url in seen.asked if url.endswith("/api/v1/status")]
+    assert len(asked) < 20, "an event costs control a question"
     page.context.close()
     seen.check()
 

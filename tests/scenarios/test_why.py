@@ -37,7 +37,7 @@ routes:
 def behave(x: Exchange) -> None:
     if x.target.endswith("/slow"):
         time.sleep(0.4)
-    x.respond(b"ok", "503 Busy" if x.target == "/busy" else "200 OK")
+    x.respond(x.head.raw, "503 Busy" if x.target == "/busy" else "200 OK")
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +114,25 @@ def test_a_signed_header_has_it_in_the_response(s: Scenario) -> None:
     token = make(KEY, int(time.time()) + 60)
     answer = s.get("/debug", {"X-LB-Debug": token, "X-Request-Id": "debug-1"})
     assert (answer.get("X-LB-Route"), answer.get("X-LB-Server")) == ("all", s.names["a"]), answer
+    assert token.encode() not in answer.body and b"debug-1" in answer.body, "a token is for lb alone"
     assert "kept because a signed header asked for it" in eventually(lambda: why(s, "debug-1").stdout)
     answer = s.get("/debug", {"X-LB-Debug": make("another key, not ours", int(time.time()) + 60)})
     assert answer.status == 200 and answer.get("X-LB-Route") is None
+
+
+@pytest.mark.parametrize("name", ["X-LB-Debug", "x-lb_debug", "X_LB_DEBUG"])
+def test_no_server_gets_a_token(s: Scenario, name: str) -> None:
+    """Not one that does not hold either, nor under a spelling that a server may read as the same."""
+    assert b"debug" not in s.get("/x", {name: "123:abc"}).body.lower()
+
+
+def test_what_is_hidden_without_an_access_log() -> None:
+    config = CONFIG.replace('path: "$log"', "path: /dev/null, sample: 0").replace(
+        ', debug_key: {file: "$dir/key"}', ""
+    )
+    with Scenario(config, a=Origin(behave), quiet=True) as s:
+        assert s.get("/none?token=s3cret&page=2").status == 502
+        assert happened(s, "/none")["target"] == "/none?token=***&page=2"
 
 
 def test_tail_shows_what_ends_after_a_worker_was_replaced_too(s: Scenario) -> None:

@@ -6,7 +6,7 @@ import { cluster } from "./cluster.js";
 
 const model = { services: new Map(), servers: new Map(), routes: new Map(), listeners: new Map(), total: {} };
 const routeRows = new Map(), listenerRows = new Map();
-let source;
+let source, joining = 0;
 
 function terms(list, pairs) {
   for (const [name, value, bad] of pairs) {
@@ -35,7 +35,7 @@ function take(rows, anew) {
   summary(rows);
   for (const row of anew ? model.routes.values() : rows.routes) writeRoute(row);
   for (const row of anew ? model.listeners.values() : rows.listeners) writeListener(row);
-  if (anew) cluster(model.total.cluster);
+  if (anew) clusterSoon();
   document.documentElement.dataset.tick = rows.tick;
 }
 
@@ -82,12 +82,17 @@ function writeListener(row) {
   if (cells) [rate(row.rate), row.connections, row.tunnels, bytes(row.bytes_in), bytes(row.bytes_out)].forEach((text, i) => put(cells[i], String(text)));
 }
 
+// However many events come at once, control is asked once for what they changed.
+function clusterSoon() {
+  joining ||= setTimeout(() => { joining = 0; cluster(model.total.cluster); }, 500);
+}
+
 function follow() {
   source?.close();
   source = new EventSource("/api/v1/live");
   source.addEventListener("whole", (e) => take(JSON.parse(e.data), true));
   source.addEventListener("change", (e) => take(JSON.parse(e.data), false));
-  source.addEventListener("event", (e) => { panels.event(JSON.parse(e.data)); cluster(model.total.cluster); });
+  source.addEventListener("event", (e) => { panels.event(JSON.parse(e.data)); clusterSoon(); });
   source.onopen = panels.events;
   source.onerror = () => {
     put($("state"), "lb does not answer; trying again");

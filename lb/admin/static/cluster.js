@@ -11,10 +11,10 @@ function table(caption, head, body) {
 }
 
 function process(status) {
-  const reload = status.last_reload;
-  const reloaded = `${reload.at.slice(0, 19)}Z by ${reload.trigger}: ${reload.ok ? `generation ${reload.generation}` : `refused, ${reload.error || "see lb check"}`}`;
+  const reload = status.last_reload; // null until lb has started
+  const reloaded = reload && `${reload.at.slice(0, 19)}Z by ${reload.trigger}: ${reload.ok ? `generation ${reload.generation}` : `refused, ${reload.error || "see lb check"}`}`;
   return rows([
-    ["version", status.version], ["last reload", reloaded, !reload.ok],
+    ["version", status.version], ["last reload", reloaded, reload && !reload.ok],
     ["workers", status.workers.map((w) => `${w.worker}: ${w.state}, generation ${w.generation}, ${w.connections} connections`).join("; ")],
     ...status.conditions.map((c) => [c.name, c.text, !c.ok]),
   ]);

@@ -3,7 +3,7 @@ import { $, api, el } from "./dom.js";
 
 const WORDS = {
   drain: ["Drain", "It gets no new requests; those under way finish, sticky sessions stay."],
-  lift: ["Lift the order", "Its checks decide again."],
+  lift: ["Lift the order", "Its checks and its configured weight decide again."],
   weight: ["Weight", "A share of its configured weight, such as 50%."],
 };
 
@@ -24,12 +24,17 @@ export function order(service, address, mode, opener) {
     event.preventDefault();
     localStorage.setItem("lb-author", author.value);
     const path = `/api/v1/services/${encodeURIComponent(service)}/servers/${encodeURIComponent(address)}/override`;
-    const body = { author: author.value, reason: reason.value };
-    if (mode === "drain") body.mode = "drain"; else body.weight = weight.value;
-    if (time.value.trim()) body.for = time.value.trim();
     try {
       if (mode === "lift") await api(`${path}?author=${encodeURIComponent(author.value)}`, { method: "DELETE" });
-      else await api(path, { method: "PUT", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
+      else {
+        // A weight keeps the drain, and a drain the weight.
+        const known = await api(`/api/v1/servers?${new URLSearchParams({ service, address })}`);
+        const before = known.servers[0]?.layers.override ?? { mode: "auto", weight: null };
+        const body = { mode: mode === "drain" ? "drain" : before.mode, weight: mode === "weight" ? weight.value : before.weight,
+          author: author.value, reason: reason.value };
+        if (time.value.trim()) body.for = time.value.trim();
+        await api(path, { method: "PUT", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
+      }
       dialog.close();
     } catch (error) { trouble.textContent = error.message; }
   });

@@ -3,7 +3,7 @@ import { $, api, el, time } from "./dom.js";
 
 const MOST_EVENTS = 60;
 
-export function event(told) {
+function show(told) {
   const list = $("event-rows"), at = told.at ? told.at.slice(11, 19) : "";
   const bad = /down|ejected|fail|died|lost/.test(`${told.kind} ${told.reason}`);
   const place = [told.service, told.server].filter(Boolean).join("/"), text = told.text || "";
@@ -12,11 +12,19 @@ export function event(told) {
   while (list.children.length > MOST_EVENTS) list.lastChild.remove();
 }
 
+let held = null; // what the stream told while the list was asked for
+
+export function event(told) {
+  if (held) held.push(told); else show(told);
+}
+
 export async function events() {
-  const found = await api("/api/v1/events").catch(() => null);
-  if (!found) return;
-  $("event-rows").replaceChildren();
-  found.events.slice(-MOST_EVENTS).forEach(event);
+  held = [];
+  const found = await api("/api/v1/events").catch(() => null), later = held || [];
+  held = null;
+  if (found) $("event-rows").replaceChildren();
+  const last = found?.events.at(-1)?.number ?? 0;
+  [...(found?.events.slice(-MOST_EVENTS) ?? []), ...later.filter((told) => told.number > last)].forEach(show);
 }
 
 // JSON of an answer as nested lists of words: what the API says, without a word made up here.
@@ -31,6 +39,14 @@ function tree(data, depth = 0) {
   return el("dl", { className: "tree" }, ...parts.map(([name, value]) => el("div", {}, el("dt", {}, name.replaceAll("_", " ")), el("dd", {}, tree(value, depth + 1)))));
 }
 
+// Where the request goes comes first; of hundreds of routes, why each did not match comes last.
+function decision(found) {
+  const { routes, request, ...rest } = found;
+  const way = [found.route, found.service, found.pick ?? found.to ?? found.status].filter(Boolean).join(" → ");
+  return [el("p", {}, el("strong", {}, way), found.reason ? `: ${found.reason}` : ""), tree(rest),
+    el("details", { open: routes.length <= 10 }, el("summary", {}, `Routes considered: ${routes.length}`), tree(routes)), tree({ request })];
+}
+
 export function explain() {
   $("ask").addEventListener("submit", async (submitted) => {
     submitted.preventDefault();
@@ -39,10 +55,11 @@ export function explain() {
       const at = line.indexOf(":");
       if (at > 0) (headers[line.slice(0, at).trim()] ??= []).push(line.slice(at + 1).trim());
     }
+    $("decision").replaceChildren("…");
     try {
       const found = await api("/api/v1/explain", { method: "POST", headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ method: form.get("method").trim(), url: form.get("url").trim(), headers }) });
-      $("decision").replaceChildren(tree(found));
+        body: JSON.stringify({ ...Object.fromEntries(["method", "url", "client_ip", "listener"].map((name) => [name, form.get(name).trim()])), headers }) });
+      $("decision").replaceChildren(...decision(found));
     } catch (error) { $("decision").replaceChildren(el("p", { className: "bad" }, error.message)); }
   });
 }
@@ -81,5 +98,6 @@ export async function failed() {
     });
     body.append(el("tr", {}, el("th", { scope: "row" }, name), ...names.map((field) => el("td", {}, String(one[field] ?? "")))), all);
   }
-  $("failed-rows").replaceChildren(el("table", {}, el("thead", {}, el("tr", {}, ...["ended (UTC)", ...names].map((text) => el("th", { scope: "col" }, text)))), body));
+  if (!found.requests.length) $("failed-rows").replaceChildren(el("p", { className: "quiet" }, "None is kept."));
+  else $("failed-rows").replaceChildren(el("table", {}, el("thead", {}, el("tr", {}, ...["ended (UTC)", ...names].map((text) => el("th", { scope: "col" }, text)))), body));
 }

@@ -1,4 +1,4 @@
-// The services with their servers: a table whose rows are written only while they are seen and when they change.
+// The services with their servers: a table whose rows are written when they change, and have plots while they are seen.
 import { $, api, el, put, rate, share, time } from "./dom.js";
 import { rates, times } from "./plot.js";
 import { order } from "./orders.js";
@@ -27,7 +27,6 @@ const seen = new IntersectionObserver((entries) => {
     const row = rows.get(entry.target.dataset.name);
     if (!row) continue;
     row.seen = entry.isIntersecting;
-    if (row.seen) row.write();
     if (row.seen && !row.plotted) wantedPlots.add(row.name);
   }
   if (wantedPlots.size) plotSoon();
@@ -105,15 +104,17 @@ class Details {
         line = { state: el("td"), cells: ["n", "n", "n", "n", "n"].map((className) => el("td", { className })), weight: el("td", { className: "n" }), why: el("td", { className: "why" }) };
         const act = (mode, text) => el("button", { type: "button", "aria-label": `${text} ${address} of ${this.service.name}`, onclick: (e) => order(this.service.name, address, mode, e.currentTarget) }, text);
         line.drain = act("drain", "Drain"); line.lift = act("lift", "Undrain");
-        line.tr = el("tr", {}, el("th", { scope: "row" }, address), line.state, ...line.cells, line.weight, line.why, el("td", { className: "acts" }, line.drain, line.lift, act("weight", "Weight")));
+        line.origin = el("span", { className: "quiet" });
+        line.tr = el("tr", {}, el("th", { scope: "row" }, address, line.origin), line.state, ...line.cells, line.weight, line.why, el("td", { className: "acts" }, line.drain, line.lift, act("weight", "Weight")));
         this.lines.set(address, line);
         this.body.append(line.tr);
       }
       if (line.status !== row.status) { line.status = row.status; line.state.replaceChildren(status(row.status)); }
       figures(line.cells, row);
+      put(line.origin, row.origin === "file" ? "" : ` ${row.origin}`);
       put(line.weight, String(row.weight) + (row.backup ? " backup" : ""));
       put(line.why, (row.reasons || []).join("; "));
-      line.drain.hidden = Boolean(row.override);
+      line.drain.hidden = row.override === "drain" || row.override === "maintenance";
       line.lift.hidden = !row.override;
       const lift = row.override === "drain" ? "Undrain" : "Lift";
       if (line.lift.textContent !== lift) { put(line.lift, lift); line.lift.setAttribute("aria-label", `${lift} ${address} of ${this.service.name}`); }
@@ -144,12 +145,13 @@ export function start(shared) {
 
 export function whole() {
   for (const name of model.services.keys()) if (!rows.has(name)) rows.set(name, new ServiceRow(name));
+  for (const row of rows.values()) row.write();
   for (const [name, row] of rows) if (!model.services.has(name)) { seen.unobserve(row.tr); row.details?.tr.remove(); row.tr.remove(); rows.delete(name); }
   arrange();
 }
 
 export function changed(names) {
-  for (const name of names) { const row = rows.get(name); if (row?.seen) row.write(); }
+  for (const name of names) rows.get(name)?.write();
 }
 
 export function arrange() {
@@ -166,8 +168,7 @@ export function arrange() {
     body.replaceChildren(...wanted);
     if (held && body.contains(held) && held !== document.activeElement) held.focus();
   }
-  put($("shown"), kept.length === rows.size ? `${rows.size} services` : `${kept.length} of ${rows.size} services`);
-  for (const row of kept) if (row.seen) row.write();
+  put($("shown"), `${kept.length === rows.size ? "" : `${kept.length} of `}${rows.size} ${rows.size === 1 ? "service" : "services"}`);
 }
 
 let plotting = 0;
