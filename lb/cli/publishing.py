@@ -74,7 +74,7 @@ def status(admin: str, as_json: bool) -> int:
         say(paint(f"the engine does not answer (last: {age}): {engine['error']}", "red"))
         say("traffic goes on, nothing can be published; what follows is what was read last")
     say(f"leader: {leader['node']}, epoch {leader['epoch']}" if leader else paint("leader: none", "yellow"))
-    say(f"published: {_named(found['published'])}")
+    say(f"published: {_named(found['published'], found['running']['revision'])}")
     if found["rollout"]:
         say(f"tried on {', '.join(found['rollout']['first'])}: {trial(found['rollout'])}")
     if found["trouble"]:
@@ -89,9 +89,10 @@ def status(admin: str, as_json: bool) -> int:
 @_answered
 def show(admin: str, number: int) -> int:
     if not number:
-        number = (_status(admin)["published"] or {}).get("revision", 0)
+        found = _status(admin)
+        number = (found["published"] or {}).get("revision", 0)
         if not number:
-            raise UnansweredError(USAGE, "nothing is published yet")
+            raise UnansweredError(USAGE, _unpublished(found))
     with request(admin, "GET", f"/api/v1/cluster/revisions/{number}") as response:
         text = response.read().decode()
     sys.stdout.write(f"# lb cluster revision {number}\n{_HEADER.sub('', text, count=1)}")
@@ -263,9 +264,16 @@ def _watch(admin: str, number: int, limit: float) -> int:
 # ------------------------------------------------------------------------------------ words
 
 
-def _named(revision: Data | None) -> str:
+def _unpublished(found: Data) -> str:
+    if not found["running"]["revision"]:
+        return "nothing is published yet"
+    return f"{found['trouble']}; {found['node']} keeps its document as cluster/config.yaml in its state_dir"
+
+
+def _named(revision: Data | None, running: int = 0) -> str:
+    """`running`: what runs where nothing is published (any more)."""
     if revision is None:
-        return "nothing; every node runs its own file"
+        return "nothing" if running else "nothing; every node runs its own file"
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(revision["at"]))
     again = f", revision {revision['restores']} again" if revision["restores"] else ""
     said = f": {revision['message']}" if revision["message"] else ""

@@ -157,7 +157,11 @@ class Desk:
             wish = decode(f"wishes/{name}", entry.value, Wish)
             pieces = min(wish.pieces, MOST_PIECES)
             if self._wall() - wish.at > LATE:
-                raise _Refused("late", f"asked more than {LATE:g}s ago by the leader's clock; ask again")
+                raise _Refused(
+                    "late",
+                    f"asked {self._wall() - wish.at:.0f}s ago by the leader's clock; ask again, and if "
+                    "it says so again set the clocks of the node that was asked and of the leader",
+                )
             if wish.kind == "resign":
                 resigns, answer, writes = True, Answer(at=self._wall()), list[Write]()
             elif wish.order is not None and self._decide is not None:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from lb.cluster.contract import EngineError, Write
+from lb.cluster.contract import Conflict, EngineError, Write
 from lb.cluster.memory import Mark, Memory
 from lb.cluster.records import CorruptError, Report, Revision, Traffic, cut, encode
 from lb.cluster.shared import Shared
@@ -25,6 +25,8 @@ POLL = 5.0  # seconds between two looks where nothing is heard
 LOOKS = 10  # at least so many while a staged revision is watched
 AGAIN = 30.0  # seconds until a revision that this node refused is tried again
 REPORT = 20.0  # seconds between two reports that say the same, while no rollout waits for them
+NAMESAKE = 2  # reports in a row that somebody else wrote over: one may be the end of this node's predecessor
+ALONE = 3 * REPORT  # seconds without, after which nobody else has this name any more
 
 
 class Applied(NamedTuple):
@@ -59,13 +61,13 @@ class Follower:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """`apply`: all or nothing; does not raise. `generation`: the one in force. `told` hears what an
-        operator may want to know: reason (taken, refused, distrusted) and a sentence; `bug`: of what nobody
-        expected, after which `run` goes on. `traffic`: this node's since it started,
-        asked for while a staged revision is watched."""
+        operator may want to know: reason (taken, refused, distrusted, namesake) and a sentence; `bug`: of
+        what nobody expected, after which `run` goes on. `traffic`: this node's since it started, asked for
+        while a staged revision is watched."""
         self.running = memory.running
         self.head: Revision | None = None
         self.reached = Reached()
-        self.trouble = ""  # why what the store says is not what runs; "" where it is
+        self._trouble = ""  # why what the store says is not what runs; "" where it is
         self._shared = shared
         self._node = node
         self._memory = memory
@@ -78,6 +80,15 @@ class Follower:
         self._refused = Mark()
         self._again = 0.0
         self._reported: Report | None = None
+        self._version: int | None = None  # of the last report, where it is known
+        self._overwritten = 0  # reports in a row
+        self._overwritten_at = 0.0
+        self._namesake = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why what the store says is not what runs, or what else is wrong; "" where nothing is."""
+        return self._trouble or self._namesake
 
     async def run(self) -> None:
         """Until cancelled. Nothing that the engine or the store does ends it."""
@@ -89,7 +100,7 @@ class Follower:
                 await self.step()
             except Exception as error:
                 self._bug(error)
-                self.trouble = cut(f"an error in lb: {type(error).__name__}: {error}")
+                self._trouble = cut(f"an error in lb: {type(error).__name__}: {error}")
             stage = self.head.stage if self.head is not None else None
             wait = POLL if stage is None else max(0.5, min(POLL, stage.watch / LOOKS))
 
@@ -120,7 +131,7 @@ class Follower:
         if head is None:
             if seen.revision:
                 return self._distrust(f"the store has no revision; revision {seen.revision} was seen")
-            self.trouble = ""
+            self._trouble = ""
             return None
         mark = _mark(head)
         if mark != seen and not (mark.revision > seen.revision and mark.epoch >= seen.epoch):
@@ -135,7 +146,7 @@ class Follower:
         except CorruptError as error:
             return self._distrust(str(error))
         if mine is None or _mark(mine) == self.running:
-            self.trouble = ""
+            self._trouble = ""
             await self._remember(mark)
         elif _mark(mine) != self._refused or self._now() >= self._again:
             await self._take(mine, mark)
@@ -171,7 +182,7 @@ class Follower:
             except OSError as error:
                 self._distrust(f"revision {mine.revision} is refused, and that cannot be saved: {error}")
             return None
-        self.running, self._refused, self.trouble = mark, Mark(), ""
+        self.running, self._refused, self._trouble = mark, Mark(), ""
         await self._keep()
         by = f" by {mine.author}" if mine.author else ""
         self._told("taken", f"revision {mine.revision}{by} is in force")
@@ -198,9 +209,9 @@ class Follower:
         self._say("distrusted", f"{text}; revision {self.running.revision} goes on")
 
     def _say(self, reason: str, text: str) -> None:
-        if text != self.trouble:
+        if text != self._trouble:
             self._told(reason, text)
-        self.trouble = text
+        self._trouble = text
 
     async def _report(self) -> None:
         last = self._reported
@@ -213,8 +224,27 @@ class Follower:
         if not watched and last is not None and report.at - last.at < REPORT:
             if msgspec.structs.replace(report, at=last.at) == last:
                 return
-        await self._shared.engine.put(Write(f"nodes/{self._node}", encode(report)))
+        await self._put(encode(report))
         self._reported = report
+
+    async def _put(self, report: bytes) -> None:
+        """Two nodes of one name take turns, and whoever counts nodes counts one."""
+        key, version, self._version = f"nodes/{self._node}", self._version, None
+        try:
+            self._version = await self._shared.engine.put(Write(key, report, version))
+            self._overwritten = 0
+        except Conflict:
+            if await self._shared.engine.get(key) is not None:  # not thrown away, or lost with the store
+                self._overwritten += 1
+                self._overwritten_at = self._now()
+            self._version = await self._shared.engine.put(Write(key, report))
+        if self._overwritten >= NAMESAKE and not self._namesake:
+            self._namesake = (
+                f"another node calls itself {self._node}; give each a name of its own (cluster.node)"
+            )
+            self._told("namesake", self._namesake)
+        elif self._namesake and self._now() - self._overwritten_at > ALONE:
+            self._namesake = ""
 
 
 def _mark(revision: Revision) -> Mark:

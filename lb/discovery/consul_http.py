@@ -118,7 +118,9 @@ class ConsulClient:
                 problem = problem or error
                 self._leave(place)
             else:
-                self._current = place
+                # others find the next agent by `_leave`; a question that was held says nothing of now
+                if not place:
+                    self._current = place
                 return answer
         assert problem is not None
         raise ProviderError(str(problem), problem.wait)

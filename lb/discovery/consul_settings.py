@@ -51,8 +51,8 @@ class ConsulOwn(Struct, frozen=True):
 
     @property
     def id(self) -> str:
-        """Two lbs of one machine have different ports; a successor has the same."""
-        return f"{self.name}-{self.port}"
+        """Two lbs of one agent have different ports or addresses (containers); a successor has the same."""
+        return "-".join(part for part in (self.name, self.address, str(self.port)) if part)
 
 
 class ConsulCatalog(Struct, frozen=True):

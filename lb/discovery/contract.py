@@ -58,11 +58,13 @@ class Unusable(Struct, frozen=True):
 
 class Membership(Struct, frozen=True):
     """The whole word of a source on one service. Members are told apart by address; the order says nothing.
-    `age`: how many seconds old the source knows its own word to be (a stale read); 0: fresh."""
+    `age`: how many seconds old the source knows its own word to be (a stale read); 0: fresh. `silent`: names
+    of members that a part of the source, which does not answer, speaks of: those that are in force stay."""
 
     members: tuple[Member, ...] = ()
     unusable: tuple[Unusable, ...] = ()
     age: float = 0.0
+    silent: tuple[str, ...] = ()
 
 
 class ProviderError(Exception):

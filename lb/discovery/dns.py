@@ -2,6 +2,10 @@
 
 Lives here: what records mean, when they are asked for again. Must not live here: the protocol (dnspython).
 
+Names are asked for over TCP. Into a datagram a server puts what it likes, and need not say that it left out
+the rest: Consul names three of thirty servers, others each time. Where nobody can be reached by TCP, UDP is
+used.
+
 Addresses (A, AAAA) have one port for all. SRV records (RFC 2782) have ports, weights and priorities of
 their own, and name hosts whose addresses are asked for as well. A name without records, or that does not
 exist, is an answer: nobody is there, and the brake decides what that may do.
@@ -24,6 +28,7 @@ from lb.discovery.contract import Member, Membership, ProviderError, Unusable
 SHORTEST, LONGEST = 1.0, 300.0  # seconds that records are believed, whatever their TTL
 NEGATIVE = 5.0  # seconds that "there is none" is believed at the most
 PATIENCE = 5.0  # seconds for an answer, all servers and repetitions together
+ATTEMPT = 1.0  # seconds for one of them
 MOST_TARGETS = 1000  # of SRV records
 AT_ONCE = 20  # of them are asked for their addresses
 MOST_PRIORITY = 100
@@ -53,11 +58,18 @@ class ResolvedServer(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """`error`: why the addresses are those of an earlier answer, or none."""
+    """`error`: why nothing is known of a name now."""
 
     addresses: tuple[str, ...]
     ttl: float
     error: str = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why there are no addresses; "" where there are."""
+        if self.error:
+            return f"what was known of it stays: {self.error}"
+        return "" if self.addresses else "the name has no address"
 
 
 class DnsProvider:
@@ -65,7 +77,6 @@ class DnsProvider:
 
     def __init__(self, query: DnsQuery) -> None:
         self._query = query
-        self._known: dict[str, _Found] = {}  # by target, what was said of it last
 
     async def watch(self) -> AsyncGenerator[Membership, None]:
         """See the contract. Raises ProviderError alone."""
@@ -98,17 +109,13 @@ class DnsProvider:
         members: dict[str, Member] = {}
         unusable = []
         hosts = [one.target.to_text(omit_final_dot=True) for one in records[:MOST_TARGETS]]
-        known = self._known = await self._targets(resolver, set(hosts) - {"", ".", "@"})
-        if known and all(found.error for found in known.values()):
-            first = min(known.items())
-            raise ProviderError(
-                f"DNS, {self._query.name}: none of its targets answers; {first[0]}: {first[1].error}"
-            )
+        known = await _hosts(resolver, set(hosts) - {"", ".", "@"})
+        silent = _silent(known, f"{self._query.name}: none of its targets answers; ")
         ttl = min([ttl, *(found.ttl for found in known.values())])
         for one, host in zip(records, hosts, strict=False):
             if host not in known:  # ".": "decidedly not available at this domain"
                 continue
-            if reason := known[host].error or ("" if known[host].addresses else "the name has no address"):
+            if reason := known[host].trouble:
                 unusable.append(Unusable(f"{host}:{one.port}", reason))
             for address in known[host].addresses:
                 joined = _joined(address, one.port)
@@ -117,33 +124,12 @@ class DnsProvider:
                     joined,
                     Member(joined, max(1, one.weight), min(ranks[one.priority], MOST_PRIORITY), name=host),
                 )
-        return Membership(tuple(members.values()), tuple(unusable)), ttl
-
-    async def _targets(self, resolver: dns.asyncresolver.Resolver, hosts: set[str]) -> dict[str, _Found]:
-        """What is known of each; one that fails hurts no other."""
-        gate = asyncio.Semaphore(AT_ONCE)
-
-        async def ask(host: str) -> _Found:
-            async with gate:
-                try:
-                    async with asyncio.timeout(PATIENCE):
-                        return await _addresses(resolver, host, TYPES["address"])
-                except (TimeoutError, dns.exception.Timeout):
-                    error = f"no answer within {PATIENCE:g}s"
-                except (dns.exception.DNSException, OSError) as problem:
-                    error = _words(problem)
-            last = self._known.get(host)
-            if last is None or not last.addresses:
-                return _Found((), NEGATIVE, error)
-            return _Found(last.addresses, NEGATIVE, f"its last addresses stay: {error}")
-
-        ordered = sorted(hosts)
-        return dict(zip(ordered, await asyncio.gather(*map(ask, ordered)), strict=True))
+        return Membership(tuple(members.values()), tuple(unusable), silent=silent), ttl
 
 
 class ResolveProvider:
     """The servers of one service that are written as names. Where an address is there twice, the first
-    counts. A name that fails is an error for all of them: what they were stays in force."""
+    counts."""
 
     def __init__(
         self, servers: tuple[ResolvedServer, ...], name_servers: tuple[tuple[str, int], ...] = ()
@@ -157,23 +143,25 @@ class ResolveProvider:
         resolver = _resolver(self._name_servers)
         now = asyncio.get_running_loop().time
         due = dict.fromkeys(self._servers, 0.0)
-        found: dict[ResolvedServer, tuple[str, ...]] = {}
+        known: dict[str, _Found] = {}
         told: Membership | None = None
         while True:
-            for server in [one for one in self._servers if due[one] <= now()]:
-                try:
-                    answer = await _addresses(resolver, server.name, TYPES["address"])
-                except (dns.exception.DNSException, OSError) as error:
-                    raise ProviderError(f"DNS, {server.name}: {_words(error)}") from None
-                found[server] = answer.addresses
-                due[server] = now() + max(server.every, SHORTEST)
+            asked = [one for one in self._servers if due[one] <= now()]
+            known |= await _hosts(resolver, {one.name for one in asked})
+            silent = _silent(known)
+            for one in asked:
+                wait = min(one.every, NEGATIVE) if known[one.name].error else one.every
+                due[one] = now() + max(wait, SHORTEST)
             members: dict[str, Member] = {}
+            unusable = []
             for one in self._servers:
-                for address in found[one]:
+                if reason := known[one.name].trouble:
+                    unusable.append(Unusable(f"{one.name}:{one.port}", reason))
+                for address in known[one.name].addresses:
                     joined = _joined(address, one.port)
                     made = Member(joined, one.weight, one.priority, name=one.name, backup=one.backup)
                     members.setdefault(joined, made)
-            word = Membership(tuple(members.values()))
+            word = Membership(tuple(members.values()), tuple(unusable), silent=silent)
             if word != told:
                 told = word
                 yield word
@@ -188,8 +176,35 @@ def _resolver(name_servers: tuple[tuple[str, int], ...]) -> dns.asyncresolver.Re
         raise ProviderError(f"DNS: the system's name servers are not known: {_words(error)}") from None
     if name_servers:
         resolver.nameservers = [dns.nameserver.Do53Nameserver(*one) for one in name_servers]
-    resolver.lifetime = PATIENCE
+    resolver.timeout = ATTEMPT
     return resolver
+
+
+async def _hosts(resolver: dns.asyncresolver.Resolver, names: set[str]) -> dict[str, _Found]:
+    """The addresses of each; one that fails hurts no other."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def ask(name: str) -> _Found:
+        async with gate:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    return await _addresses(resolver, name, TYPES["address"])
+            except (TimeoutError, dns.exception.Timeout):
+                error = f"no answer within {PATIENCE:g}s"
+            except (dns.exception.DNSException, OSError) as problem:
+                error = _words(problem)
+        return _Found((), NEGATIVE, error)
+
+    ordered = sorted(names)
+    return dict(zip(ordered, await asyncio.gather(*map(ask, ordered)), strict=True))
+
+
+def _silent(known: dict[str, _Found], of: str = "") -> tuple[str, ...]:
+    """The names that do not answer. Raises ProviderError where none does."""
+    silent = tuple(name for name, found in sorted(known.items()) if found.error)
+    if silent and len(silent) == len(known):
+        raise ProviderError(f"DNS, {of}{silent[0]}: {known[silent[0]].error}")
+    return silent
 
 
 async def _addresses(resolver: dns.asyncresolver.Resolver, name: str, types: tuple[str, ...]) -> _Found:
@@ -201,14 +216,29 @@ async def _addresses(resolver: dns.asyncresolver.Resolver, name: str, types: tup
 
 async def _resolve(resolver: dns.asyncresolver.Resolver, name: str, kind: str) -> dns.resolver.Answer | None:
     """None: the name does not exist."""
+    end = asyncio.get_running_loop().time() + PATIENCE
     try:
-        return await resolver.resolve(name, kind, raise_on_no_answer=False, search=False)
+        try:
+            return await _asked(resolver, name, kind, PATIENCE / 2, tcp=True)
+        except (dns.resolver.NoNameservers, dns.resolver.LifetimeTimeout) as error:
+            if any(response is not None for *_, response in error.kwargs["errors"]):
+                raise  # it was reached, and refuses
+        return await _asked(resolver, name, kind, end - asyncio.get_running_loop().time(), tcp=False)
     except dns.resolver.NXDOMAIN:
         return None
 
 
+async def _asked(
+    resolver: dns.asyncresolver.Resolver, name: str, kind: str, seconds: float, *, tcp: bool
+) -> dns.resolver.Answer:
+    return await resolver.resolve(
+        name, kind, tcp=tcp, raise_on_no_answer=False, search=False, lifetime=seconds
+    )
+
+
 def _ttl(answer: dns.resolver.Answer | None) -> float:
-    return NEGATIVE if answer is None or answer.rrset is None else float(answer.rrset.ttl)
+    """Of the record that expires first, where one name stands for another."""
+    return NEGATIVE if answer is None or answer.rrset is None else float(answer.chaining_result.minimum_ttl)
 
 
 def _joined(address: str, port: int) -> str:

@@ -74,7 +74,10 @@ class Following(Asking[Membership]):
                 timer.cancel()
 
     def _hear(self, word: Membership) -> None:
-        self._said, bad = sound(word.members)
+        said, bad = sound(word.members)
+        told = {member.address for member in said}
+        stay = (one for one in self.members if one.name in word.silent and one.address not in told)
+        self._said = (*said, *stay)
         unusable = (*word.unusable, *bad)[:MOST_UNUSABLE]
         for entry in unusable:
             if entry not in self.unusable:

@@ -157,7 +157,10 @@ CLUSTER_LATENESS = _gauge("lb_cluster_renewal_lateness_seconds", (), "How late t
 CLUSTER_REACHABLE = _gauge("lb_cluster_engine_reachable", (), "1: the cluster's engine answered last.")
 CLUSTER_AGE = _gauge("lb_cluster_engine_age_seconds", (), "Time since the cluster's engine answered.")
 CLUSTER_TROUBLE = _gauge(
-    "lb_cluster_differs", (), "1: what the cluster published is not in force here (/api/v1/cluster says why)."
+    "lb_cluster_differs",
+    (),
+    "1: what the cluster published is not in force here, or another node has this name "
+    "(/api/v1/cluster says which).",
 )
 CLUSTER_ROLLOUT = _gauge("lb_cluster_rollout", (), "1: a revision is tried on some nodes first.")
 CLUSTER_DISAGREEMENTS = _gauge(

@@ -56,6 +56,7 @@ class Admin(http.server.ThreadingHTTPServer):
             "leader": {"node": "lb-1", "epoch": 2},
             "engine": {"name": "etcd", "reachable": True, "age": 0.1, "error": ""},
             "published": HEAD,
+            "running": {"revision": 0},
             "trouble": "",
             "rollout": None,
         }
@@ -246,6 +247,10 @@ def test_show_puts_one_first_line_and_touches_no_other(admin, capsys):
     assert "no revision 9" in capsys.readouterr().err
     admin.status["published"] = None
     assert publishing.show(admin.url, 0) == USAGE
+    assert "nothing is published yet" in capsys.readouterr().err
+    admin.status |= {"running": {"revision": 3}, "trouble": "the store has no revision"}
+    assert publishing.show(admin.url, 0) == USAGE
+    assert "the store has no revision; lb-1 keeps its document" in capsys.readouterr().err
 
 
 def test_status_in_words(admin, capsys):

@@ -69,6 +69,12 @@ class Server:
             self.process.kill()
             self.process.wait()
 
+    def end(self) -> None:
+        """As an operator does, in good order."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(START)
+
     def close(self) -> None:
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -14,7 +14,7 @@ from lb.cluster.following import AGAIN, POLL, REPORT
 from lb.cluster.memory import Mark, Memory
 from lb.cluster.records import HEAD, MOST_TEXT, Report, Revision, decode, encode
 from lb.cluster.shared import digest_of
-from tests.cluster.desk_ground import One
+from tests.cluster.desk_ground import NOW, One
 from tests.cluster.virtual import run
 
 GARBAGE = [b" ", b"\xff\x00", b"{", b"[]", b"null", b'{"revision":"1"}', b'{"x":' + b"[" * 9000,
@@ -173,14 +173,35 @@ async def test_a_restart_goes_on_where_it_was(one):
 
 
 @following
-async def test_two_nodes_of_one_name_both_follow(one):
-    """Their reports take turns; neither stops."""
+async def test_two_nodes_of_one_name_both_follow_and_say_so(one):
     other = One(one.memory.path.parent.parent / "other", one.store, value_limit=100_000)
     await one.push(b"a")
-    for node in (one, other):
-        await node.follower.step()
-    assert (one.runs, other.runs) == (["a"], ["a"])
-    assert [found.node for found in await one.shared.nodes()] == ["lb-1"]
+    clock = [1000.0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lb.cluster.following.time.time", lambda: clock[0])
+
+        async def reports(*nodes, rounds):
+            for _ in range(rounds):
+                for node in nodes:
+                    await node.follower.step()
+                clock[0] += REPORT + 1
+                await asyncio.sleep(REPORT + 1)
+
+        await reports(one, other, rounds=1)
+        await reports(one, rounds=1)
+        assert (one.follower.trouble, other.follower.trouble) == ("", ""), (
+            "one that ends may overlap with its heir"
+        )
+        await reports(one, other, rounds=3)
+        for node in (one, other):
+            assert "another node calls itself lb-1" in node.follower.trouble
+            assert [reason for reason, _ in node.said] == ["taken", "namesake"]
+        assert "another node calls itself lb-1" in report(one).error
+        await one.push(b"b")
+        await reports(one, other, rounds=1)
+        assert (one.runs, other.runs) == (["a", "b"], ["a", "b"])
+        await reports(one, rounds=5)
+        assert one.follower.trouble == "", "the other one is gone"
 
 
 @following
@@ -194,7 +215,7 @@ async def test_a_node_that_is_renamed_keeps_its_memory(one):
 
 @following
 async def test_it_reports_when_something_is_different_and_now_and_then(one):
-    clock = [1000.0]
+    clock = [NOW]
 
     async def reports(seconds):
         clock[0] += seconds
@@ -209,6 +230,10 @@ async def test_it_reports_when_something_is_different_and_now_and_then(one):
         assert await reports(1.5) == 1
         await one.push(b"a")
         assert await reports(0) == 1
+        for _ in range(3):  # a report that was thrown away is no other node's
+            one.store.entries.pop("nodes/lb-1")
+            await reports(REPORT + 1)
+            assert (report(one).revision, one.follower.trouble) == (1, "")
 
 
 @following

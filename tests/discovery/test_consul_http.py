@@ -176,6 +176,34 @@ def test_the_first_agent_is_asked_again_after_a_minute():
     asyncio.run(run())
 
 
+def test_a_question_that_the_other_agent_held_does_not_lead_back_there():
+    async def run():
+        now, release = [0.0], asyncio.Event()
+
+        async def held(request):
+            await release.wait()
+            return said(ONE, 8)
+
+        async with (
+            playing(said(b"", None, 500), said(ONE), said(ONE)) as first,
+            playing(said(ONE), held) as second,
+        ):
+            settings = ConsulConnection(addresses=(first.address, second.address))
+            async with ConsulClient(settings, lambda: now[0]) as client:
+                await client.ask("/v1/x", {})
+                waiting = asyncio.create_task(client.ask("/v1/x", {}, 7))
+                while len(second.asked) < 2:
+                    await asyncio.sleep(0.005)
+                now[0] = 61
+                await client.ask("/v1/x", {})
+                release.set()
+                await waiting
+                await client.ask("/v1/x", {})
+                assert (len(first.asked), len(second.asked)) == (3, 2)
+
+    asyncio.run(run())
+
+
 def test_a_token_is_read_again_when_its_file_changes(tmp_path):
     file = tmp_path / "token"
     file.write_text("first\n")

@@ -51,15 +51,15 @@ def test_it_registers_once_and_renews_three_times_in_a_ttl():
     calls, pauses, _ = asyncio.run(play([], 3))
     assert [path for path, _ in calls[:3]] == [
         "/v1/agent/service/register",
-        "/v1/agent/check/pass/service:lb-8080",
-        "/v1/agent/check/pass/service:lb-8080",
+        "/v1/agent/check/pass/service:lb-10.0.0.5-8080",
+        "/v1/agent/check/pass/service:lb-10.0.0.5-8080",
     ]
     said = json.loads(calls[0][1])
-    assert said["ID"] == "lb-8080" and said["Address"] == "10.0.0.5" and said["Tags"] == ["edge"]
+    assert said["ID"] == "lb-10.0.0.5-8080" and said["Address"] == "10.0.0.5" and said["Tags"] == ["edge"]
     assert said["Check"]["TTL"] == "9s" and said["Check"]["Status"] == "passing"
     assert said["Check"]["DeregisterCriticalServiceAfter"] == "10m"
     assert set(pauses) == {3.0}
-    assert calls[-1][0] == "/v1/agent/service/deregister/lb-8080"
+    assert calls[-1][0] == "/v1/agent/service/deregister/lb-10.0.0.5-8080"
 
 
 def test_an_agent_that_forgot_it_is_told_again_at_once():

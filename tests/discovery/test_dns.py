@@ -21,7 +21,8 @@ NAME = "api.test."
 
 
 class NameServer(asyncio.DatagramProtocol):
-    """Answers from `records`: (name, type) → texts; a name without any entry does not exist."""
+    """Answers from `records`: (name, type) → texts; a name without any entry does not exist. By datagrams: a
+    connection is refused."""
 
     def __init__(self) -> None:
         self.records: dict[tuple[str, str], list[str]] = {}
@@ -30,6 +31,7 @@ class NameServer(asyncio.DatagramProtocol):
         self.mute = False
         self.failing: set[str] = set()  # names that have SERVFAIL
         self.silent: set[str] = set()  # names without any answer
+        self.alias: tuple[str, str, int] | None = None  # a name, the one that it stands for, its TTL
         self.asked: list[tuple[str, str]] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -47,6 +49,9 @@ class NameServer(asyncio.DatagramProtocol):
         name = question.name.to_text()
         if name in self.silent:
             return
+        if self.alias is not None and name == self.alias[0]:
+            _, name, ttl = self.alias
+            said.answer.append(dns.rrset.from_text(question.name, ttl, "IN", "CNAME", name))
         if self.rcode is not None:
             said.set_rcode(self.rcode)
         elif name in self.failing:
@@ -54,7 +59,7 @@ class NameServer(asyncio.DatagramProtocol):
         elif not any(known == name for known, _ in self.records):
             said.set_rcode(dns.rcode.NXDOMAIN)
         elif texts := self.records.get((name, kind)):
-            said.answer.append(dns.rrset.from_text_list(question.name, self.ttl, "IN", kind, texts))
+            said.answer.append(dns.rrset.from_text_list(name, self.ttl, "IN", kind, texts))
         self.transport.sendto(said.to_wire(), place)  # type: ignore[attr-defined]
 
 
@@ -143,29 +148,22 @@ def targets(count):
     return zone | {(NAME, "SRV"): [f"0 1 80 t{n}.test." for n in range(count)]}
 
 
-def test_a_target_that_fails_or_is_silent_hurts_no_other_and_keeps_its_last_addresses(monkeypatch):
+def test_a_target_that_fails_or_is_silent_hurts_no_other(monkeypatch):
     monkeypatch.setattr(subject, "PATIENCE", 0.3)
-    monkeypatch.setattr(subject, "SHORTEST", 0.05)
 
     async def go():
         async with serving() as (server, place):
             server.records = targets(4)
             server.failing, server.silent = {"t0.test."}, {"t1.test."}
-            async with aclosing(DnsProvider(DnsQuery("api.test", "srv", servers=(place,))).watch()) as words:
-                before = await anext(words)
-                server.failing, server.silent = {"t2.test."}, {"t3.test."}
-                return before, await anext(words)
+            return await anext(DnsProvider(DnsQuery("api.test", "srv", servers=(place,))).watch())
 
-    monkeypatch.setattr(subject, "NEGATIVE", 0.05)
-    before, after = asyncio.run(go())
-    assert {one.address for one in before.members} == {"10.0.0.2:80", "10.0.0.3:80"}
-    assert {one.address for one in after.members} == {f"10.0.0.{n}:80" for n in range(4)}
-    for word, (failing, silent) in ((before, ("t0", "t1")), (after, ("t2", "t3"))):
-        reasons = {one.entry: one.reason for one in word.unusable}
-        assert set(reasons) == {f"{failing}.test:80", f"{silent}.test:80"}
-        assert "SERVFAIL" in reasons[f"{failing}.test:80"]
-        assert "no answer within 0.3s" in reasons[f"{silent}.test:80"]
-        assert ["its last addresses stay" in reason for reason in reasons.values()] == [word is after] * 2
+    word = asyncio.run(go())
+    assert {one.address for one in word.members} == {"10.0.0.2:80", "10.0.0.3:80"}
+    assert word.silent == ("t0.test", "t1.test")
+    reasons = {one.entry: one.reason for one in word.unusable}
+    assert set(reasons) == {"t0.test:80", "t1.test:80"}
+    assert "SERVFAIL" in reasons["t0.test:80"] and "no answer within 0.3s" in reasons["t1.test:80"]
+    assert all("what was known of it stays" in reason for reason in reasons.values())
 
 
 def test_targets_are_asked_together(monkeypatch):
@@ -224,6 +222,27 @@ def test_records_are_asked_for_again_when_they_expire(monkeypatch):
     assert waits == [1.0, 30.0, 300.0]
 
 
+def test_of_a_name_that_stands_for_another_the_shorter_time_counts(monkeypatch):
+    waits = []
+
+    async def fake(seconds):
+        waits.append(seconds)
+        raise asyncio.CancelledError
+
+    async def go():
+        async with serving() as (server, place):
+            server.records, server.ttl = {("real.test.", "A"): ["10.0.0.1"]}, 3600
+            server.alias = (NAME, "real.test.", 7)
+            async with aclosing(DnsProvider(DnsQuery("api.test", "a", servers=(place,))).watch()) as words:
+                assert (await anext(words)).members == (Member("10.0.0.1:80"),)
+                monkeypatch.setattr(subject.asyncio, "sleep", fake)
+                with pytest.raises(asyncio.CancelledError):
+                    await anext(words)
+
+    asyncio.run(go())
+    assert waits == [7.0]
+
+
 def test_a_server_that_is_silent_is_an_error_in_time(monkeypatch):
     monkeypatch.setattr(subject, "PATIENCE", 0.3)
 
@@ -257,8 +276,21 @@ def test_servers_that_are_names_keep_what_is_written_of_them(monkeypatch):
                 found = {one.address for one in (await anext(words)).members}
                 assert found == {"10.0.0.7:80", "[fd00::1]:80", "10.0.0.1:80", "10.0.0.2:80"}
                 assert server.asked.count(("more.test.", "A")) == 1, "its time has not come"
-                server.rcode = dns.rcode.SERVFAIL
-                with pytest.raises(ProviderError, match=r"DNS, api\.test: "):
-                    await anext(words)
 
     asyncio.run(go())
+
+
+def test_a_server_whose_name_fails_hurts_no_other():
+    async def go(*failing):
+        async with serving() as (server, place):
+            server.records = {(NAME, "A"): ["10.0.0.1"], ("more.test.", "A"): ["10.0.0.2"]}
+            server.failing = set(failing)
+            servers = (ResolvedServer("api.test", 80, 30.0), ResolvedServer("more.test", 81, 30.0))
+            return await anext(ResolveProvider(servers, (place,)).watch())
+
+    word = asyncio.run(go("more.test."))
+    assert word.members == (Member("10.0.0.1:80", name="api.test"),)
+    assert word.silent == ("more.test",)
+    assert [one.entry for one in word.unusable] == ["more.test:81"] and "SERVFAIL" in word.unusable[0].reason
+    with pytest.raises(ProviderError, match=r"DNS, api\.test: "):
+        asyncio.run(go(NAME, "more.test."))

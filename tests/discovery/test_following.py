@@ -227,6 +227,16 @@ def test_bad_entries_are_set_aside_with_their_reason(caplog):
     assert "web-7" in caplog.text and "no port" in caplog.text
 
 
+def test_what_a_part_of_the_source_spoke_of_stays_while_that_is_silent():
+    one, two, other = Member(A.address, name="x"), Member(B.address, name="x"), Member(C.address, name="y")
+    silent = Membership((other,), silent=("x",))
+    found, told, _ = play([[one, two], 1, silent], seconds=100)
+    assert found.members == (one, two, other) and not found.brake.held, "nothing goes, nor is it held"
+    assert [letters for _, _, letters in told] == [["1", "2"], ["1", "2", "3"]]
+    found, _, _ = play([silent, 1, [two, other]], seconds=5, begin=[one, two])
+    assert found.members == (two, other), "it speaks again"
+
+
 def test_addresses_come_in_normal_form_and_once():
     up, down = Member("A:080", name="1"), Member("a:80", state=Registered.DOWN, name="2")
     for order in ((up, down), (down, up)):

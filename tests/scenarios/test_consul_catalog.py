@@ -138,7 +138,7 @@ def test_an_agent_that_is_away_or_lost_all_takes_no_route(consul):
     with s:
         with Load(s) as load:
             changed(load, "a", "start")
-            consul.server.stop()
+            consul.server.end()
             eventually(lambda: not catalog(s)["answered"], 20, "it is not told")
             assert catalog(s)["error"] and s.lb.metric("lb_catalog_errors_total") > 0
             eventually(lambda: s.lb.metric("lb_catalog_age_seconds") > 0)

@@ -47,6 +47,17 @@ def test_lb_is_in_consul_while_it_serves(consul):  # noqa: F811
         eventually(lambda: there(consul) == [], 5, "it is not taken out")
 
 
+def test_two_with_one_port_at_one_agent(consul):  # noqa: F811
+    origin = Origin(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"))
+    config = CONFIG.replace("port: 8080", "port: 8080, address: %s")
+    found = [(f"front-10.0.0.{n}-8080", ["edge"], "passing") for n in (1, 2)]
+    with Scenario(config % (consul.server.port, "10.0.0.1"), a=origin) as one:
+        with Scenario(config % (consul.server.port, "10.0.0.2"), a=origin):
+            eventually(lambda: there(consul) == found, 5, "one took the place of the other")
+        eventually(lambda: there(consul) == found[:1], 5, "the other went with it")
+        assert '"registered":true' in state(one)
+
+
 def state(s):
     return s.lb.admin("GET", "/api/v1/discovery")[1].replace(" ", "")
 
