@@ -23,7 +23,7 @@ AT_ONCE = {"local": 12, "etcd": 10, "zookeeper": 8, "redis": 12, "consul": 16}
 
 async def histories(engine, first, runs, at_once, note, kind=Run):
     """Whether it went as expected: no violation, and with a naive recipe at least one."""
-    ground = Ground("redis" if engine in NAIVE else engine)
+    ground = Ground("redis" if engine in NAIVE else engine, kind.spawner)
     began, done, faults, broken = time.monotonic(), 0, Counter(), 0
     outlasted, overtaken = Counter(), Counter()
 
