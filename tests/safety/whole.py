@@ -28,7 +28,7 @@ DOCUMENT = """
 listeners: [{name: web, bind: "${LB_TEST_SAFETY_WEB}"}]
 routes: [{name: all, respond: {body: "%d"}}]
 """
-OFTEN = 0.05  # seconds between two questions to a node, and between two requests through it
+OFTEN = 0.1  # seconds between two questions to a node, and between two requests through it
 PATIENCE = aiohttp.ClientTimeout(total=10.0)
 
 
