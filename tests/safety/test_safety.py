@@ -23,25 +23,24 @@ WITHIN = 200.0  # seconds, for all of them, on a machine that does other things 
 pytestmark = pytest.mark.timeout(WITHIN + 40)
 
 
-async def histories(engine, kind=Run):
+async def histories(engine, runs, kind=Run):
     ground = await asyncio.to_thread(Ground, "redis" if engine in NAIVE else engine, kind.spawner)
     more = {"faults": FAULTS.get(engine, 3), "healed": 10.0 if engine in NAIVE else 60.0}
     try:
-        return await batch(ground, range(1, RUNS[engine] + 1), 2, lambda run: None, engine, kind, **more)
+        return await batch(ground, range(1, runs + 1), 2, lambda run: None, engine, kind, **more)
     finally:
         await ground.close()
 
 
 async def everything():
-    engines = list(RUNS)
     async with asyncio.timeout(WITHIN):
-        found = await asyncio.gather(*map(histories, engines), return_exceptions=True)
-    return dict(zip(engines, found, strict=True))
+        found = await asyncio.gather(*(histories(*one) for one in RUNS.items()), return_exceptions=True)
+    return dict(zip(RUNS, found, strict=True))
 
 
 async def with_the_whole_lb():
     async with asyncio.timeout(WITHIN):
-        return await asyncio.gather(histories("etcd", WholeRun), return_exceptions=True)
+        return await asyncio.gather(histories("etcd", 1, WholeRun), return_exceptions=True)
 
 
 @pytest.fixture(scope="module")
