@@ -194,6 +194,7 @@ class WholeRun(Run):
     """Its end is that of its answers too."""
 
     kinds, node, spawner = (*KINDS, "stop-control", "kill-control"), WholeNode, "tests.safety.keeper"
+    longer = 0.5  # who is elected is asked of the admin API
 
     async def settle(self):
         await super().settle()
