@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -56,13 +57,6 @@ def below(pid):
     return found
 
 
-def runs(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 @pytest.mark.parametrize(
     ("arguments", "count"),
     [
@@ -81,19 +75,25 @@ def test_nothing_outlives_a_harness_that_is_killed(arguments, count, eventually)
     command = [sys.executable, "-m", "tests.safety", "--runs", "1", *arguments]
     with tempfile.TemporaryDirectory(prefix="lb-") as folder:  # short: lb has sockets in it
         harness = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "TMPDIR": folder})
-        found = []
+        found, held = [], []
+
+        def started():
+            with contextlib.suppress(FileNotFoundError):  # one ended while it was looked at
+                found[:] = below(harness.pid)
+            return len(found) >= count
+
         try:
-            while len(found) < count:
-                assert harness.poll() is None, "it ended before anything was there"
-                time.sleep(0.05)
-                with contextlib.suppress(FileNotFoundError):  # one ended while it was looked at
-                    found = below(harness.pid)
-            os.kill(found[-1], signal.SIGSTOP)
+            eventually(started, timeout=100)
+            with contextlib.suppress(ProcessLookupError):
+                held += [os.pidfd_open(pid) for pid in found]
+            assert len(held) >= count - 1
             harness.kill()
             harness.wait()
-            eventually(lambda: not any(map(runs, found)), timeout=10)
+            eventually(lambda: len(select.select(held, (), (), 0)[0]) == len(held), timeout=10)
         finally:
             harness.kill()
             harness.wait()
-            for pid in filter(runs, found):
-                os.kill(pid, signal.SIGKILL)
+            for one in held:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(one, signal.SIGKILL)
+                os.close(one)

@@ -14,9 +14,10 @@ import pytest
 from aiohttp import web
 
 from tests.cluster.checker import Published, violations
+from tests.safety import harness
 from tests.safety.judge import lies
 from tests.safety.spawning import Spawner
-from tests.safety.whole import WholeNode, by_answers, document
+from tests.safety.whole import WholeNode, WholeRun, by_answers, document
 
 PUBLISHED = [
     Published(revision, 1, hashlib.sha256(document(number)).hexdigest())
@@ -214,3 +215,27 @@ class Answered:
 def test_a_document_of_several_publications(run, words):
     found = by_answers(run)
     assert bool(found) == bool(words) and all(words in one for one in found), found
+
+
+@pytest.mark.parametrize(
+    ("answers", "output", "words"),
+    [
+        ([10, 20, 30], "lb runs", []),
+        ([10, 30, 20], "lb runs", ["by its answers: x went back", "by its answers: x ended at"]),
+        ([10, 20, 30], "Traceback (most recent call last):", ["x: a traceback"]),
+    ],
+)
+def test_the_verdict_has_what_was_answered_and_said(answers, output, words, monkeypatch, tmp_path):
+    async def judged(run):
+        return []
+
+    monkeypatch.setattr(harness, "judged", judged)
+    run = WholeRun(SimpleNamespace(engine="local", ttl=2), 1)
+    run.folder.rmdir()
+    (tmp_path / "output").write_text(output)
+    run.published = PUBLISHED
+    run.nodes = [SimpleNamespace(name="x", answers=answers, lives=True, asked=7, output=tmp_path / "output")]
+    asyncio.run(run.settle())
+    assert len(run.found) == len(words)
+    assert all(one.startswith(said) for one, said in zip(run.found, words, strict=True)), run.found
+    assert run.faults["requests"] == 7
