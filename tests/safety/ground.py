@@ -47,7 +47,7 @@ class Ground:
                 elif leader is None:
                     what = "engine-server-killed"
                 for server in chosen:
-                    server.stop()
+                    await asyncio.to_thread(server.stop)
                 self.faults[what] += 1
                 await asyncio.sleep(random.uniform(0.1, 1.0) * self.ttl)
                 self.start()

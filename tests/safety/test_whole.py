@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
 
 from tests.cluster.checker import Published, violations
-from tests.safety import harness
+from tests.safety import harness, whole
 from tests.safety.judge import lies
 from tests.safety.spawning import Spawner
 from tests.safety.whole import WholeNode, WholeRun, by_answers, document
@@ -30,12 +31,17 @@ class Playing:
     """Says `body` and `running`; `count`: of the requests that it answered."""
 
     def __init__(self):
-        self.status, self.body, self.closes, self.running, self.count = 200, "10", False, A, 0
+        self.status, self.body, self.running, self.count = 200, "10", A, 0
+        self.closes = self.hangs = self.stands = False
 
     async def __call__(self, request):
         if request.path != "/":
             return web.json_response({"term": {"epoch": 1}, "running": self.running._asdict()})
         self.count += 1
+        if self.hangs:
+            await asyncio.sleep(1)
+        if self.stands:
+            time.sleep(1)  # with the harness, which is this process
         if self.closes:
             request.transport.abort()
         return web.Response(status=self.status, text=self.body)
@@ -141,6 +147,13 @@ def test_a_history_in_which_nothing_is_wrong(tmp_path):
 def test_a_failed_request_through_a_living_node_is_found(failure, tmp_path):
     found = lies(PUBLISHED, {"lb-1": history(tmp_path, failure).heard()})
     assert found and all("lb-1: a request failed" in one for one in found), found
+
+
+@pytest.mark.parametrize(("step", "is_found"), [({"hangs": True}, True), ({"stands": True}, False)])
+def test_a_request_that_is_not_answered_is_found(step, is_found, tmp_path, monkeypatch):
+    monkeypatch.setattr(whole, "TURNS", 3)
+    found = lies(PUBLISHED, {"lb-1": history(tmp_path, step).heard()})
+    assert bool(found) == is_found and all("no answer" in one for one in found), found
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,10 @@ routes: [{name: all, respond: {body: "%d"}}]
 """
 OFTEN = 0.1  # seconds between two questions to a node, and between two requests through it
 PATIENCE = aiohttp.ClientTimeout(total=10.0)
+NO_END = aiohttp.ClientTimeout(total=None)
+TURNS = (
+    100  # that a request may wait for its answer, each of OFTEN: a harness that stands still blames nobody
+)
 
 
 class WholeNode(Node):
@@ -171,14 +175,14 @@ class WholeNode(Node):
 
     async def _load(self):
         while True:
-            broken, fault, body = self.broken, "", ""
+            broken, asked = self.broken, asyncio.create_task(self._asked())
             try:
-                async with self.session.get(f"http://{self.web}/") as answer:
-                    body = await answer.text()
-                    if answer.status != 200 or not body.isdigit():
-                        fault = f"{answer.status} {body[:80]!r}"
-            except (aiohttp.ClientError, TimeoutError) as error:
-                fault = repr(error)
+                for _ in range(TURNS):
+                    if (await asyncio.wait([asked], timeout=OFTEN))[0]:
+                        break
+                fault, body = asked.result() if asked.done() else ("no answer", "")
+            finally:
+                asked.cancel()
             if broken == self.broken and not self.stands:
                 self.asked += self.serves
                 if fault and self.serves:
@@ -188,6 +192,16 @@ class WholeNode(Node):
                     if self.answers[-1:] != [int(body)]:
                         self.answers.append(int(body))
             await asyncio.sleep(OFTEN)
+
+    async def _asked(self):
+        """What is wrong with the answer, and the answer."""
+        try:
+            async with self.session.get(f"http://{self.web}/", timeout=NO_END) as answer:
+                body = await answer.text()
+                good = answer.status == 200 and body.isdigit()
+                return ("", body) if good else (f"{answer.status} {body[:80]!r}", "")
+        except aiohttp.ClientError as error:
+            return repr(error), ""
 
 
 class WholeRun(Run):
