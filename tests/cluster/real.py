@@ -43,11 +43,13 @@ class Server:
         self.ready()
 
     def launch(self) -> None:
-        """Only begin: one of several is there when the others are."""
+        """Only begin: one of several is there when the others are. It ends with the thread that does this,
+        however that ends: no server outlives a test run that was killed."""
         root = _unpacked()
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
-                self.command, stdout=log, stderr=log, cwd=self.folder,
+                ["setpriv", "--pdeathsig", "KILL", "--", *self.command],
+                stdout=log, stderr=log, cwd=self.folder,
                 env={**os.environ, "LD_LIBRARY_PATH": f"{root}/usr/lib/x86_64-linux-gnu"},
             )  # fmt: skip
 

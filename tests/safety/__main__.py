@@ -19,11 +19,12 @@ from tests.safety.whole import WholeRun
 
 # As many clusters at a time as two cores and one set of servers carry; Consul's mostly wait for its lease.
 AT_ONCE = {"local": 12, "etcd": 10, "zookeeper": 8, "redis": 12, "consul": 16}
+WHOLE_AT_ONCE = 3
 
 
 async def histories(engine, first, runs, at_once, note, kind=Run):
     """Whether it went as expected: no violation, and with a naive recipe at least one."""
-    ground = Ground("redis" if engine in NAIVE else engine)
+    ground = Ground("redis" if engine in NAIVE else engine, kind.spawner)
     began, done, faults, broken = time.monotonic(), 0, Counter(), 0
     outlasted, overtaken = Counter(), Counter()
 
@@ -81,7 +82,7 @@ def main():
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--at-once", type=int, help="clusters at a time; by default what the engine carries")
-    parser.add_argument("--whole", action="store_true", help="the nodes are lb itself, one cluster at a time")
+    parser.add_argument("--whole", action="store_true", help="the nodes are lb itself")
     parser.add_argument("--report", metavar="FILE", help="a line of JSON for each run and engine is added")
     parser.add_argument("--gaps", type=int, default=0, metavar="N")
     given = parser.parse_args()
@@ -96,7 +97,7 @@ def main():
         if given.gaps:
             asyncio.run(gaps(engine, given.gaps))
         else:
-            at_once = given.at_once or (1 if given.whole else AT_ONCE.get(engine, 8))
+            at_once = given.at_once or (WHOLE_AT_ONCE if given.whole else AT_ONCE.get(engine, 8))
             kind = WholeRun if given.whole else Run
             good &= asyncio.run(histories(engine, given.first, given.runs, at_once, note, kind))
     return 0 if good else 1

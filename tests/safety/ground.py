@@ -15,7 +15,7 @@ class Ground:
     """Three servers that elect a leader, one Redis, none for local. Raises FileNotFoundError where the
     engine cannot be had."""
 
-    def __init__(self, engine):
+    def __init__(self, engine, spawner="tests.safety.spawner"):
         self.engine = engine
         self.ttl = TTL.get(engine, 2.0)
         self.several = Several(engine) if engine in ("consul", "etcd", "zookeeper") else None
@@ -24,7 +24,7 @@ class Ground:
         else:
             self.servers = [] if engine == "local" else [Server("redis")]
         self.faults = Counter()
-        self.spawner = Spawner()
+        self.spawner = Spawner(spawner)
 
     async def ready(self):
         await self.spawner.start()
@@ -47,7 +47,7 @@ class Ground:
                 elif leader is None:
                     what = "engine-server-killed"
                 for server in chosen:
-                    server.stop()
+                    await asyncio.to_thread(server.stop)
                 self.faults[what] += 1
                 await asyncio.sleep(random.uniform(0.1, 1.0) * self.ttl)
                 self.start()

@@ -61,13 +61,14 @@ def plan(seed, faults=FAULTS, kinds=KINDS):
 class Run:
     """One cluster from its first publication to its judgement."""
 
-    kinds, staged, node = KINDS, 0.3, Node
+    kinds, staged, node, spawner = KINDS, 0.3, Node, "tests.safety.spawner"
+    longer = 0.0  # leases that every fault lasts longer, those of the engine's beside
 
     def __init__(self, ground, seed, engine=None, faults=FAULTS, healed=HEALED):
         self.ground, self.seed = ground, seed
         self.engine = engine or ground.engine
         self.ttl = ground.ttl
-        self.more = LAPSE.get(self.engine, 0.0)  # leases that every fault lasts longer
+        self.more = LAPSE.get(self.engine, 0.0) + self.longer
         self.plan, self.healed = plan(seed, faults, self.kinds), healed
         self.random = Random(f"{seed}, publications")
         self.folder = Path(tempfile.mkdtemp(prefix="lb-safety-"))
@@ -143,9 +144,8 @@ class Run:
         if not unlucky.lives:
             await unlucky.start()
         began = time.monotonic()
-        await self.befall(unlucky, fault._replace(long=fault.long + self.more))
-        at_all = unlucky.wires or fault.kind not in ("cut", "deaf", "late")
-        if leader and at_all and fault.kind not in BRIEF and time.monotonic() - began > self.ttl:
+        met = await self.befall(unlucky, fault._replace(long=fault.long + self.more))
+        if leader and met and fault.kind not in BRIEF and time.monotonic() - began > self.ttl:
             self.outlasted[fault.kind] += 1
             self.overtaken[fault.kind] += any(
                 line["what"] == "elected" and line["at"] > began
@@ -154,51 +154,58 @@ class Run:
         await self.pass_time(fault.after)
 
     async def befall(self, unlucky, fault):
-        match fault.kind:
-            case "stop":
-                unlucky.pause(True)
+        """Whether it was seen to happen."""
+        kind, seen = fault.kind, len(unlucky.heard())
+
+        def did():
+            return any(line.get("fault") == kind for line in unlucky.heard()[seen:])
+
+        match kind:
+            case "stop" | "stop-control":
+                unlucky.pause(True, only_control=kind == "stop-control")
                 await self.pass_time(fault.long)
-                self.faults["stop"] += unlucky.state == "T"
+                met = unlucky.state == "T"
+                self.faults[kind] += met
                 unlucky.pause(False)
-            case "stop-in-commit":
-                await self.in_commit(unlucky, fault)
+                return met
+            case "stop-in-commit" | "kill-in-commit":
+                # Where the next publication is this node's, which need not be.
+                word = kind.partition("-")[0]
+                unlucky.order(f"in-commit {word} {fault.moment:.4f} {time.monotonic() + self.ttl}")
+                self.publish()
+                met = await self.until(did, self.ttl)
+                if met:
+                    await self.pass_time(fault.long)
                 unlucky.pause(False)
-            case "kill-in-commit":
-                await self.in_commit(unlucky, fault)
-            case "kill":
-                await unlucky.kill()
-                self.faults["kill"] += 1
+                return met
+            case "kill" | "kill-control":
+                await unlucky.kill(only_control=kind == "kill-control")
+                self.faults[kind] += 1
                 # at once, or after the lease
                 await self.pass_time((fault.long - self.more - 1.2) * 2 * (1 + self.more))
                 await unlucky.start()
+                return True
             case "cut" | "deaf" | "late":
                 before = unlucky.harmed()
-                if fault.kind == "late":
+                if kind == "late":
                     unlucky.late(time.monotonic() + fault.long * self.ttl)
                 else:
-                    unlucky.trouble(cut=fault.kind == "cut", deaf=fault.kind == "deaf")
+                    unlucky.trouble(cut=kind == "cut", deaf=kind == "deaf")
                 await self.pass_time(fault.long)
-                self.faults[fault.kind] += unlucky.harmed() > before
-                if fault.kind != "late":
+                met = unlucky.harmed() > before
+                self.faults[kind] += met
+                if kind != "late":
                     unlucky.trouble()
+                return met
+            case "stall" | "stall-elector":
+                unlucky.order(f"{kind} {fault.long * self.ttl:.2f}")
+                await self.pass_time(fault.long)
+                return await self.until(did, self.ttl)
             case "clock":
                 unlucky.order(f"clock {fault.jump}")
-            case "stall" | "stall-elector":
-                unlucky.order(f"{fault.kind} {fault.long * self.ttl:.2f}")
-                await self.pass_time(fault.long)
             case "resign":
                 unlucky.order("resign")
-
-    async def in_commit(self, unlucky, fault):
-        """It happens where the next publication is this node's, which need not be."""
-        word, hit = fault.kind.partition("-")[0], fault.kind
-        unlucky.order(f"in-commit {word} {fault.moment:.4f} {time.monotonic() + self.ttl}")
-        self.publish()
-        seen = len(unlucky.heard())
-        if await self.until(
-            lambda: any(line.get("fault") == hit for line in unlucky.heard()[seen:]), self.ttl
-        ):
-            await self.pass_time(fault.long)
+        return False
 
     async def suffer(self):
         """All faults of the plan."""

@@ -52,16 +52,16 @@ class Log:
         self.say(what, revision=one.revision, epoch=one.epoch, digest=one.digest)
 
 
-class Recorded:
-    """The leader that the desk sees; publications are written down, before and after."""
+class Recorded(Electing):
+    """Publications are written down, before and after."""
 
-    def __init__(self, electing, log):
-        self.electing, self.log, self.resign = electing, log, electing.resign
-        self.hit = None  # what befalls the next publication, how many seconds after it was sent, until when
+    log: Log  # of this process
+    hit = None  # what befalls the next publication, how many seconds after it was sent, until when
+    _control: asyncio.AbstractEventLoop
 
-    @property
-    def term(self):
-        return self.electing.term
+    async def start(self):
+        self._control = asyncio.get_running_loop()
+        await super().start()
 
     async def commit(self, epoch, writes):
         heads = [msgspec.json.decode(one.value, type=Revision) for one in writes if one.key == HEAD]
@@ -72,7 +72,7 @@ class Recorded:
             threading.Timer(seconds, self._befall, [what]).start()
         outcome = "unknown"
         try:
-            await self.electing.commit(epoch, writes)
+            await super().commit(epoch, writes)
             outcome = "accepted"
         except (Conflict, Deposed, NotLeading):
             outcome = "refused"
@@ -84,6 +84,23 @@ class Recorded:
     def _befall(self, what):
         self.log.say("did", fault=f"{what}-in-commit")
         os.kill(os.getpid(), signal.SIGSTOP if what == "stop" else signal.SIGKILL)
+
+    def obey(self, words):
+        """An order that is a fault; from any thread."""
+        match words:
+            case ["stall" | "stall-elector" as fault, seconds]:
+                loop = self._control if fault == "stall" else self._loop
+                loop.call_soon_threadsafe(self._stall, fault, float(seconds))
+            case ["clock", seconds]:
+                _step[0] += float(seconds)
+                self.log.say("did", fault="clock", wall=time.time() - _real())
+            case ["in-commit", what, seconds, until]:
+                self.hit = (what, float(seconds), float(until))
+
+    def _stall(self, fault, seconds):
+        before = time.monotonic()
+        time.sleep(seconds)
+        self.log.say("did", fault=fault, seconds=time.monotonic() - before)
 
 
 def engine_of(given):
@@ -110,7 +127,8 @@ async def main(given):
     folder.mkdir(exist_ok=True)
     log, memory, applied = Log(given["log"]), Memory(folder, write_whole), [0]
     log.say("started", pid=os.getpid())
-    electing = Electing(
+    Recorded.log = log
+    electing = Recorded(
         lambda: Elector(
             engine_of(given), given["node"], given["ttl"], above=lambda: memory.seen.epoch,
             told=lambda reason, epoch, text: log.say(reason, epoch=epoch),
@@ -124,8 +142,7 @@ async def main(given):
 
     shared = Shared(engine_of(given))
     follower = Follower(shared, given["node"], memory, apply, lambda: applied[0])
-    leader = Recorded(electing, log)
-    desk = Desk(shared, leader, memory, no_problems, history=1000)  # the judge reads all of them
+    desk = Desk(shared, electing, memory, no_problems, history=1000)  # the judge reads all of them
     await electing.start()
     tasks = {asyncio.create_task(part.run()) for part in (follower, desk)}
 
@@ -147,11 +164,6 @@ async def main(given):
     for task in tasks:
         task.add_done_callback(ended)
 
-    def stall(fault, seconds):
-        before = time.monotonic()
-        time.sleep(seconds)
-        log.say("did", fault=fault, seconds=time.monotonic() - before)
-
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     orders = os.fdopen(os.open(given["orders"], os.O_RDWR | os.O_NONBLOCK), "rb", 0)
@@ -165,12 +177,5 @@ async def main(given):
                 if electing.term is not None:
                     log.say("did", fault="resign")
                 electing.resign()
-            case ["stall", seconds]:
-                stall("stall", float(seconds))
-            case ["stall-elector", seconds]:
-                electing._loop.call_soon_threadsafe(stall, "stall-elector", float(seconds))
-            case ["clock", seconds]:
-                _step[0] += float(seconds)
-                log.say("did", fault="clock", wall=time.time() - _real())
-            case ["in-commit", what, seconds, until]:
-                leader.hit = (what, float(seconds), float(until))
+            case _:
+                electing.obey(words)

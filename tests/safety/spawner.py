@@ -30,10 +30,12 @@ def preload():
             print(missing, file=sys.stderr)
 
 
-def live(given):
+def live(given, parent):
     """In the child; does not return."""
     try:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before
+            return
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         errors = os.open(given["errors"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         nothing = os.open(os.devnull, os.O_RDONLY)
@@ -50,10 +52,11 @@ def live(given):
 def main():
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # who ended is gone, nobody waits
     preload()
+    own = os.getpid()
     for line in iter(sys.stdin.readline, ""):
         pid = os.fork()
         if not pid:
-            live(json.loads(line))
+            live(json.loads(line), own)
         print(pid, flush=True)
 
 

@@ -14,16 +14,17 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Spawner:
-    """The process of tests.safety.spawner."""
+    """The process of tests.safety.spawner, or of another `module` that speaks like it."""
 
-    def __init__(self):
+    def __init__(self, module="tests.safety.spawner"):
+        self.module = module
         self.turn = asyncio.Lock()
         self.process = None
 
     async def start(self):
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.safety.spawner", cwd=ROOT, stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
+            sys.executable, "-m", self.module, cwd=ROOT, stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
 
     async def spawn(self, given):
@@ -39,7 +40,7 @@ class Spawner:
 
 
 class Node:
-    """One node over its restarts."""
+    """One node over its restarts. Here there is nothing but control: `only_control` is for a whole lb."""
 
     def __init__(self, spawner, folder, name, wires, given):
         self.spawner, self.name, self.wires = spawner, name, wires
@@ -48,7 +49,6 @@ class Node:
         os.mkfifo(pipe)
         self.pipe = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
         self.pid = 0
-        self.dead = False  # for good
         self.lines, self.read = [], 0
         self.given = {
             **given, "node": name, "folder": str(folder / name), "log": str(self.log), "orders": str(pipe),
@@ -80,12 +80,12 @@ class Node:
             with contextlib.suppress(BlockingIOError):
                 os.write(self.pipe, f"{words}\n".encode())
 
-    async def kill(self):
+    async def kill(self, only_control=False):
         self._signal(signal.SIGKILL)
         while self.lives:
             await asyncio.sleep(0.01)
 
-    def pause(self, on):
+    def pause(self, on, only_control=False):
         self._signal(signal.SIGSTOP if on else signal.SIGCONT)
 
     def _signal(self, number):

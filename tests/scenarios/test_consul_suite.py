@@ -52,7 +52,8 @@ class Registered:
         await asyncio.to_thread(self.agent.server.stop)
 
     async def mend(self) -> None:
-        await asyncio.to_thread(self.agent.server.start)
+        self.agent.server.launch()
+        await asyncio.to_thread(self.agent.server.ready)
         await asyncio.to_thread(eventually, self.agent.leads, 20)
 
 
