@@ -29,8 +29,8 @@ class ClusterFacts(NamedTuple):
     """`name`: of the cluster; `node`: of this lb in it. `epoch`: of the term held here, or the highest that
     was published to us. `transitions`: how often leadership changed here, by reason. `renewal`, `lateness`:
     seconds, of the last renewal; `age`: seconds since the engine answered, None: never; `trouble`: what is
-    published is not what runs here; `rollout`: a revision is tried on some nodes. Of shared health, where it is
-    configured: the servers on which there are `disagreements`, by between whom, and how many nodes share."""
+    published is not what runs here; `rollout`: a revision is tried on some nodes. Of shared health, where it
+    is configured: the servers on which there are `disagreements`, by between whom, and how many share."""
 
     name: str
     node: str

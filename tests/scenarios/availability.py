@@ -235,6 +235,8 @@ class Days:
         found["rollback"] = front.ask("one", "POST", f"/api/v1/cluster/rollback/{self.shown}")
         front.all_answer(fresh)
         found["resign"] = front.resigned(self.lapses)
+        for node in NODES:  # what is read once can be shown later
+            front.ask(node, "GET", "/api/v1/cluster/history")
         found["leaders"] = front.leaders()
         found["order everywhere"] = front.order(SPARE[1], "maintenance")
         eventually(lambda: set(front.ordered(SPARE[1]).values()) == {"maintenance"}, 10, "it is not obeyed")

@@ -362,7 +362,7 @@ def test_the_cluster_and_a_rollout_are_shown(browser: Browser, tmp_path: Path) -
         )  # fmt: skip
         assert status == 200, text
 
-    with node("one") as one, node("two") as two:
+    with node("one") as one, node("two"):
         eventually(lambda: '"leader"' in one.lb.admin("GET", "/api/v1/cluster")[1])
         push(one, "0")
         eventually(

@@ -1,4 +1,4 @@
-"""What of the cluster has no value is not there: shared health where it is not configured, an age of nothing."""
+"""What of the cluster has no value is not there: shared health that is not configured, an age of nothing."""
 
 from __future__ import annotations
 
