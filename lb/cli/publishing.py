@@ -106,6 +106,8 @@ def history(admin: str, as_json: bool) -> int:
         json.dump(found, sys.stdout, indent=2)
         say()
         return OK
+    if found["age"]:
+        complain(f"the engine does not answer; this was read {found['age']:g}s ago")
     for revision in found["revisions"]:
         say(_named(revision))
     if not found["revisions"]:

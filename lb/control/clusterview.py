@@ -124,7 +124,7 @@ class ClusterView:
             renewal=standing.latency,
             lateness=standing.lateness,
             reachable=not (reached.error or standing.error),
-            age=_since(reached.at, time.monotonic()) or 0.0,
+            age=_since(reached.at, time.monotonic()),
             trouble=bool(it.follower.trouble),
             rollout=it.follower.head is not None and it.follower.head.stage is not None,
             disagreements=None if it.sharing is None else it.sharing.disagreements(),
@@ -161,7 +161,8 @@ class ClusterView:
     async def _read(self, name: str, call: Callable[[], Awaitable[Any]]) -> tuple[Any, float | None]:
         """What `call` gives, or gave last; its age in seconds, None where there is nothing."""
         with contextlib.suppress(EngineError):
-            self._last[name] = (time.monotonic(), await call())
+            read = await call()
+            self._last[name] = (time.monotonic(), read)
         at, found = self._last.get(name, (0.0, None))
         return found, _since(at, time.monotonic())
 

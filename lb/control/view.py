@@ -152,6 +152,7 @@ class View:
             "workers_wanted": self._supervisor.count,
             "cluster": None if cluster is None else {
                 "leading": cluster.leading, "reachable": cluster.reachable, "revision": cluster.revision,
+                "away": None if cluster.reachable else cluster.age,
                 "trouble": cluster.trouble, "rollout": cluster.rollout,
             },
         }  # fmt: skip

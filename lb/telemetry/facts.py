@@ -28,9 +28,9 @@ class WorkerFacts(NamedTuple):
 class ClusterFacts(NamedTuple):
     """`name`: of the cluster; `node`: of this lb in it. `epoch`: of the term held here, or the highest that
     was published to us. `transitions`: how often leadership changed here, by reason. `renewal`, `lateness`:
-    seconds, of the last renewal; `age`: seconds since the engine answered; `trouble`: what is published is
-    not what runs here; `rollout`: a revision is tried on some nodes. Of shared health, where it is
-    configured: the servers on which there are `disagreements`, by between whom, and how many nodes share."""
+    seconds, of the last renewal; `age`: seconds since the engine answered, None: never; `trouble`: what is
+    published is not what runs here; `rollout`: a revision is tried on some nodes. Of shared health, where it
+    is configured: the servers on which there are `disagreements`, by between whom, and how many share."""
 
     name: str
     node: str
@@ -42,7 +42,7 @@ class ClusterFacts(NamedTuple):
     renewal: float
     lateness: float
     reachable: bool
-    age: float
+    age: float | None
     trouble: bool
     rollout: bool
     disagreements: Mapping[str, int] | None = None

@@ -155,7 +155,9 @@ CLUSTER_TRANSITIONS = _counter("lb_cluster_transitions", ("reason",), "Changes o
 CLUSTER_RENEWAL = _gauge("lb_cluster_renewal_seconds", (), "How long the last renewal of the term took.")
 CLUSTER_LATENESS = _gauge("lb_cluster_renewal_lateness_seconds", (), "How late that renewal began.")
 CLUSTER_REACHABLE = _gauge("lb_cluster_engine_reachable", (), "1: the cluster's engine answered last.")
-CLUSTER_AGE = _gauge("lb_cluster_engine_age_seconds", (), "Time since the cluster's engine answered.")
+CLUSTER_AGE = _gauge(
+    "lb_cluster_engine_age_seconds", (), "Time since the cluster's engine answered; absent: it never did."
+)
 CLUSTER_TROUBLE = _gauge(
     "lb_cluster_differs",
     (),

@@ -61,6 +61,7 @@ class Admin(http.server.ThreadingHTTPServer):
             "rollout": None,
         }
         self.said = (200, {"revision": 4, "message": ""})
+        self.age = 0.0
         self.document = "routes: {}\n"
         self.orders = []
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -83,7 +84,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
             nodes = it.looks.pop(0) if len(it.looks) > 1 else it.looks[0]
             self.say(200, {**it.status, "nodes": nodes})
         elif self.path == "/api/v1/cluster/history":
-            self.say(200, {"revisions": [HEAD] if it.status["published"] else [], "age": 0.0})
+            self.say(200, {"revisions": [HEAD] if it.status["published"] else [], "age": it.age})
         elif self.path.startswith("/api/v1/cluster/diff/"):
             self.say(200, b"--- a\n+++ b\n+new\n")
         elif self.path == "/api/v1/cluster/revisions/3":
@@ -279,6 +280,15 @@ def test_status_in_words(admin, capsys):
         assert words in said
     assert publishing.status(admin.url, True) == OK
     assert json.loads(capsys.readouterr().out)["name"] == "front"
+
+
+def test_a_history_that_was_read_before_says_its_age(admin, capsys):
+    publishing.history(admin.url, False)
+    assert capsys.readouterr().err == ""
+    admin.age = 12.3
+    assert publishing.history(admin.url, False) == OK
+    said = capsys.readouterr()
+    assert "this was read 12.3s ago" in said.err and said.out.startswith("revision 3")
 
 
 def test_history_diff_rollback_and_resign(admin, capsys):

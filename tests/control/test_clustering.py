@@ -216,7 +216,7 @@ def test_without_the_engine_everything_that_is_read_says_so(file, tmp_path):
             with pytest.raises(Unavailable):
                 await call
         assert (await view.push(b"a", None, "", "", "", None)).error == "engine_away"
-        assert view.facts().age == 0.0 and not view.facts().reachable
+        assert view.facts().age is None and not view.facts().reachable
         await node.stop()
 
     asyncio.run(life())

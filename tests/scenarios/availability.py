@@ -1,8 +1,8 @@
 """One engine from good days through every partition, and what each operation does in each of them.
 
-Two nodes: a real lb that reaches the engine over wires which can be cut, and one beside it that reaches the
-engine directly: all that control makes of a cluster (lb.control.clustering), without workers. A third is
-started in every state, with what the first has on its disk and with nothing.
+Three lbs (asking.py), each of which reaches the engine over wires of its own, which can be cut. A fourth node is
+started in every state, with what one of them has on its disk and with nothing: all that control makes of a
+cluster (lb.control.clustering), without workers.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import shutil
 import tempfile
 import threading
@@ -19,7 +18,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from lb.admin.view import Unavailable
-from lb.cli import publishing
 from lb.cluster.records import Traffic
 from lb.control.clustering import Clustering, memory_of, recalled
 from lb.control.clusterview import ClusterView
@@ -30,38 +28,19 @@ from tests.cluster.real import Server
 from tests.cluster.several import Several
 from tests.cluster.wire import Wire
 
-from .harness import Origin, Scenario, answer, eventually
+from .asking import NODES, SPARE, Front
+from .clusters import SECTIONS
+from .harness import eventually
 
-SECTIONS = {
-    "local": lambda ports, folder: {"folder": str(folder)},
-    "consul": lambda ports, folder: {"address": [f"http://127.0.0.1:{port}" for port in ports]},
-    "etcd": lambda ports, folder: {"endpoints": [f"http://127.0.0.1:{port}" for port in ports]},
-    "zookeeper": lambda ports, folder: {"servers": [f"127.0.0.1:{port}" for port in ports]},
-    "redis": lambda ports, folder: {"url": f"redis://127.0.0.1:{ports[0]}"},
-}
 LEASE = {"consul": 10.0}  # seconds; the others:
 SHORT = 4.0
-LAPSES = {"consul": 30.0}  # seconds until a lock that nobody renews can be had
-OWN = """
-listeners: [{name: web, bind: "$web"}]
-services: {app: ["$a"]}
-routes: {"/": app}
-cluster: {engine: %s, name: front, node: %s, ttl: %gs, %s: %s}
-"""
-SHARED = """
-listeners: [{name: web, bind: "${LB_TEST_WEB_%s}"}]
-services: {app: ["%s"]}
-routes: {"/": app}
-"""
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%s"
+LAPSES = {"consul": 30.0}  # seconds until a lock that nobody renews can be had; the others:
+SOON = 15.0
+WATCH = 5.0  # seconds, of a rollout that would go on by itself
+GOOD = ("reachable", "replica took over")
 
 
-def nobody():
-    """Statuses of no server."""
-    return Statuses(lambda *_: None, Events())
-
-
-class Beside:
+class Member:
     """A node in this process: its cluster's part of control, and a folder. `runs`: the documents that it put
     in force, in their order."""
 
@@ -71,7 +50,8 @@ class Beside:
         self.path, self.generation = file, 0
         memory = memory_of(reading.spec, state)
         self.began, _ = recalled(file, reading, memory)
-        self.clustering = Clustering(reading.spec.cluster, state, memory, self, nobody(), Events(), Traffic)
+        nobody = Statuses(lambda *_: None, Events())
+        self.clustering = Clustering(reading.spec.cluster, state, memory, self, nobody, Events(), Traffic)
 
     async def adopt(self, shared):
         """As lb.control.reload.Reloader; there are no workers to tell."""
@@ -83,19 +63,15 @@ class Beside:
         self.clustering.prepare()
         await self.clustering.start()
 
-    @property
-    def leads(self):
-        return self.clustering.electing.term is not None
-
 
 class Days:
     """One engine. `seen`: state → operation → what happened."""
 
     def __init__(self, engine: str) -> None:
         self.engine, self.lease = engine, self.lease_of(engine)
+        self.lapses = LAPSES.get(engine, SOON)
         self.seen: dict[str, dict[str, object]] = {}
         self.folder = Path(tempfile.mkdtemp(prefix=f"lb-days-{engine}-"))
-        self.letters = {letter: Origin(answer(OK % letter.encode())) for letter in "abcd"}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -112,9 +88,11 @@ class Days:
             self._begin(stack)
             self._meet("reachable")
             if self.engine != "local":
-                self._cut(True)
-                self._meet("cut off")
-                self._cut(False)
+                self._trouble(self.lease + 8, "e")
+                cut = self.front.leader(5)
+                self._cut(cut, True)
+                self._meet("cut off", [cut])
+                self._cut(cut, False)
                 self._back()
             getattr(self, "_redis" if self.engine == "redis" else "_away")()
         return self.seen
@@ -132,35 +110,21 @@ class Days:
         if self.engine == "redis":
             self._order(1, "REPLICAOF", "127.0.0.1", self.servers[0].port)
             eventually(lambda: self._order(1, "INFO", "replication")["master_link_status"] == "up", 20)
-        self.wires = [self._run(Wire(server.port).start()) for server in self.servers]
-        stack.callback(lambda: [self._run(wire.stop()) for wire in self.wires])
-        wired = [wire.port for wire in self.wires]
-        self.s = Scenario(self._own("one", wired), quiet=True, **self.letters)
-        self.web = f"LB_TEST_WEB_{self.engine.upper()}"
-        os.environ[self.web] = self.s.names["web"]
-        stack.callback(os.environ.pop, self.web)
-        stack.enter_context(self.s)
-        eventually(lambda: self.s.lb.metrics()["lb_cluster_leader"] == 1, 30, "the first node does not lead")
-        self.beside = self._member("two", [server.port for server in self.servers], self.folder / "two")
-        stack.callback(lambda: self._run(self.beside.clustering.stop()))
+        self.wires = {
+            node: [self._run(Wire(server.port).start()) for server in self.servers] for node in NODES
+        }
+        stack.callback(lambda: [self._run(wire.stop()) for wires in self.wires.values() for wire in wires])
+        self.front = Front(stack, self.engine, self.lease, self._section)
+        self.front.leader(30)
 
     def _end(self):
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _own(self, node, ports):
-        section = json.dumps(SECTIONS[self.engine](ports, self.folder / "shared"))
-        return OWN % (self.engine, node, self.lease, self.engine, section)
-
-    def _member(self, node, ports, state):
-        """Started; `state` is its state_dir."""
-        state.mkdir(exist_ok=True)
-        file = self.folder / f"{node}.yaml"
-        file.write_text(self.s.render(self._own(node, ports)))
-        member = Beside(file, state)
-        self._run(member.start())
-        return member
+    def _section(self, node):
+        ports = [wire.port for wire in self.wires[node]]
+        return SECTIONS[self.engine](ports, self.folder / "shared")
 
     def _run(self, work):
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
@@ -173,9 +137,24 @@ class Days:
 
     # ------------------------------------------------------------------------------- the states
 
-    def _cut(self, on):
+    def _trouble(self, seconds, letter):
+        """What is to be under way when the engine goes: an order, one that ends after these seconds, and a
+        rollout that would go on by itself."""
+        front = self.front
+        assert front.order(SPARE[0], "drain") == 0
+        assert front.order(SPARE[1], "drain", for_=f"{seconds:g}s") == 0
+        self.until = time.time() + seconds
+        front.published(letter, first=self._first(), watch=f"{WATCH:g}s", requests="0", latency="999")
+        self.runs, self.staged = front.traffic(), front.head()["revision"]
+        self.changed = time.monotonic()
+
+    def _first(self):
+        """A node that does not lead."""
+        return next(node for node in NODES if node not in self.front.leaders())
+
+    def _cut(self, node, on):
         def do():
-            for wire in self.wires:
+            for wire in self.wires[node]:
                 wire.cut = on
                 wire.hang_up()
 
@@ -184,133 +163,165 @@ class Days:
 
     def _back(self):
         """Everything is as it was, and somebody leads."""
-        eventually(lambda: self._leaders() and self._reachable(), LAPSES.get(self.engine, 15), "not back")
+        eventually(lambda: self.front.leaders() and self.front.reachable(), self.lapses, "not back")
+        self.front.all_answer("e")
 
     def _away(self):
+        self._trouble(self.lease + 8 if self.engine == "local" else 2 * self.lease + 20, "c")
         if self.engine == "local":
-            self.changed = time.monotonic()
             (self.folder / "shared").rename(self.folder / "elsewhere")
             (self.folder / "shared").write_text("not a folder")
-            self._meet("away")
-            return
-        self.changed = time.monotonic()
-        for server in self.servers[1:]:
-            server.stop()
-        self._meet("no majority")
-        self.changed = time.monotonic()
-        self.servers[0].stop()
+        else:
+            for server in self.servers[1:]:
+                server.stop()
+            self._meet("no majority")
+            self.changed = time.monotonic()
+            self.servers[0].stop()
         self._meet("away")
 
     def _redis(self):
-        # The replica misses the last publication, and takes over.
-        self._order(1, "REPLICAOF", "127.0.0.1", self.s.names["closed"].rpartition(":")[2])
+        # The replica misses the last publications and orders, and takes over.
+        closed = self.front.all["one"].names["closed"]
+        self._order(1, "REPLICAOF", "127.0.0.1", closed.rpartition(":")[2])
         eventually(lambda: self._order(0, "INFO", "replication")["connected_slaves"] == 0, 10)
-        self._published("d")
-        eventually(lambda: self.s.get().body == b"d", 10, "the revision is not taken over")
-        self.changed = time.monotonic()
+        self.front.published("d")
+        self._trouble(self.lease + 8, "e")
         self.servers[0].stop()
         self._meet("primary gone")
         self._order(1, "REPLICAOF", "NO", "ONE")
-        for wire in self.wires:
-            wire.server = self.servers[1].port
-        eventually(lambda: self._reachable() and self._lb_leads(), 30, "it does not lead")
+        for wires in self.wires.values():
+            for wire in wires:
+                wire.server = self.servers[1].port
+        eventually(lambda: self.front.leaders() and self.front.reachable(), 30, "nobody leads")
         self._meet("replica took over")
-        self.changed = time.monotonic()
+        self._trouble(self.lease + 8, "e")
         self.servers[1].stop()
         self._meet("both gone")
 
     # ------------------------------------------------------------------------------- what happens
 
-    def _meet(self, state):
-        good = state in ("reachable", "replica took over")
+    def _meet(self, state, nodes=NODES):
+        """`nodes`: those that are in this state."""
         found = self.seen[state] = {}
-        if not good:
-            eventually(lambda: not self._leaders(beside=state != "cut off"), self.lease + 2, "leads on")
-            found["leading"] = SimpleNamespace(ended=time.monotonic() - self.changed)
-            eventually(lambda: not self._reachable(), 15, "it is not told")
-        found["traffic"] = self.s.get().body.decode()
-        found["before"] = self._revision()
-        if good:
-            fresh = "b" if state == "reachable" else "c"
-            found["push"] = self._published(fresh)
-            eventually(lambda: self.s.get().body.decode() == fresh, 15, "it is not put in force")
-            found["traffic"] = fresh
-            found["leading"] = SimpleNamespace(ended=None)
-        found["start"], found["unread"] = self._starts(good)
-        found["status"] = self._status() if not good else eventually(
-            lambda: (said := self._status())[1]["engine"]["reachable"] and said, 15, "it is not told"
-        )  # fmt: skip
-        found["metrics"] = self.s.lb.metrics()
-        found["history"] = self._ask("GET", "/api/v1/cluster/history")
-        found["show"] = self._ask("GET", "/api/v1/cluster/revisions/1")[0]
-        found["missed"] = self._ask("GET", "/api/v1/cluster/revisions/2")[0]
-        found["diff"] = self._ask("GET", "/api/v1/cluster/diff/1/1")[0]
-        if not good:
-            found["push"] = self._push("a")
-        found["rollback"] = self._ask("POST", "/api/v1/cluster/rollback/1")
-        if good:
-            eventually(lambda: self._revision() == found["rollback"][1]["revision"], 15, "it is not followed")
+        front, node = self.front, nodes[0]
+        if state in GOOD:
+            self._good(found, state)
+        else:
+            self._bad(found, nodes)
+        found["looks"] = front.seen(node, self.shown)
+        found["missed"] = front.ask(node, "GET", f"/api/v1/cluster/revisions/{found['before']}")[0]
+        found["alone"] = front.ordered_here(node)
         if state == "cut off":
-            eventually(lambda: self.beside.leads, LAPSES.get(self.engine, 15), "nobody leads")
-        found["leading"].lb, found["leading"].beside = self._lb_leads(), self.beside.leads
-        found["revision"] = self._revision()
+            self._others(found, [one for one in NODES if one != node])
+        found["here"] = front.traffic(nodes), front.head(node)["revision"], front.leaders(nodes)
+        if state not in GOOD:
+            found["over"] = self._over(nodes) if state != "no majority" else 0.0
+            found["ordered"] = front.ordered(SPARE[0], nodes)
 
-    def _starts(self, good):
-        """A node that starts with the first one's disk, and one that has nothing: what they begin with, and
-        what they run when they heard the engine, or know that they do not; the history at the second one."""
+    def _good(self, found, state):
+        front, fresh = self.front, "b" if state == "reachable" else "c"
+        found["before"] = front.status("one")["seen"]["revision"]
+        if state == "replica took over":
+            eventually(lambda: "seen before" in front.status("one")["trouble"], 15, "it is not told")
+            found["kept"] = self.runs == front.traffic(), front.ordered(SPARE[0])
+            found["ends nothing"] = front.ends_nothing()
+        found["push"] = front.published(fresh)
+        found["published"] = front.head()
+        self.shown = found["published"]["revision"]
+        found["traffic"] = (front.traffic(), dict.fromkeys(NODES, fresh))
+        found["start"], found["unread"] = self._starts("one", True)
+        found["rollout"] = front.goes_on(), front.comes_back()
+        found["promote"], found["abort"] = front.ended("promote", "d", "d"), front.ended("abort", "a", "d")
+        found["rollback"] = front.ask("one", "POST", f"/api/v1/cluster/rollback/{self.shown}")
+        front.all_answer(fresh)
+        found["resign"] = front.resigned(self.lapses)
+        for node in NODES:  # what is read once can be shown later
+            front.ask(node, "GET", "/api/v1/cluster/history")
+        found["leaders"] = front.leaders()
+        found["order everywhere"] = front.order(SPARE[1], "maintenance")
+        eventually(lambda: set(front.ordered(SPARE[1]).values()) == {"maintenance"}, 10, "it is not obeyed")
+        found["ordered"] = front.ordered(SPARE[1])
+        assert front.order(SPARE[1], "") == 0
+        eventually(lambda: set(front.sharing().values()) == {3}, 15, "they do not share")
+        left = len(front.checked.addresses)
+        eventually(lambda: sum(front.here()) == 2 * left, 15, "they do not share the checks")
+        found["asking"], found["doubt"] = front.asking(), front.one_sees_less()
+        found["dies"] = front.dies()
+
+    def _bad(self, found, nodes):
+        front, node = self.front, nodes[0]
+        found["ended"] = self._lapsed(nodes)
+        eventually(lambda: not any(front.reachable([one]) for one in nodes), 15, "it is not told")
+        found["before"], found["traffic"] = (
+            self.staged,
+            (front.traffic(nodes), {n: self.runs[n] for n in nodes}),
+        )
+        found["held"] = front.ordered(SPARE[0], nodes)
+        found["start"], found["unread"] = self._starts(node, False)
+        found["refused"] = front.refused(node)
+        found["asking"] = front.asking()
+        found["dies"] = front.dies(nodes)
+        eventually(lambda: time.monotonic() > self.changed + WATCH, WATCH, "")  # it would have gone on
+        found["sharing"] = front.sharing(nodes)
+
+    def _others(self, found, others):
+        """What the nodes do that are not cut off."""
+        front = self.front
+        found["others lead"] = eventually(lambda: front.leaders(others), self.lapses, "nobody leads")
+        eventually(lambda: front.head(others[0])["revision"] > self.staged, WATCH + 15, "it does not go on")
+        front.all_answer("e", others)
+        found["others run"] = front.head(others[0])
+        eventually(lambda: set(front.sharing(others).values()) == {2}, 15, "the others do not share")
+
+    def _lapsed(self, nodes):
+        """Seconds until none of the nodes leads, and until each is alone with its checks."""
+        ended: dict[str, float] = {}
+
+        def look():
+            if "leading" not in ended and not self.front.leaders(nodes):
+                ended["leading"] = time.monotonic() - self.changed
+            if "sharing" not in ended and set(self.front.sharing(nodes).values()) == {1}:
+                ended["sharing"] = time.monotonic() - self.changed
+            return len(ended) == 2
+
+        eventually(look, self.lease + 10, "they lead on, or share on")
+        return ended
+
+    def _over(self, nodes):
+        """Seconds between the end of an order and when it held no more, or since when it was looked for."""
+        began = time.time()
+        eventually(lambda: set(self.front.ordered(SPARE[1], nodes).values()) == {""}, 90, "it does not end")
+        return time.time() - max(began, self.until)
+
+    def _starts(self, node, good):
+        """A node that starts with this one's disk, and one that has nothing: what they begin with, and what
+        they run when they heard the engine, or know that they do not; the history at the second one."""
         kept, empty = self.folder / "kept", self.folder / "empty"
         for folder in (kept, empty):
             shutil.rmtree(folder, ignore_errors=True)
-        (own,) = (self.s.directory / "state").glob("*/cluster")
-        eventually(lambda: _applied(own) == self._revision(), 5, "it is not kept")
+            folder.mkdir()
+        (own,) = (self.front.all[node].directory / "state").glob("*/cluster")
+        running = self.front.metric(node, "revision")
+        eventually(lambda: _applied(own) == running, 5, "it is not kept")
         shutil.copytree(own, kept / "cluster")
+        file = self.folder / "four.yaml"
+        s = self.front.all[node]
+        file.write_text(s.render(self.front.own(node).replace(f"node: {node}", "node: four")))
         found = []
         for state in (kept, empty):
-            member = self._member("three", [wire.port for wire in self.wires], state)
+            member = Member(file, state)
+            self._run(member.start())
             follower = member.clustering.follower
             eventually(lambda: _has_looked(follower, good), 15, "it does not begin")  # noqa: B023
-            began = member.began.spec.services["app"].servers[0].address
-            text = member.runs[-1] if member.runs else began
+            text = member.runs[-1] if member.runs else member.began.spec.services["app"].servers[0].address
             try:
                 read = self._run(ClusterView(member.clustering).history())
             except Unavailable:
                 read = None
             self._run(member.clustering.stop())
-            found.append([letter for letter, origin in self.letters.items() if origin.address in text])
+            letters = self.front.letters.items()
+            found.append([letter for letter, origin in letters if origin.address in text])
         return found, read
-
-    def _published(self, letter):
-        """A connection that broke with the engine may be noticed by the first order only."""
-        eventually(lambda: self._push(letter) == publishing.OK, 10, "nothing is published")
-        return publishing.OK
-
-    def _push(self, letter):
-        file = self.folder / f"{letter}.yaml"
-        file.write_text(SHARED % (self.engine.upper(), self.letters[letter].address))
-        signed = publishing.Signed(f"http://{self.s.names['admin']}", "ada", "")
-        return publishing.push(signed, file, "current", {}, "")
-
-    def _status(self):
-        return self._ask("GET", "/api/v1/cluster")
-
-    def _ask(self, method, path):
-        code, text = self.s.lb.admin(method, path)
-        try:
-            return code, json.loads(text)
-        except ValueError:
-            return code, text
-
-    def _revision(self):
-        return int(self.s.lb.metrics()["lb_cluster_revision"])
-
-    def _reachable(self):
-        return self.s.lb.metrics()["lb_cluster_engine_reachable"] == 1
-
-    def _lb_leads(self):
-        return self.s.lb.metrics()["lb_cluster_leader"] == 1
-
-    def _leaders(self, beside=True):
-        return self._lb_leads() + (beside and self.beside.leads)
 
 
 def _applied(folder):

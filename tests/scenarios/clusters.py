@@ -14,8 +14,11 @@ from .harness.process import ROOT, Lb
 
 NODES = ("one", "two", "three")
 SECTIONS = {
-    "etcd": lambda it: {"endpoints": [f"http://127.0.0.1:{it.port}"]},
-    "redis": lambda it: {"url": f"redis://127.0.0.1:{it.port}"},
+    "local": lambda ports, folder: {"folder": str(folder)},
+    "consul": lambda ports, folder: {"address": [f"http://127.0.0.1:{port}" for port in ports]},
+    "etcd": lambda ports, folder: {"endpoints": [f"http://127.0.0.1:{port}" for port in ports]},
+    "zookeeper": lambda ports, folder: {"servers": [f"127.0.0.1:{port}" for port in ports]},
+    "redis": lambda ports, folder: {"url": f"redis://127.0.0.1:{ports[0]}"},
 }
 
 
@@ -31,7 +34,7 @@ class Nodes:
         self.all: dict[str, Scenario] = {}
         for node in NODES:
             section = json.dumps({"engine": kind, "name": "front", "node": node, "ttl": "2s",
-                                  kind: SECTIONS[kind](engine)})  # fmt: skip
+                                  kind: SECTIONS[kind]([engine.port], "")})  # fmt: skip
             section = section[:-1] + (f", {more}}}" if more else "}")
             made = {} if self.all else servers
             own = text

@@ -5,7 +5,6 @@ The page is the source: its cells are what is tested, and a cell that says somet
 
 from __future__ import annotations
 
-import itertools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -19,28 +18,40 @@ from .harness.process import ROOT
 
 ENGINES = ("local", "consul", "etcd", "zookeeper", "redis")
 # They wait most of the time. Each lane has its engines one after the other.
-LANES = (("consul",), ("local", "zookeeper"), ("etcd", "redis"))
-STATES = {
-    "engine reachable": "reachable", "this node cut off": "cut off", "engine away": "away",
-    "no majority of its servers": "no majority", "primary gone, its replica there": "primary gone",
-    "a replica took over": "replica took over", "both gone": "both gone",
-}  # fmt: skip
+LANES = (("consul",), ("zookeeper", "local"), ("etcd",), ("redis",))
+REACHABLE, TAKEN_OVER = "engine reachable", "a replica took over"
+AWAY = {"local": ("away",), "redis": ("primary gone", "both gone")}
+MAJORITY = ("no majority", "away")
+
+
+def states(column, engine):
+    if column == "engine away":
+        return AWAY.get(engine, MAJORITY)
+    if column == "this node cut off":
+        return () if engine == "local" else ("cut off",)
+    return ("replica took over",) if column == TAKEN_OVER else ("reachable",)
 
 
 def cells():
-    """(operation, engine, state, what the page says)"""
+    """(operation, engine, state): what the page says."""
     page = (ROOT / "docs/cluster.md").read_text()
+    found: dict[tuple[str, str, str], str] = {}
     for part in page.split("<!-- availability -->")[1:]:
         rows = [
             [cell.strip() for cell in line.strip("|").split("|")]
             for line in part.partition("<!-- /")[0].strip().splitlines()
         ]
-        for what, engines, *said in rows[2:]:
-            names = engines.split(", ") if engines != "all" else [e for e in ENGINES if e != "redis"]
-            for name, (state, says) in itertools.product(names, zip(rows[0][2:], said, strict=True)):
-                if name == "local" and state not in ("engine reachable", "engine away"):
-                    continue  # what is not: one machine, a folder
-                yield what, name, STATES[state], says
+        for operations, engines, *said in rows[2:]:
+            for what in operations.split(", "):
+                for engine in ENGINES if engines == "all" else engines.split(", "):
+                    for column, says in zip(rows[0][2:], said, strict=True):
+                        for state in states(column, engine):
+                            assert (what, engine, state) not in found, "said twice"
+                            found[what, engine, state] = says
+    for (what, engine, state), says in list(found.items()):
+        if (engine, state) == ("redis", "reachable"):
+            found.setdefault((what, engine, "replica took over"), says)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -62,146 +73,286 @@ def _lived(engine, before):
 
 @pytest.fixture
 def seen(days, request):
-    """What was seen of the engine in the state of this cell; and in all."""
+    """What was seen of the engine in the state of this cell; the operation; the engine's lease."""
+    what, engine, state = request.param
     try:
-        all_states = days[request.param[0]].result()
+        all_states = days[engine].result()
     except FileNotFoundError as missing:
         if os.environ.get("CI") == "true":
             raise
-        pytest.skip(f"{request.param[0]}: {missing}")
-    return all_states[request.param[1]], all_states, Days.lease_of(request.param[0])
+        pytest.skip(f"{engine}: {missing}")
+    return all_states[state], what, Days.lease_of(engine)
 
 
-def in_force(now, days, lease):
-    assert now["traffic"] in ("b", "c")
+def traffic(now, what, lease):
+    got, runs = now["traffic"]
+    assert got == runs
 
 
-def ran_last(now, days, lease):
-    assert now["traffic"] == {1: "b", 2: "d", 4: "b"}[now["before"]]
+def starts(now, what, lease):
+    runs = next(iter(now["traffic"][1].values()))
+    assert now["start"] == [[runs], [runs]]
 
 
-def starts_by_what_is_in_force(now, days, lease):
-    assert now["start"] == [[now["traffic"]], [now["traffic"]]]
+def starts_by_its_disk(now, what, lease):
+    runs = next(iter(now["traffic"][1].values()))
+    assert now["start"] == [[runs], ["a"]]
 
 
-def starts_by_its_disk(now, days, lease):
-    assert now["start"] == [[now["traffic"]], ["a"]]
+def one(now, what, lease):
+    assert len(now["leaders"]) == 1
 
 
-def one(now, days, lease):
-    assert now["leading"].lb + now["leading"].beside == 1
+def ends(now, what, lease, within=1.0, heir=False):
+    assert now["ended"]["leading"] < within * lease
+    assert now["here"][2] == [] and len(now.get("others lead", [])) == heir
 
 
-def ends(now, days, lease, within=1.0, heir=False):
-    assert now["leading"].ended < within * lease
-    assert (now["leading"].lb, now["leading"].beside) == (False, heir)
+# ------------------------------------------------------------------------------------ orders
 
 
-def done(now, days, lease):
-    assert now["push"] == publishing.OK
-    assert now["rollback"][0] == 200
-    assert now["revision"] > now["before"]
+def done(now, what, lease):
+    if what == "push":
+        assert now["push"] == publishing.OK and now["published"]["revision"] > now["before"]
+    elif what == "rollback":
+        assert now["rollback"][0] == 200 and now["rollback"][1]["revision"] > now["published"]["revision"]
+    elif what == "resign":
+        code, before, after = now["resign"]
+        assert code == publishing.OK and before != after
+    elif what == "order everywhere":
+        assert now[what] == 0 and set(now["ordered"].values()) == {"maintenance"}
+    else:
+        assert now[what] == publishing.OK
 
 
-def done_above(now, days, lease):
-    done(now, days, lease)
-    published = now["status"][1]["published"]
-    # The revision 2 that every node ran is not in this Redis.
-    assert (now["before"], published["revision"], published["previous"]) == (2, 3, 2)
-    assert [one["revision"] for one in now["history"][1]["revisions"]] == [3, 1]
+def done_above(now, what, lease):
+    done(now, what, lease)
+    published, before = now["published"], now["before"]
+    # What every node saw last, and what was before that, is not in this Redis.
+    assert (published["revision"], published["previous"]) == (before + 1, before)
+    kept = [one["revision"] for one in now["looks"]["history"][1]["revisions"]]
+    assert not {before, before - 1} & set(kept) and published["revision"] in kept
 
 
-def refused(now, days, lease):
-    assert now["push"] == publishing.CANNOT_RUN
-    assert (now["rollback"][0], now["rollback"][1]["error"]) == (503, "engine_away")
-    assert now["revision"] == now["before"], "it was done all the same"
+def done_or_missed(now, what, lease):
+    done(now, what, lease)
+    assert now["ends nothing"] == (publishing.USAGE, 409, "no_rollout")
 
 
-def answered(now, days, lease):
-    code, status = now["status"]
-    assert code == 200 and status["engine"]["reachable"] and status["engine"]["age"] < 6
-    assert status["leader"] and status["published"] and status["age"] < 6
-    assert {node["node"] for node in status["nodes"]} >= {"one", "two"}
-    assert now["metrics"]["lb_cluster_engine_reachable"] == 1
+def refused(now, what, lease):
+    assert now["refused"][what] == (publishing.CANNOT_RUN, 503, "engine_away")
+    if what == "push":
+        assert now["refused"]["push --first"] == (publishing.CANNOT_RUN, 503, "engine_away")
+    assert now["here"][:2] == (now["traffic"][1], now["before"]), "it was done all the same"
 
 
-def answered_from_memory(now, days, lease):
-    code, status = now["status"]
-    assert code == 200 and not status["engine"]["reachable"]
-    assert status["engine"]["age"] > 0 and status["engine"]["error"] and status["role"] == "follower"
-    assert status["published"]["revision"] == now["before"]
-    assert {node["node"] for node in status["nodes"]} >= {"one", "two"} and status["age"] > 0
-    assert now["metrics"]["lb_cluster_engine_reachable"] == 0
-    assert now["metrics"]["lb_cluster_engine_age_seconds"] > 0
+def done_here(now, what, lease):
+    assert now["alone"] == ([0, 0], "maintenance")
 
 
-def history(now, days, lease):
-    code, found = now["history"]
-    assert code == 200 and found["revisions"] and found["age"] < 1
+def by_itself(now, what, lease):
+    on, back = now["rollout"]
+    assert on["author"] == back["author"] == "lb"
+    assert "goes on to all nodes" in on["message"] and "is taken back: too many" in back["message"]
 
 
-def history_from_memory(now, days, lease):
-    code, found = now["history"]
+def stands_still(now, what, lease):
+    assert now["here"] == (now["traffic"][1], now["before"], [])
+    assert len(set(now["traffic"][1].values())) == 2
+    code, said = now["looks"]["lb cluster status"]
+    assert code == 0 and "tried on " in said
+
+
+def others_go_on(now, what, lease):
+    assert now["here"][:2] == (now["traffic"][1], now["before"])
+    run = now["others run"]
+    assert (run["author"], run["revision"], run["restores"]) == ("lb", now["before"] + 1, now["before"])
+
+
+def missed_rollout(now, what, lease):
+    by_itself(now, what, lease)
+    assert now["kept"][0] and now["ends nothing"][2] == "no_rollout"
+
+
+def holds(now, what, lease):
+    assert set(now["ordered"].values()) == {"maintenance"}
+    assert said_age(now["looks"]["servers"][1]["everywhere"], False)
+
+
+def holds_what_it_missed(now, what, lease):
+    holds(now, what, lease)
+    assert set(now["kept"][1].values()) == {"drain"}
+
+
+def holds_and_ends(now, what, lease):
+    assert set(now["held"].values()) == set(now["ordered"].values()) == {"drain"}
+    assert abs(now["over"]) < 3
+    code, said = now["looks"]["lb servers list"]
+    assert code == 0 and "what is ordered everywhere was last heard " in said and "s ago" in said
+    assert said_age(now["looks"]["servers"][1]["everywhere"], True)
+
+
+# ------------------------------------------------------------------------------------ shared health
+
+
+def shared(now, what, lease):
+    assert {len(nodes) for nodes in now["asking"].values()} == {2}
+    assert now["doubt"] == {"up"}, "one node decided alone"
+    took, others = now["dies"]
+    assert took < 6 and others == {"up"}
+
+
+def alone(now, what, lease):
+    assert now["ended"]["sharing"] < 8 and set(now["sharing"].values()) == {1}
+    for nodes in now["asking"].values():
+        assert nodes >= set(now["sharing"])
+    took, others = now["dies"]
+    assert took < 6 and others == {"up"}
+
+
+# ------------------------------------------------------------------------------------ looking
+
+
+def said_age(engine, away):
+    """Whether it says truly how old the engine's word is."""
+    return bool(engine["error"]) == away and (0 < engine["age"] < 200 if away else engine["age"] < 7)
+
+
+def answered(now, what, lease):
+    assert {"one", "two", "three"} <= {node["node"] for node in now["looks"]["cluster"][1]["nodes"]}
+    told(now, what, False)
+
+
+def answered_from_memory(now, what, lease):
+    status = now["looks"]["cluster"][1]
+    assert status["role"] == "follower" and status["published"]["revision"] == now["before"]
+    assert {"one", "two", "three"} <= {node["node"] for node in status["nodes"]}
+    told(now, what, True)
+
+
+def told(now, what, away):
+    look = now["looks"]
+    if what == "status":
+        code, status = look["cluster"]
+        assert code == 200 and said_age(status["engine"], away) and status["engine"]["reachable"] != away
+        assert (status["age"] > 0) == away
+        code, said = look["lb cluster status"]
+        assert code == 0 and ("the engine does not answer (last: " in said and "s ago)" in said) == away
+        (source,) = (one for one in look["status"][1]["sources"] if one["kind"] == "cluster")
+        assert said_age(source, away) and source["ok"] != away
+    elif what == "metrics":
+        metrics = look["metrics"]
+        assert metrics["lb_cluster_engine_reachable"] == (not away)
+        age = metrics["lb_cluster_engine_age_seconds"]
+        assert 0 < age < 200 if away else age < 7
+    else:  # what the dashboard shows of it: tests.scenarios.test_dashboard_browser
+        cluster = look["live"][1]["total"]["cluster"]
+        assert cluster["reachable"] != away and bool(cluster["away"]) == away
+
+
+def history(now, what, lease):
+    code, found = now["looks"]["history"]
+    assert code == 200 and found["revisions"] and found["age"] == 0
+    code, said = now["looks"]["lb cluster history"]
+    assert code == 0 and said.startswith("revision ") and "was read" not in said
+
+
+def history_from_memory(now, what, lease):
+    code, found = now["looks"]["history"]
     assert code == 200 and found["revisions"] and found["age"] > 0
+    code, said = now["looks"]["lb cluster history"]
+    assert code == 0 and "the engine does not answer; this was read " in said and "s ago" in said
     assert now["unread"] is None, "a node that never read it knows it"
 
 
-def documents(now, days, lease):
-    assert (now["show"], now["diff"]) == (200, 200)
+def documents(now, what, lease):
+    assert now["looks"][what][0] == 200
 
 
-def documents_that_it_has(now, days, lease):
-    documents(now, days, lease)
+def documents_that_it_has(now, what, lease):
+    documents(now, what, lease)
     assert now["missed"] == 404
 
 
-def no_documents(now, days, lease):
-    assert (now["show"], now["diff"]) == (503, 503)
+def no_documents(now, what, lease):
+    assert now["looks"][what][0] == 503
 
 
 SAYS = {
-    ("traffic", "yes, by the revision in force"): in_force,
-    ("traffic", "yes, by the revision that ran last"): ran_last,
-    ("start of a node", "yes, by the revision in force"): starts_by_what_is_in_force,
+    ("traffic", "yes, by the revision in force"): traffic,
+    ("traffic", "yes, by the revision that ran last"): traffic,
+    ("start of a node", "yes, by the revision in force"): starts,
     ("start of a node", "yes, by the revision on its disk; none there: its own file"): starts_by_its_disk,
     ("leading", "one node"): one,
     ("leading", "ends before the lease does; another node leads"): partial(ends, heir=True),
     ("leading", "ends before the lease does; nobody leads"): ends,
     ("leading", "ends at the next renewal; another node leads"): partial(ends, within=0.6, heir=True),
     ("leading", "ends at the next renewal; nobody leads"): partial(ends, within=0.6),
-    ("push, rollback", "done by the leader"): done,
-    ("push, rollback", "done by the leader, above what the nodes saw"): done_above,
-    ("push, rollback", "refused: exit code 4, 503 in the API"): refused,
-    ("status, metrics", "yes"): answered,
-    ("status, metrics", "yes; what came from the store with its age"): answered_from_memory,
+    **{
+        (what, "done by the leader"): done
+        for what in ("push", "rollback", "promote", "abort", "resign", "order everywhere")
+    },
+    **{
+        (what, "refused: exit code 4, 503 in the API"): refused
+        for what in ("push", "rollback", "promote", "abort", "resign", "order everywhere")
+    },
+    **{
+        (what, "done by the leader, above what the nodes saw"): done_above
+        for what in ("push", "rollback", "order everywhere")
+    },
+    **{
+        (
+            what,
+            "done by the leader; where it missed the rollout: refused, exit code 2, 409 in the API",
+        ): done_or_missed
+        for what in ("promote", "abort")
+    },
+    ("order of this node alone", "done"): done_here,
+    ("rollout under way", "goes on, or back, by itself"): by_itself,
+    ("rollout under way", "here nothing changes; the others go on with it"): others_go_on,
+    ("rollout under way", "stands still: each node runs what it runs"): stands_still,
+    (
+        "rollout under way",
+        "one that it missed is over: each node runs what it runs until the next push",
+    ): missed_rollout,
+    ("what was ordered everywhere", "holds"): holds,
+    ("what was ordered everywhere", "holds, also what it missed"): holds_what_it_missed,
+    ("what was ordered everywhere", "holds, and ends in its time"): holds_and_ends,
+    ("shared health", "two nodes check a server (`by: 2`), all count their votes"): shared,
+    ("shared health", "this node checks all servers within 8 s; the others share on"): alone,
+    ("shared health", "each node checks all servers within 8 s"): alone,
+    **{(what, "yes"): answered for what in ("status", "metrics", "dashboard")},
+    **{
+        (what, "yes; what came from the store with its age"): answered_from_memory
+        for what in ("status", "metrics", "dashboard")
+    },
     ("history", "yes"): history,
     ("history", "what was read last, with its age; 503 where nothing was"): history_from_memory,
-    ("show, diff", "yes"): documents,
-    ("show, diff", "yes, of what it was given; a revision that it missed: 404"): documents_that_it_has,
-    ("show, diff", "refused: 503"): no_documents,
+    **{(what, "yes"): documents for what in ("show", "diff")},
+    **{
+        (what, "yes, of what it was given; a revision that it missed: 404"): documents_that_it_has
+        for what in ("show", "diff")
+    },
+    **{(what, "refused: 503"): no_documents for what in ("show", "diff")},
 }
 
 
 @pytest.mark.parametrize(
-    "what, says, seen",
-    [
-        pytest.param(what, says, (engine, state), id=f"{engine}-{state}-{what}")
-        for what, engine, state, says in cells()
-    ],
+    "says, seen",
+    [pytest.param(says, cell, id="-".join((cell[1], cell[2], cell[0]))) for cell, says in cells().items()],
     indirect=["seen"],
 )
-def test_what_the_page_says_of_it(what, says, seen):
-    SAYS[what, says](*seen)
+def test_what_the_page_says_of_it(says, seen):
+    now, what, lease = seen
+    SAYS[what, says](now, what, lease)
 
 
 def test_the_page_leaves_nothing_out():
-    """Every operation on every engine in every state that it can be in, once."""
-    found = [cell[:3] for cell in cells()]
-    assert len(found) == len(set(found))
+    """Every operation on every engine in every state that it can be in."""
     operations = {what for what, _ in SAYS}
-    states = {engine: {state for _, name, state in found if name == engine} for engine in ENGINES}
-    assert {len(states[engine]) for engine in ("consul", "etcd", "zookeeper")} == {4}
-    assert (len(states["local"]), len(states["redis"])) == (2, 5)
-    assert set(found) == {
-        (what, engine, state) for what in operations for engine in ENGINES for state in states[engine]
+    possible = {engine: {"reachable", "cut off", *MAJORITY} for engine in ("consul", "etcd", "zookeeper")}
+    possible["local"] = {"reachable", "away"}
+    possible["redis"] = {"reachable", "cut off", "primary gone", "replica took over", "both gone"}
+    assert set(cells()) == {
+        (what, engine, state) for what in operations for engine in ENGINES for state in possible[engine]
     }

@@ -12,6 +12,7 @@ import pytest
 
 from tests.cluster.real import running
 
+from .clusters import NODES, SECTIONS
 from .harness import Origin, Scenario, answer, eventually
 from .harness.process import ROOT, Lb
 
@@ -26,14 +27,6 @@ listeners: [{name: web, bind: "${LB_TEST_WEB}"}]
 services: {app: ["%s"]}
 routes: {"/": app}
 """
-NODES = ("one", "two", "three")
-SECTIONS = {
-    "local": lambda it: {"folder": str(it)},
-    "consul": lambda it: {"address": f"http://127.0.0.1:{it.port}"},
-    "etcd": lambda it: {"endpoints": [f"http://127.0.0.1:{it.port}"]},
-    "zookeeper": lambda it: {"servers": [f"127.0.0.1:{it.port}"]},
-    "redis": lambda it: {"url": f"redis://127.0.0.1:{it.port}"},
-}
 
 
 @pytest.fixture(params=SECTIONS)
@@ -54,7 +47,8 @@ class Nodes:
         self.letters = {letter: Origin(answer(OK % letter.encode())) for letter in "bc"}
         self._monkeypatch = monkeypatch
         for node in NODES:
-            section = json.dumps(SECTIONS[self.name](self.engine))
+            ports = [] if self.name == "local" else [self.engine.port]
+            section = json.dumps(SECTIONS[self.name](ports, self.engine))
             ttl = "10s" if self.name == "consul" else "2s"
             own = OWN % (self.name, node, ttl, self.name, section)
             s = Scenario(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import threading
@@ -441,17 +442,27 @@ def test_the_cluster_and_a_rollout_are_shown(browser: Browser, tmp_path: Path) -
         )  # fmt: skip
         assert status == 200, text
 
-    with node("one") as one, node("two") as two:
+    with node("one") as one, node("two"):
         eventually(lambda: '"leader"' in one.lb.admin("GET", "/api/v1/cluster")[1])
         push(one, "0")
-        for each in (one, two):
-            eventually(lambda each=each: '"revision": 1' in each.lb.admin("GET", "/api/v1/cluster")[1])
+        eventually(
+            lambda: [node["revision"] for node in json.loads(one.lb.admin("GET", "/api/v1/cluster")[1])["nodes"]]
+            == [1, 1], 30,
+        )  # fmt: skip
         push(one, "1", "&first=two&watch=5m")
         page, seen = opened(browser, one)
         panel = page.locator("#cluster-rows")
         expect(panel).to_contain_text("Revision 2 is tried on two; the others run 1.")
-        expect(panel).to_contain_text("0 of 300 s")
-        expect(panel).to_contain_text("one, epoch 1")
+        expect(panel).to_contain_text(re.compile("[0-9]+ of 300 s"))
+        expect(panel).to_contain_text("one, epoch ")
         expect(panel.locator("table", has_text="Reported").locator("tbody tr")).to_have_count(2)
+        facts = page.locator("#facts")
+        expect(facts).not_to_contain_text("away")
+        (tmp_path / "front").rename(tmp_path / "elsewhere")
+        (tmp_path / "front").write_text("not a folder")
+        expect(facts).to_contain_text(re.compile("engine away for [0-9.]+ s"), timeout=30_000)
+        page.reload()
+        expect(panel).to_contain_text(re.compile(r"local is away, its last word is [0-9.]+ s old"))
+        expect(panel).to_contain_text("Revision 2 is tried on two")
         page.context.close()
         seen.check()

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cluster.real import running
 
-from .clusters import NODES, SECTIONS, Nodes, named
+from .clusters import NODES, Nodes, named
 from .harness import eventually
 
 TEXT = """
@@ -18,7 +18,7 @@ routes: {"/": app}
 """
 
 
-@pytest.fixture(params=SECTIONS)
+@pytest.fixture(params=["etcd", "redis"])
 def nodes(request):
     for engine in running(request.param):
         with contextlib.ExitStack() as stack:

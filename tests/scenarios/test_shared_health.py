@@ -1,18 +1,11 @@
 """Three nodes share the checks of servers: real processes, a real etcd, servers that see which node asks.
 
-Servers listen on UNIX sockets, which tell whose process connects: so one can refuse a single node, as a network does
-that is broken for one machine.
+The same on every engine, with fewer servers: tests.scenarios.test_availability.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import shutil
-import socket
-import struct
-import tempfile
-import threading
 import time
 from collections import Counter
 
@@ -21,6 +14,7 @@ import pytest
 from tests.cluster.real import running
 from tests.cluster.several import Several
 
+from .checked import Servers
 from .clusters import NODES, Nodes
 from .harness import eventually
 
@@ -37,58 +31,9 @@ routes: {"/": app}
 """
 
 
-class Servers:
-    """`probes`: by node. `refused`: nodes whose connections break off. `close` makes one refuse all."""
-
-    def __init__(self) -> None:
-        self.pids: dict[int, str] = {}
-        self.refused: set[str] = set()
-        self.probes: Counter[str] = Counter()
-        self._folder = tempfile.mkdtemp(prefix="lb-")  # a short path
-        self._loop = asyncio.new_event_loop()
-        self._listening: dict[str, asyncio.Server] = {}
-        threading.Thread(target=self._loop.run_forever, daemon=True).start()
-        for at in range(COUNT):
-            address = f"{self._folder}/{at}"
-            self._listening[f"unix:{address}"] = self._run(asyncio.start_unix_server(self._serve, address))
-        self.addresses = list(self._listening)
-
-    def _run(self, work):
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
-
-    def close(self, *addresses: str) -> None:
-        async def work():
-            for address in addresses:
-                self._listening.pop(address).close()
-
-        self._run(work())
-
-    async def _serve(self, reader, writer) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            node = self._node(writer.get_extra_info("socket"))
-            self.probes[node] += b"/healthz" in head
-            if node in self.refused:
-                writer.transport.abort()
-            else:
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-                await writer.drain()
-        writer.close()
-
-    def _node(self, client: socket.socket) -> str:
-        """Whose socket it is, "" for none of the control processes."""
-        pid, _, _ = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        return self.pids.get(pid, "")
-
-    def end(self) -> None:
-        self.close(*self._listening)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        shutil.rmtree(self._folder)
-
-
 @pytest.fixture
 def servers():
-    servers = Servers()
+    servers = Servers(COUNT)
     yield servers
     servers.end()
 
@@ -142,7 +87,9 @@ def test_nodes_share_the_checks_and_none_decides_alone(nodes, servers):
     eventually(lambda: sum(here(nodes).values()) == 2 * COUNT, 20, "they do not share")
     before = servers.probes.copy()
     eventually(lambda: (servers.probes - before).total() > 2 * COUNT * 8, 20)
-    made = servers.probes - before
+    made = Counter[str]()
+    for (node, _), count in (servers.probes - before).items():
+        made[node] += count
     for node, share in here(nodes).items():
         assert share < COUNT
         assert made[node] / made.total() == pytest.approx(share / (2 * COUNT), abs=0.1)

@@ -1,4 +1,4 @@
-"""The metrics of shared health: there where it is configured, and only there."""
+"""What of the cluster has no value is not there: shared health that is not configured, an age of nothing."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from lb.telemetry.metrics import Metrics
 from tests.telemetry.facts import Facts
 
 
-def samples(facts):
+def samples(facts, name="lb_cluster_health_"):
     text = Metrics(Cells(-1, 0, 1, 4096), Ledger(4096), facts).render().decode()
-    lines = (line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("lb_cluster_health_"))
+    lines = (line.rsplit(" ", 1) for line in text.splitlines() if line.startswith(name))
     return {name: float(value) for name, value in lines}
 
 
@@ -26,3 +26,10 @@ def test_without_shared_health_there_are_none():
     facts = Facts()
     facts.cluster_said = facts.cluster_said._replace(disagreements=None)
     assert samples(facts) == {}
+
+
+def test_an_engine_that_was_never_heard_has_no_age():
+    facts, name = Facts(), "lb_cluster_engine_age_seconds"
+    assert samples(facts, name) == {name: 0.5}
+    facts.cluster_said = facts.cluster_said._replace(age=None)
+    assert samples(facts, name) == {}

@@ -43,7 +43,7 @@ function summary(rows) {
   const t = rows.total;
   put($("state"), t.ready ? "ready" : "not ready");
   $("state").className = `state ${t.ready ? "up" : "down"}`;
-  const joined = t.cluster ? `${t.cluster.leading ? "leader" : "follower"}, revision ${t.cluster.revision}${t.cluster.rollout ? ", rollout" : ""}` : "none";
+  const joined = t.cluster ? `${t.cluster.leading ? "leader" : "follower"}, revision ${t.cluster.revision}${t.cluster.rollout ? ", rollout" : ""}${t.cluster.reachable ? "" : `, engine away for ${time(t.cluster.away)}`}` : "none";
   terms($("facts"), [["generation", String(rows.generation)], ["workers", `${t.workers} of ${t.workers_wanted}`, t.workers < t.workers_wanted], ["cluster", joined, t.cluster && !t.cluster.reachable]]);
   terms($("total"), [["requests/s", rate(t.rate)], ["errors", share(t.errors, t.rate), t.errors > 0], ["p50", time(t.p50)], ["p99", time(t.p99)], ["in flight", String(t.in_flight ?? 0)]]);
 }
