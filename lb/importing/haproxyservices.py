@@ -202,6 +202,8 @@ class Servers:
             if word in words:
                 value = words[words.index(word) + 1]
                 found[key] = time(value) if key == "ttl" else value.lstrip(".")
+        if "indirect" in words:
+            self._draft.note(line.place, "indirect", "servers see lb's cookie too")
         if "maxidle" in words:
             self._draft.gap(line.place, "maxidle", "lb's cookie has one life, ttl")
         return found

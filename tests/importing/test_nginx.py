@@ -135,7 +135,8 @@ def test_an_inner_rule_of_access_replaces_all_outer_ones(tmp_path):
     assert routed.ask("GET", "http://x/", **inside) == ("10.0.0.9", "/")
     assert routed.ask("GET", "http://x/") == (403, "")
     assert routed.ask("GET", "http://x/shut/a", **inside) == (403, "")
-    assert routed.ask("GET", "http://x/read/a", **inside) == (403, "")
+    assert routed.ask("HEAD", "http://x/read/a", **inside) == ("10.0.0.9", "/read/a")
+    assert routed.ask("POST", "http://x/read/a", **inside) == (403, "")
     assert routed.ask("GET", "http://x/app/a.php", **inside) == (404, "")
     assert routed.ask("GET", "http://x/a.php", **inside) == ("10.0.0.9", "/a.php")
 
