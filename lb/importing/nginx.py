@@ -85,6 +85,7 @@ def _read(path: Path, draft: Draft) -> list[Directive]:
         )
     except RecursionError:
         raise UnreadableError(f"{path}: includes itself, or blocks are too deep") from None
+    _empty(draft, crossplane.parse(str(path), check_ctx=False, check_args=False, catch_errors=True))
     for error in parsed["errors"]:
         where, line = error["file"], error.get("line") or 0
         if error["error"].startswith("[Errno"):
@@ -93,6 +94,20 @@ def _read(path: Path, draft: Draft) -> list[Directive]:
         else:
             raise UnreadableError(f"{where}:{line}: {error['error']}; nginx -t says more")
     return [directive_of(one, str(path)) for config in parsed["config"] for one in config["parsed"]]
+
+
+def _empty(draft: Draft, parsed: Mapping[str, Any]) -> None:
+    """Names every include that finds no file: nginx says nothing, and here it may be the wrong machine."""
+    for config in parsed["config"]:
+        blocks = [config["parsed"]]
+        while blocks:
+            for one in blocks.pop():
+                blocks.append(one.get("block", []))
+                if one["directive"] == "include" and not one.get("includes"):
+                    place = config["file"], one["line"]
+                    draft.gap(
+                        place, " ".join(["include", *one["args"]]), "no such file here", "import where it is"
+                    )
 
 
 def _process(draft: Draft, main: Settings, http: Settings) -> None:

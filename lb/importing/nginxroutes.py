@@ -42,6 +42,7 @@ class Location(NamedTuple):
     own: Settings
     directive: Directive
     title: str
+    server: Sequence[Directive]
 
 
 def add_routes(draft: Draft, server: Directive, settings: Settings, place: Place) -> None:
@@ -56,11 +57,28 @@ def add_routes(draft: Draft, server: Directive, settings: Settings, place: Place
         _condition(draft, condition, place, host)
     for one in own.found("rewrite"):
         _server_rewrite(draft, one, place, host)
-    locations = list(_locations(draft, server.block, settings))
+    locations = _locations(draft, server.block, settings, server.block)
     for location in _ranked(draft, locations):
         _route(draft, location, place, host)
     if not any(one.match == {"path_prefix": "/"} for one in locations):
-        _add(draft, place, f"{host}/", {"path_prefix": "/"}, PLAIN, {"respond": NOWHERE})
+        rest = Directive("location", ("/",), server.file, server.line)
+        tried = _tried(draft, server.block, settings)
+        action = (
+            proxied(draft, rest, *tried, {"path_prefix": "/"}, place.names) if tried else {"respond": NOWHERE}
+        )
+        _add(draft, place, f"{host}/", {"path_prefix": "/"}, PLAIN, action)
+
+
+def _tried(draft: Draft, block: Sequence[Directive], settings: Settings) -> tuple[Settings, Settings] | None:
+    """Of the named location that `try_files` ends with: its own settings, and those with what it inherits."""
+    for one in settings.get("try_files", ()):
+        for named in block:
+            if named.name == "location" and named.args == one.args[-1:] and named.args[0].startswith("@"):
+                one.used = True
+                why = f"lb serves no files; here all requests go to {named.args[0]}"
+                draft.gap(one.place, str(one), why, "put a web server behind lb for the files")
+                return settings_of(named.block), settings_of(named.block, settings)
+    return None
 
 
 def is_ranked(block: Sequence[Directive]) -> bool:
@@ -73,7 +91,7 @@ def is_ranked(block: Sequence[Directive]) -> bool:
 
 
 def _locations(
-    draft: Draft, block: Sequence[Directive], settings: Settings, outer: str = ""
+    draft: Draft, block: Sequence[Directive], settings: Settings, server: Sequence[Directive], outer: str = ""
 ) -> list[Location]:
     found: list[Location] = []
     for one in block:
@@ -81,8 +99,7 @@ def _locations(
             continue
         kind, path = one.args if len(one.args) == 2 else ("", one.args[0])
         if path.startswith("@"):
-            draft.gap(one.place, str(one), "lb has no named locations", "make it a route of its own")
-            continue
+            continue  # try_files asks for it, or nothing comes of what is in it
         try:
             if kind in ("~", "~*") and outer and not path.startswith("^"):
                 path = f"^{re.escape(outer)}.*{path}"  # nginx looks for it below the outer location alone
@@ -95,8 +112,8 @@ def _locations(
             draft.note(one.place, str(one), "as path_prefix it takes whole segments only")
         elif kind in ("", "^~") and path != "/" and "proxy_pass" not in own:
             draft.note(one.place, str(one), "as path_prefix it takes the path without the final slash too")
-        found.append(Location(match, rank, inner, own, one, path))
-        found += _locations(draft, one.block, inner, path if kind in ("", "^~") else outer)
+        found.append(Location(match, rank, inner, own, one, path, server))
+        found += _locations(draft, one.block, inner, server, path if kind in ("", "^~") else outer)
     return found
 
 
@@ -163,7 +180,9 @@ def _sent(draft: Draft, one: Location, place: Place) -> dict[str, Any]:
         to = {"to": f"{one.title}?${{query}}", "status": 301}
         title = f"{host}{one.title.rstrip('/')}"
         _add(draft, place, title, {"path": one.title.rstrip("/")}, EXACT, {"redirect": to})
-    return proxied(draft, one.directive, one.own, one.settings, one.match, place.names)
+    tried = None if "proxy_pass" in one.own else _tried(draft, one.server, one.settings)
+    own, settings = tried or (one.own, one.settings)
+    return proxied(draft, one.directive, own, settings, one.match, place.names)
 
 
 def _closed(draft: Draft, one: Location, place: Place, title: str) -> None:
