@@ -29,6 +29,9 @@ def import_(source: Path, kind: str) -> int:
     for word, colour, gaps in (("not mapped", "yellow", draft.lost), ("differs", "cyan", draft.notes)):
         for gap in gaps:
             sys.stderr.write(f"{paint(word, colour, sys.stderr)}: {gap}\n")
+    if draft.left_out:
+        count = len(draft.left_out)
+        sys.stderr.write(f"left out: {count} that lb has no need of; the comments of the result name them\n")
     problems = draft.problems()
     for problem in problems:
         complain(f"lb check refuses the result: {problem}")

@@ -19,49 +19,58 @@ from lb.importing.result import Draft, UnreadableError, read_text
 from lb.importing.values import UnmappableError
 
 FRONTS, POOLS = ("frontend", "listen"), ("backend", "listen")
+FRONT_ONLY = (
+    "use_backend",
+    "default_backend",
+    "monitor-uri",
+)  # a section asked for its servers has no say in it
 REFUSED = {"respond": {"status": 403}}
 UNREACHED = {"respond": {"status": 503}}
 FRONT = "end TLS in front of lb (stunnel, hitch, a CDN) and forward to the address of this listener"
 
-MAPPED = {
-    *("bind", "mode", "acl", "use_backend", "default_backend", "http-request", "http-response", "redirect"),
-    *("server", "default-server", "balance", "cookie", "http-check", "maxconn", "retries", "retry-on"),
-    *("monitor-uri", "nbthread", "nbproc", "hard-stop-after"),
-}
+# About how HAProxy works inside, or what lb always does: nothing is lost without them.
 MOOT = {
-    *("user", "group", "daemon", "chroot", "pidfile", "ulimit-n", "ca-base", "crt-base", "description"),
-    *("ssl-default-bind-ciphers", "ssl-default-bind-options", "ssl-default-bind-ciphersuites", "hash-type"),
     *(
-        "tune.ssl.default-dh-param",
+        "user",
+        "group",
+        "daemon",
+        "chroot",
+        "pidfile",
+        "ulimit-n",
+        "description",
+        "hash-type",
         "http-reuse",
         "id",
-        "cpu-map",
-        "master-worker",
-        "spread-checks",
-        "fullconn",
     ),
+    *("cpu-map", "master-worker", "spread-checks", "fullconn", "setenv", "presetenv", "insecure-fork-wanted"),
     *(
-        "ssl-default-server-options",
-        "ssl-default-server-ciphers",
+        "option httpchk",
+        "timeout check",
+        "http-check",
+        "mode",
         "no",
-        "setenv",
-        "presetenv",
-        "insecure-fork-wanted",
+        "stats socket",
+        "stats timeout",
+        "log global",
     ),
-}
-MOOT_OPTIONS = {
-    *("httplog", "dontlognull", "forwardfor", "http-server-close", "http-keep-alive", "redispatch", "tcplog"),
     *(
-        "httpchk",
-        "log-health-checks",
-        "logasap",
-        "prefer-last-server",
-        "tcp-smart-accept",
-        "tcp-smart-connect",
+        "option httplog",
+        "option dontlognull",
+        "option forwardfor",
+        "option http-server-close",
+        "option tcplog",
     ),
-    *("splice-auto", "dontlog-normal", "tcpka", "clitcpka", "srvtcpka", "http-no-delay", "contstats"),
+    *("option http-keep-alive", "option redispatch", "option log-health-checks", "option logasap"),
+    *("option prefer-last-server", "option tcp-smart-accept", "option tcp-smart-connect", "option tcpka"),
+    *(
+        "option splice-auto",
+        "option dontlog-normal",
+        "option clitcpka",
+        "option srvtcpka",
+        "option contstats",
+    ),
+    *("option http-no-delay",),
 }
-TIMEOUTS = {"client", "http-request", "http-keep-alive", "connect", "server", "check", "queue"}
 ADVICE = {
     "stats": "admin has /metrics and the dashboard",
     "stick": "use sticky, or consistent_hash",
@@ -69,6 +78,7 @@ ADVICE = {
     "compression": "let servers compress",
     "errorfile": "lb answers with short texts of its own",
     "log-format": "write access_log.format with ${fields}",
+    "log": "lb has one access log",
     "capture": "access_log.format has header:NAME",
     "tcp-request": "limits of listeners bound connections",
     "peers": "lbs share health and orders through cluster",
@@ -76,6 +86,10 @@ ADVICE = {
     "server-template": "write discover.dns",
     "userlist": "let servers ask for passwords",
     "timeout tunnel": "timeout.idle bounds tunnels",
+    "ssl-": FRONT,
+    "tune.ssl": FRONT,
+    "ca-base": FRONT,
+    "crt-base": FRONT,
     "option httpclose": "lb keeps connections; connections.max_idle: 0 keeps none to servers",
 }
 
@@ -88,7 +102,10 @@ class Proxy(NamedTuple):
 
     def last(self, *words: str) -> Line | None:
         found = [line for line in self.lines if line.words[: len(words)] == words]
-        return found[-1] if found else None
+        if not found:
+            return None
+        found[-1].used = True
+        return found[-1]
 
     def time(self, name: str) -> str | int | None:
         line = self.last("timeout", name)
@@ -133,11 +150,10 @@ class _File:
                 self._proxies.append(Proxy(one, [*_from(one, named, defaults), *one.lines]))
             elif one.kind != "global":
                 draft.gap(one.head.place, str(one.head), "lb has no such section", ADVICE.get(one.kind, ""))
-        for one in sections:
-            if one.kind in ("defaults", "global", *FRONTS, *POOLS):
-                _named(draft, one.lines)
         self._pools = {one.section.name: one for one in self._proxies if one.section.kind in POOLS}
         self._usable: dict[str, bool] = {}
+        kinds = ("defaults", "global", *FRONTS, *POOLS)
+        self._lines = [line for one in sections if one.kind in kinds for line in one.lines]
 
     def map(self) -> None:
         _process(self._draft, self._global)
@@ -147,6 +163,7 @@ class _File:
         fronts = [one for one in self._proxies if one.section.kind in FRONTS]
         for proxy in fronts:
             head = proxy.section.head
+            said = len(self._draft.gaps)
             if not _is_http(proxy):
                 self._draft.gap(head.place, str(head), "mode tcp: lb speaks HTTP", "keep HAProxy for it")
             elif not any(
@@ -156,10 +173,17 @@ class _File:
                 self._draft.gap(head.place, str(head), "it sends requests nowhere", ADVICE["stats"])
             else:
                 self._front(proxy)
+                continue
+            if len(self._draft.gaps) > said:  # of the section as a whole
+                for line in proxy.section.lines:
+                    line.used = True
         if len(self._draft.listeners) == 1:
             for route in self._draft.routes:
                 route["match"].pop("listener", None)
         self._draft.routes = [_without_empty_match(route) for route in self._draft.routes]
+        for line in self._lines:
+            if not line.used:
+                _name(self._draft, line)
 
     def _front(self, proxy: Proxy) -> None:
         tls, plain = self._listeners(proxy)
@@ -186,6 +210,7 @@ class _File:
         return rest
 
     def _rule(self, line: Line, proxy: Proxy, acls: Acls, rest: list[Choice]) -> list[Choice]:
+        line.used = True
         acls.at, acls.exact = line, line.words[0] == "http-request" and line.words[1] in CLOSING
         at = next((at for at, word in enumerate(line.words) if at and word in CONDITIONS), len(line.words))
         try:
@@ -235,14 +260,19 @@ class _File:
             [],
             lambda one, why: self._draft.note(one.place, str(one), why),
         )
-        return self._rules(Proxy(proxy.section, proxy.section.lines), own, sent)
+        inner = [one for one in proxy.section.lines if one.words[0] not in FRONT_ONLY]
+        return self._rules(Proxy(proxy.section, inner), own, sent)
 
     def _listeners(self, proxy: Proxy) -> tuple[list[str], list[str]]:
         """Makes them; the names of those that HAProxy has with TLS, and of the others."""
         name, plain, tls = proxy.section.name, list[str](), list[str]()
+        head = proxy.section.head
+        if len(head.words) > 2 and head.words[2] != "from":  # as before bind was written on a line of its own
+            plain += [_bind(address) for address in head.words[2].split(",")]
         for line in proxy.lines:
             if line.words[0] != "bind":
                 continue
+            line.used = True
             for address in line.words[1].split(","):
                 (tls if "ssl" in line.words else plain).append(_bind(address))
             if "accept-proxy" in line.words:
@@ -252,6 +282,10 @@ class _File:
                 inside = [f"127.0.0.1:{_inside(bind)}" for bind in tls]
                 why = f"lb does not end TLS yet; here plain on {', '.join(inside)}"
                 self._draft.gap(line.place, str(line), why, FRONT)
+            elif not {*line.words[2:]} <= {"accept-proxy", "v4v6", "v6only"}:
+                self._draft.gap(line.place, str(line), "only the address of a bind is in lb")
+            elif line.words[2:] and "accept-proxy" not in line.words:
+                self._draft.needless(line.place, str(line))
         limits = _limits(proxy)
         found: tuple[list[str], list[str]] = ([], [])
         if plain:
@@ -335,6 +369,7 @@ def _times(proxy: Proxy) -> dict[str, Any]:
 def _process(draft: Draft, lines: Sequence[Line]) -> None:
     """What lb has once for the whole file."""
     for line in lines:
+        line.used = line.words[0] in ("nbthread", "nbproc", "hard-stop-after", "maxconn")
         if line.words[0] in ("nbthread", "nbproc"):
             draft.top["workers"] = int(line.words[1])
         elif line.words[0] == "hard-stop-after":
@@ -342,6 +377,7 @@ def _process(draft: Draft, lines: Sequence[Line]) -> None:
         elif line.words[0] == "maxconn":
             draft.note(line.place, str(line), "lb bounds connections per listener and worker: limits")
         elif line.words[0] == "log" and "access_log" not in draft.top:
+            line.used = True
             where = line.words[1]
             path = where if where in ("stdout", "stderr") else f"syslog:{where}"
             if not where.startswith("/") and path != where:
@@ -349,14 +385,11 @@ def _process(draft: Draft, lines: Sequence[Line]) -> None:
             draft.top["access_log"] = {"path": path}
 
 
-def _named(draft: Draft, lines: Sequence[Line]) -> None:
-    """Names every line that nothing in this room looks at."""
-    for line in lines:
-        word, second = line.words[0], line.words[1] if len(line.words) > 1 else ""
-        known = word in MAPPED or word in MOOT or word == "log"
-        known = known or (word == "option" and second in MOOT_OPTIONS)
-        known = known or (word == "timeout" and second in TIMEOUTS)
-        known = known or (word == "stats" and second in ("socket", "timeout"))
-        if not known:
-            advice = ADVICE.get(f"{word} {second}") or ADVICE.get(word, "")
-            draft.gap(line.place, str(line), "lb has no counterpart", advice)
+def _name(draft: Draft, line: Line) -> None:
+    """Says of a line that nothing came of it."""
+    word, both_words = line.words[0], " ".join(line.words[:2])
+    if word in MOOT or both_words in MOOT:
+        draft.needless(line.place, str(line))
+        return
+    family = next((advice for name, advice in ADVICE.items() if word.startswith(name)), "")
+    draft.gap(line.place, str(line), "nothing in lb comes of it", ADVICE.get(both_words) or family)

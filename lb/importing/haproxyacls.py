@@ -56,6 +56,7 @@ class Acls:
             raise UnmappableError(f"there is no acl {name}")
         found: list[dict[str, Any]] = []
         for line in self._lines[name]:
+            line.used = True
             found += self._criterion(line.words[2:], line)
         return found
 

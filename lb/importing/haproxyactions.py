@@ -112,6 +112,7 @@ def edits(draft: Draft, lines: Sequence[Line]) -> dict[str, Any]:
         words = line.words
         if words[0] not in ("http-request", "http-response") or (words[0] == "http-request" and guards(line)):
             continue
+        line.used = True
         changed = request if words[0] == "http-request" else response
         try:
             if len(words) > 2 and words[1].endswith("-header") and words[2].lower() in OWN:

@@ -7,6 +7,7 @@ Must not live here: what a keyword means.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,12 +30,14 @@ SECTIONS = {
 ESCAPES = {"n": "\n", "r": "\r", "t": "\t", **{char: char for char in " #\\'\""}}
 
 
-class Line(NamedTuple):
-    """One line: its words, never none."""
+@dataclass(eq=False, slots=True)
+class Line:
+    """One line: its words, never none. `used`: something came of it, or was said of it."""
 
     words: tuple[str, ...]
     file: str
     line: int
+    used: bool = False
 
     @property
     def place(self) -> tuple[str, int]:

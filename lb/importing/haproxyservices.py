@@ -25,17 +25,30 @@ _ALGORITHMS: dict[str, Any] = {
     "source": {"name": "consistent_hash", "key": "client_ip"},
     "uri": {"name": "consistent_hash", "key": "path"},
 }
+TAKEN = ("server", "balance", "cookie")
+OF_SECTIONS = (("option", "httpchk"), ("timeout", "check"))
+OF_CHECKS = {"rise", "fall", "port", "inter", "downinter", "fastinter", "check-ssl"}
 FLAGS = {"check", "backup", "disabled", "enabled", "check-ssl", "agent-check"}
+# Parameters without a value, besides FLAGS and those that begin with force- and no-.
+BARE = {
+    *(
+        "allow-0rtt",
+        "check-send-proxy",
+        "check-via-socks4",
+        "non-stick",
+        "stick",
+        "tfo",
+        "ssl-reuse",
+        "sslv3",
+    ),
+    *("tls-tickets", "tlsv10", "tlsv11", "tlsv12", "tlsv13"),
+}
 MOOT_WORDS = {
+    "resolvers",
     "cookie",
     "id",
-    "on-marked-down",
-    "on-marked-up",
     "init-addr",
-    "resolve-prefer",
-    "maxqueue",
-    "verify",
-}
+}  # lb's cookies and ids are its own; names are resolved while it runs
 
 
 def time(value: str) -> str | int:
@@ -56,6 +69,7 @@ class Servers:
         self._check: dict[str, Any] = {}
         self._checked = 0
         self._default: list[str] = []
+        self._waiting: list[Line] = []  # lines that mean something where a server comes after, or is checked
         for line in lines:
             self._take(line)
 
@@ -64,6 +78,8 @@ class Servers:
         if not self._servers:
             return False
         if self._checked:
+            for line in self._waiting:
+                line.used = line.used or line.words[0] != "default-server"
             check = dict(self._check)
             if "http" not in check:  # http-check means nothing without option httpchk
                 for key in ("method", "host", "headers", "expect"):
@@ -77,6 +93,10 @@ class Servers:
 
     def _take(self, line: Line) -> None:
         words = line.words
+        if words[0] in TAKEN or words[:2] == ("timeout", "queue"):
+            line.used = True
+        elif words[0] in ("default-server", "http-check") or words[:2] in OF_SECTIONS:
+            self._waiting.append(line)
         try:
             if words[0] == "server":
                 self._server(line)
@@ -105,9 +125,15 @@ class Servers:
             raise UnmappableError("a server of lb has a port of its own")
         server: dict[str, Any] = {"address": address}
         words = [*self._default, *line.words[3:]]
+        if not {"check", "agent-check"} & set(words):
+            for word in sorted(OF_CHECKS & set(words)):
+                self._draft.needless(line.place, f"{word} of a server that is not checked")
+        for waiting in self._waiting:
+            waiting.used = waiting.used or waiting.words[0] == "default-server"
+        words = [word for word in words if f"no-{word}" not in words]
         if "ssl" in words:
             raise UnmappableError("lb does not speak TLS to servers yet; the server is left out")
-        if "send-proxy" in words or "send-proxy-v2" in words:
+        if any(word.startswith("send-proxy") for word in words):
             raise UnmappableError("lb does not send the PROXY protocol; the server is left out")
         at = 0
         while at < len(words):
@@ -116,7 +142,9 @@ class Servers:
             if word in FLAGS:
                 self._flag(line, server, word)
             elif word.startswith("no-"):
-                continue
+                self._draft.needless(line.place, word)
+            elif word in BARE or word.startswith("force-"):
+                self._draft.gap(line.place, word, "lb has no such parameter of a server")
             else:
                 self._parameter(line, server, word, words[at] if at < len(words) else "")
                 at += 1
@@ -134,6 +162,8 @@ class Servers:
             )
         elif word == "check-ssl":
             self._check["tls"] = {"verify": False}
+        elif word == "enabled":
+            self._draft.needless(line.place, word)
         elif word == "agent-check":
             self._draft.gap(line.place, word, "lb has one agent per service", "write health_check.agent")
 
@@ -149,9 +179,11 @@ class Servers:
         elif word in ("inter", "downinter", "fastinter"):
             key = {"inter": "interval", "downinter": "interval_down", "fastinter": "interval_rising"}[word]
             self._agree(line, self._check, key, time(value))
-        elif word == "resolvers":
+        elif word == "resolvers" and re.search("[a-z]", server["address"].rpartition(":")[0]):
             server["resolve"] = "10s"
-        elif word not in MOOT_WORDS:
+        elif word in MOOT_WORDS:
+            self._draft.needless(line.place, f"{word} {value}")
+        else:
             self._draft.gap(line.place, f"{word} {value}".strip(), "lb has no such parameter of a server")
 
     def _agree(self, line: Line, section: dict[str, Any], key: str, value: Any) -> None:
@@ -202,6 +234,8 @@ class Servers:
             if word in words:
                 value = words[words.index(word) + 1]
                 found[key] = time(value) if key == "ttl" else value.lstrip(".")
+        if "indirect" in words:
+            self._draft.note(line.place, "indirect", "servers see lb's cookie too")
         if "maxidle" in words:
             self._draft.gap(line.place, "maxidle", "lb's cookie has one life, ttl")
         return found

@@ -7,11 +7,12 @@ Lives here: the file as a whole, `http`, `server` and `listen`. Must not live he
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lb.importing.nginxroutes import GUARDS, Place, add_routes, has_regex
+from lb.importing.nginxnamed import FRONT, name_unused
+from lb.importing.nginxroutes import Place, add_routes, is_ranked
 from lb.importing.nginxservices import add_service
 from lb.importing.nginxvalues import (
     Directive,
@@ -25,63 +26,6 @@ from lb.importing.nginxvalues import (
 from lb.importing.result import Draft, MissingPackageError, UnreadableError, read_text
 
 MAX_BODY = "1m"  # nginx' own limit where nothing is said
-
-# Directives with an effect on the draft, wherever they stand.
-MAPPED = {
-    *("http", "server", "location", "upstream", "events", "listen", "server_name", "return", "if", "rewrite"),
-    *("proxy_pass", "proxy_set_header", "proxy_hide_header", "add_header", "proxy_connect_timeout"),
-    *("proxy_read_timeout", "proxy_send_timeout", "proxy_next_upstream", "proxy_next_upstream_tries"),
-    *("allow", "deny", "worker_processes", "worker_connections", "worker_shutdown_timeout", "access_log"),
-    *("client_max_body_size", "client_header_timeout", "client_body_timeout", "keepalive_timeout"),
-    *("large_client_header_buffers", "set_real_ip_from", "real_ip_header"),
-    *GUARDS,
-    *("fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass", "try_files", "root", "alias"),
-}
-# Directives about how nginx works inside, or about what lb always does: nothing is lost without them.
-MOOT = {
-    *("user", "pid", "daemon", "worker_rlimit_nofile", "worker_cpu_affinity", "use", "multi_accept", "types"),
-    *("accept_mutex", "sendfile", "tcp_nopush", "tcp_nodelay", "default_type", "include", "load_module"),
-    *(
-        "proxy_http_version",
-        "keepalive_requests",
-        "types_hash_max_size",
-        "types_hash_bucket_size",
-        "server_tokens",
-    ),
-    *("server_names_hash_bucket_size", "server_names_hash_max_size", "variables_hash_max_size", "charset"),
-    *("proxy_buffers", "proxy_buffer_size", "proxy_busy_buffers_size", "client_body_buffer_size", "index"),
-    *("client_header_buffer_size", "reset_timedout_connection", "auth_basic_user_file", "log_not_found"),
-    *("ssl_protocols", "ssl_ciphers", "ssl_certificate", "ssl_certificate_key", "ssl_session_cache"),
-    *(
-        "ssl_session_timeout",
-        "ssl_session_tickets",
-        "ssl_prefer_server_ciphers",
-        "ssl_dhparam",
-        "ssl_stapling",
-    ),
-    *("ssl_stapling_verify", "ssl_trusted_certificate", "real_ip_recursive", "proxy_buffering", "http2"),
-    *("worker_priority", "map_hash_bucket_size", "proxy_headers_hash_max_size", "absolute_redirect"),
-}
-# What to do instead of directives that have no counterpart.
-ADVICE = {
-    "gzip": "let servers compress, or put a CDN in front",
-    "limit_req": "limit in the servers; adaptive_concurrency and breaker protect them",
-    "limit_conn": "connections.max_per_server and limits.max_connections bound connections",
-    "proxy_cache": "lb keeps no answers; put a cache in front or behind",
-    "mirror": "write routes[].mirror",
-    "split_clients": "write routes[].split",
-    "map": "write a route per value, with match",
-    "geo": "write routes with match.client_ip",
-    "health_check": "write services.NAME.health_check",
-    "error_page": "lb answers with short texts of its own",
-    "error_log": "lb logs to stderr",
-    "log_format": "write access_log.format with ${fields}",
-    "stub_status": "admin has /metrics and the dashboard",
-    "stream": "lb speaks HTTP; keep nginx for TCP and UDP",
-    "proxy_request_buffering": "lb streams bodies both ways; there is no switch",
-    "underscores_in_headers": "lb passes all legal names on",
-}
-FRONT = "end TLS in front of lb (stunnel, hitch, a CDN) and forward to the address of this listener"
 
 
 class Listen(NamedTuple):
@@ -113,18 +57,18 @@ def import_nginx(path: Path) -> Draft:
 
 def _map(draft: Draft, found: Sequence[Directive]) -> None:
     main = settings_of(found)
-    http = [one for block in main.get("http", ()) for one in block.block] or found
+    http = [one for block in main.found("http") for one in block.block] or found
     outer = settings_of(http)
-    _named(draft, found)
     _process(draft, main, outer)
-    for group in outer.get("upstream", ()):
+    for group in outer.found("upstream"):
         add_service(draft, group)
-    servers = [_server(draft, one, outer) for one in outer.get("server", ())]
+    servers = [_server(draft, one, outer) for one in outer.found("server")]
     if not servers:
         draft.gap(
             (draft.source, 0), "http", "there is no server in it", "import the file that includes the servers"
         )
-    _listeners(draft, servers)
+    _listeners(draft, servers, outer)
+    name_unused(draft, found)
 
 
 def _read(path: Path, draft: Draft) -> list[Directive]:
@@ -141,6 +85,7 @@ def _read(path: Path, draft: Draft) -> list[Directive]:
         )
     except RecursionError:
         raise UnreadableError(f"{path}: includes itself, or blocks are too deep") from None
+    _empty(draft, crossplane.parse(str(path), check_ctx=False, check_args=False, catch_errors=True))
     for error in parsed["errors"]:
         where, line = error["file"], error.get("line") or 0
         if error["error"].startswith("[Errno"):
@@ -151,26 +96,27 @@ def _read(path: Path, draft: Draft) -> list[Directive]:
     return [directive_of(one, str(path)) for config in parsed["config"] for one in config["parsed"]]
 
 
-def _named(draft: Draft, directives: Iterable[Directive]) -> None:
-    """Names every directive that nothing in this room looks at."""
-    for one in directives:
-        if one.name in MAPPED or one.name in MOOT:
-            if one.name not in ("upstream", "types", "if"):
-                _named(draft, one.block)
-        elif one.name == "map" and one.args[:1] == ("$http_upgrade",):
-            pass  # lb passes upgrades on by itself
-        elif one.name != "#" and one.args != ("off",):
-            family = next((advice for name, advice in ADVICE.items() if one.name.startswith(name)), "")
-            draft.gap(one.place, str(one), "lb has no counterpart", family)
+def _empty(draft: Draft, parsed: Mapping[str, Any]) -> None:
+    """Names every include that finds no file: nginx says nothing, and here it may be the wrong machine."""
+    for config in parsed["config"]:
+        blocks = [config["parsed"]]
+        while blocks:
+            for one in blocks.pop():
+                blocks.append(one.get("block", []))
+                if one["directive"] == "include" and not one.get("includes"):
+                    place = config["file"], one["line"]
+                    draft.gap(
+                        place, " ".join(["include", *one["args"]]), "no such file here", "import where it is"
+                    )
 
 
 def _process(draft: Draft, main: Settings, http: Settings) -> None:
     """What lb has once for the whole file."""
-    for one in main.get("worker_processes", ()):
+    for one in main.found("worker_processes"):
         draft.top["workers"] = "auto" if one.args[0] == "auto" else int(one.args[0])
-    for one in main.get("worker_shutdown_timeout", ()):
+    for one in main.found("worker_shutdown_timeout"):
         draft.top["shutdown_grace"] = duration(one.args[0])
-    for one in http.get("access_log", ())[:1]:
+    for one in http.found("access_log")[:1]:
         if one.args[0] == "off":
             draft.top["access_log"] = "off"
         elif one.args[0].startswith("syslog:"):
@@ -184,8 +130,8 @@ def _process(draft: Draft, main: Settings, http: Settings) -> None:
 
 def _server(draft: Draft, one: Directive, http: Settings) -> Server:
     own = settings_of(one.block)
-    listens = [_listen(draft, listen) for listen in own.get("listen", ())]
-    names = [name for found in own.get("server_name", ()) for name in found.args if name not in ("_", "")]
+    listens = [_listen(draft, listen) for listen in own.found("listen")]
+    names = [name for found in own.found("server_name") for name in found.args if name not in ("_", "")]
     return Server(
         one, settings_of(one.block, http), listens or [Listen("0.0.0.0:80", False, False, one)], names
     )
@@ -214,7 +160,7 @@ def _listen(draft: Draft, one: Directive) -> Listen:
     return Listen(place, "ssl" in words, bool(words & {"default_server", "default"}), one)
 
 
-def _listeners(draft: Draft, servers: Sequence[Server]) -> None:
+def _listeners(draft: Draft, servers: Sequence[Server], http: Settings) -> None:
     """One listener for all addresses that the same servers share, and the routes of those servers."""
     by_bind: dict[str, list[tuple[Server, Listen]]] = {}
     for server in servers:
@@ -226,7 +172,7 @@ def _listeners(draft: Draft, servers: Sequence[Server]) -> None:
         tls = any(listen.tls for _, listen in members)
         identity = tuple(id(server) for server, _ in members), tls, default
         grouped.setdefault(identity, []).append(bind)
-    ranked = any(has_regex(server.directive.block) for server in servers)
+    ranked = "access" in http or any(is_ranked(server.directive.block) for server in servers)
     several = len(grouped) > 1
     for (_, tls, default), binds in grouped.items():
         members = by_bind[binds[0]]
@@ -303,14 +249,14 @@ def _limits(draft: Draft, listener: dict[str, Any], servers: Sequence[Server], t
         ("client_body_timeout", "body_timeout"),
         ("keepalive_timeout", "idle_timeout"),
     ):
-        for one in settings.get(name, ()):
+        for one in settings.found(name):
             if duration(one.args[0]):
                 limits[key] = duration(one.args[0])
             else:
                 draft.gap(
                     one.place, str(one), "lb always keeps connections a while", "set limits.idle_timeout"
                 )
-    for one in settings.get("large_client_header_buffers", ()):
+    for one in settings.found("large_client_header_buffers"):
         limits["max_header_bytes"] = size_text(int(one.args[0]) * size(one.args[1]))
     bodies = {body for server in servers for body in _bodies(server)}
     limits["max_body"] = size_text(0 if 0 in bodies else max(bodies))
@@ -322,21 +268,24 @@ def _limits(draft: Draft, listener: dict[str, Any], servers: Sequence[Server], t
             where, "client_max_body_size", "a listener of lb has one limit: the largest that is written"
         )
     listener["limits"] = limits
-    trusted = [one.args[0] for one in settings.get("set_real_ip_from", ())]
+    trusted = [one.args[0] for one in settings.found("set_real_ip_from")]
     if trusted or tls:
         listener["trusted_proxies"] = trusted + (
             [] if "127.0.0.0/8" in trusted or not tls else ["127.0.0.0/8"]
         )
-    for one in settings.get("real_ip_header", ()):
+    for one in settings.found("real_ip_header"):
         if one.args[0].lower() != "x-forwarded-for":
             draft.gap(one.place, str(one), "lb believes X-Forwarded-For and Forwarded", "send one of them")
 
 
 def _bodies(server: Server) -> list[int]:
-    outer = server.settings.get("client_max_body_size")
+    outer = server.settings.found("client_max_body_size")
     found = [size(one.args[0]) for one in _all(server.directive, "client_max_body_size")]
     return [*found, size(outer[-1].args[0] if outer else MAX_BODY)]
 
 
 def _all(one: Directive, name: str) -> list[Directive]:
-    return [found for inner in one.block for found in ([inner] if inner.name == name else _all(inner, name))]
+    found = [each for inner in one.block for each in ([inner] if inner.name == name else _all(inner, name))]
+    for each in found:
+        each.used = True
+    return found

@@ -24,6 +24,7 @@ TIMES = (
     ("proxy_read_timeout", "response"),
     ("proxy_read_timeout", "idle"),
 )
+WITH_HEADERS = (200, 201, 204, 206, 301, 302, 303, 304, 307, 308)  # without `always`
 RETRIED = {"error": ["connect", "reset"], "timeout": ["timeout"]}
 METHODS = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "POST", "PATCH"]
 
@@ -35,13 +36,13 @@ def edits(
     changes: dict[str, Any] = {}
     removed: list[str] = []
     host: str | None = default_host
-    for one in settings.get("proxy_set_header", ()):
+    for one in settings.found("proxy_set_header"):
         name, value = one.args[0].lower(), one.args[1]
         try:
             if name == "host":
                 host = default_host if value == "$proxy_host" else _host(value, names)
             elif name in PER_CONNECTION or value in OWN.get(name, ()):
-                pass
+                draft.needless(one.place, str(one))
             elif value == "":
                 removed.append(name)
             else:
@@ -55,7 +56,7 @@ def edits(
         found["rewrite"] = rewrite
     if changes or removed:
         found["request_headers"] = _edits(changes, removed)
-    answers = _response_headers(draft, settings, names)
+    answers = _response_headers(draft, settings)
     if answers:
         found["response_headers"] = answers
     found["timeout"] = _timeouts(draft, settings)
@@ -76,26 +77,40 @@ def _host(value: str, names: Mapping[str, str]) -> str | None:
     return translated(value, set(), names)
 
 
-def _response_headers(draft: Draft, settings: Settings, names: Mapping[str, str]) -> dict[str, Any]:
-    changes: dict[str, str] = {}
-    removed = [one.args[0].lower() for one in settings.get("proxy_hide_header", ())]
-    for one in settings.get("add_header", ()):
+def _response_headers(draft: Draft, settings: Settings) -> dict[str, Any]:
+    removed = [one.args[0].lower() for one in settings.found("proxy_hide_header")]
+    added = _added(draft, settings)
+    for one in added.values():
+        if "always" not in one.args:
+            draft.note(one.place, str(one), "lb sets it whatever the status, and once")
+    changes = {name: one.args[1] for name, one in added.items()}
+    return _edits(changes, [name for name in removed if name not in changes])
+
+
+def fixed_headers(draft: Draft, settings: Settings, status: int) -> dict[str, Any]:
+    """Of an answer that nginx gives by itself."""
+    added = _added(draft, settings)
+    held = {name: one for name, one in added.items() if status in WITH_HEADERS or "always" in one.args}
+    return _edits({name: one.args[1] for name, one in held.items()}, [])
+
+
+def _added(draft: Draft, settings: Settings) -> dict[str, Directive]:
+    found = {}
+    for one in settings.found("add_header"):
         if has_variable(one.args[1]):
             draft.gap(one.place, str(one), "a response header has no variables in lb")
-        else:
-            changes[one.args[0].lower()] = one.args[1]
-            if "always" not in one.args:
-                draft.note(one.place, str(one), "lb sets it whatever the status, and once")
-    return _edits(changes, [name for name in removed if name not in changes])
+        elif one.args[1]:
+            found[one.args[0].lower()] = one
+    return found
 
 
 def _timeouts(draft: Draft, settings: Settings) -> dict[str, Any]:
     """nginx waits 60s for an answer where nothing is said, lb 30s."""
     found: dict[str, Any] = {"response": "1m"}
     for name, key in TIMES:
-        for one in settings.get(name, ()):
+        for one in settings.found(name):
             found[key] = duration(one.args[0])
-    for one in settings.get("proxy_send_timeout", ()):
+    for one in settings.found("proxy_send_timeout"):
         if duration(one.args[0]) != found.get("idle", "1m"):
             draft.note(one.place, str(one), "lb has one limit for pauses, timeout.idle: that of reading")
     return found
@@ -103,7 +118,7 @@ def _timeouts(draft: Draft, settings: Settings) -> dict[str, Any]:
 
 def _retry(draft: Draft, settings: Settings) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for one in settings.get("proxy_next_upstream", ()):
+    for one in settings.found("proxy_next_upstream"):
         on: list[Any] = []
         for word in one.args:
             if word == "off":
@@ -118,7 +133,7 @@ def _retry(draft: Draft, settings: Settings) -> dict[str, Any]:
                 draft.gap(one.place, word, "lb has no such reason to try again")
         if on:
             found["on"] = on
-    for one in settings.get("proxy_next_upstream_tries", ()):
+    for one in settings.found("proxy_next_upstream_tries"):
         if "attempts" not in found:
             found["attempts"] = _tries(draft, one)
     return found

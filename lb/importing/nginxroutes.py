@@ -10,27 +10,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lb.importing.nginxedits import edits
-from lb.importing.nginxservices import address
-from lb.importing.nginxvalues import IN_REDIRECTS, Directive, Settings, has_variable, settings_of, translated
+from lb.importing.nginxactions import NOWHERE, REFUSED, proxied, returned
+from lb.importing.nginxguards import GUARDED, GUARDS, admitted, disguises, refusing_condition, unchecked
+from lb.importing.nginxvalues import IN_REDIRECTS, Directive, Settings, settings_of, translated
 from lb.importing.result import Draft
 from lb.importing.values import UnmappableError, regex
 
 # How locations stand to each other, as priorities: in lb, prefixes come before regular expressions.
 PLAIN, REGEX, FIRM, EXACT, SERVER, CONDITION = 0, 10, 20, 40, 50, 60
 
-REFUSED, NOWHERE, UNREACHED = {"status": 403}, {"status": 404}, {"status": 502}
-GUARDS = (
-    "auth_basic",
-    "auth_request",
-    "auth_jwt",
-    "satisfy",
-    "internal",
-    "secure_link",
-    "ssl_verify_client",
-    "limit_except",
-)
-GUARDED = "lb cannot check it, so the route refuses with 403"
 CONDITION_HOST = re.compile(r"\$(?:host|http_host)\Z")
 
 
@@ -54,6 +42,7 @@ class Location(NamedTuple):
     own: Settings
     directive: Directive
     title: str
+    server: Sequence[Directive]
 
 
 def add_routes(draft: Draft, server: Directive, settings: Settings, place: Place) -> None:
@@ -61,30 +50,48 @@ def add_routes(draft: Draft, server: Directive, settings: Settings, place: Place
     own = settings_of(server.block)
     host = place.hosts[0] if place.hosts else ""
     if "return" in own:
-        action = _returned(draft, own["return"][0], place)
+        action = returned(draft, settings, own, place.names)
         _add(draft, place, host or "all", {"path_prefix": "/"}, SERVER, action)
         return
-    for condition in own.get("if", ()):
+    for condition in own.found("if"):
         _condition(draft, condition, place, host)
-    for one in own.get("rewrite", ()):
+    for one in own.found("rewrite"):
         _server_rewrite(draft, one, place, host)
-    locations = list(_locations(draft, server.block, settings))
+    locations = _locations(draft, server.block, settings, server.block)
     for location in _ranked(draft, locations):
         _route(draft, location, place, host)
     if not any(one.match == {"path_prefix": "/"} for one in locations):
-        _add(draft, place, f"{host}/", {"path_prefix": "/"}, PLAIN, {"respond": NOWHERE})
+        rest = Directive("location", ("/",), server.file, server.line)
+        tried = _tried(draft, server.block, settings)
+        action = (
+            proxied(draft, rest, *tried, {"path_prefix": "/"}, place.names) if tried else {"respond": NOWHERE}
+        )
+        _add(draft, place, f"{host}/", {"path_prefix": "/"}, PLAIN, action)
 
 
-def has_regex(block: Sequence[Directive]) -> bool:
+def _tried(draft: Draft, block: Sequence[Directive], settings: Settings) -> tuple[Settings, Settings] | None:
+    """Of the named location that `try_files` ends with: its own settings, and those with what it inherits."""
+    for one in settings.get("try_files", ()):
+        for named in block:
+            if named.name == "location" and named.args == one.args[-1:] and named.args[0].startswith("@"):
+                one.used = True
+                why = f"lb serves no files; here all requests go to {named.args[0]}"
+                draft.gap(one.place, str(one), why, "put a web server behind lb for the files")
+                return settings_of(named.block), settings_of(named.block, settings)
+    return None
+
+
+def is_ranked(block: Sequence[Directive]) -> bool:
     """Whether any location in it needs a rank of its own."""
     return any(
-        one.name == "if" or (one.name == "location" and (len(one.args) > 1 or has_regex(one.block)))
+        one.name in ("if", *GUARDS)
+        or (one.name == "location" and (len(one.args) > 1 or is_ranked(one.block)))
         for one in block
     )
 
 
 def _locations(
-    draft: Draft, block: Sequence[Directive], settings: Settings, outer: str = ""
+    draft: Draft, block: Sequence[Directive], settings: Settings, server: Sequence[Directive], outer: str = ""
 ) -> list[Location]:
     found: list[Location] = []
     for one in block:
@@ -92,8 +99,7 @@ def _locations(
             continue
         kind, path = one.args if len(one.args) == 2 else ("", one.args[0])
         if path.startswith("@"):
-            draft.gap(one.place, str(one), "lb has no named locations", "make it a route of its own")
-            continue
+            continue  # try_files asks for it, or nothing comes of what is in it
         try:
             if kind in ("~", "~*") and outer and not path.startswith("^"):
                 path = f"^{re.escape(outer)}.*{path}"  # nginx looks for it below the outer location alone
@@ -101,14 +107,13 @@ def _locations(
         except UnmappableError as error:
             draft.gap(one.place, str(one), str(error), "its requests go where the other locations send them")
             continue
-        if not kind and path not in ("/",):
-            slash = "the path without the final slash too" if path.endswith("/") else "whole segments only"
-            draft.note(one.place, str(one), f"as path_prefix it takes {slash}")
-        elif kind == "^~":
-            draft.note(one.place, str(one), "as path_prefix it takes whole segments only")
         inner, own = settings_of(one.block, settings), settings_of(one.block)
-        found.append(Location(match, rank, inner, own, one, path))
-        found += _locations(draft, one.block, inner, path if kind in ("", "^~") else outer)
+        if kind in ("", "^~") and not path.endswith("/"):
+            draft.note(one.place, str(one), "as path_prefix it takes whole segments only")
+        elif kind in ("", "^~") and path != "/" and "proxy_pass" not in own:
+            draft.note(one.place, str(one), "as path_prefix it takes the path without the final slash too")
+        found.append(Location(match, rank, inner, own, one, path, server))
+        found += _locations(draft, one.block, inner, server, path if kind in ("", "^~") else outer)
     return found
 
 
@@ -143,84 +148,73 @@ def _ranked(draft: Draft, locations: Sequence[Location]) -> list[Location]:
 
 def _route(draft: Draft, one: Location, place: Place, host: str) -> None:
     title = f"{host}{one.title}" if one.title.startswith("/") else f"{host}:{one.title}"
+    admits: dict[str, Any] | None = None
     action: dict[str, Any]
     if "return" in one.own:
-        action = _returned(draft, one.own["return"][0], place)
-    elif guard := _guard(draft, one.settings):
+        exact = one.title if "path" in one.match else ""
+        action = returned(draft, one.settings, one.own, place.names, exact)
+    elif guard := unchecked(one.settings) or refusing_condition(one.own):
         draft.gap(guard.place, str(guard), GUARDED, "ask a server for it, or change the route")
         action = {"respond": REFUSED}
-    elif lost := _refusing_condition(one.own):
-        draft.gap(lost.place, str(lost), GUARDED, "write it as a match of the route")
-        action = {"respond": REFUSED}
     else:
-        for condition in one.own.get("if", ()):
-            draft.gap(
-                condition.place, str(condition), "conditions are routes in lb", "write a route with a match"
-            )
-        action = _proxied(draft, one, place)
-    if action.get("respond") == REFUSED and one.rank == PLAIN and not one.title.endswith("/"):
+        admits = admitted(draft, one.settings, one.own)
+        action = {"respond": REFUSED} if admits == {} else _sent(draft, one, place)
+    if action == {"respond": REFUSED}:
+        for name in one.own:
+            one.own.found(name)  # it has no servers to ask in any way
+    if admits:
+        _add(draft, place, title, {**one.match, **admits}, one.rank, action)
+        title, action = f"{title}:denied", {"respond": REFUSED}
+    _add(draft, place, title, one.match, one.rank, action)
+    if action.get("respond", {}).get("status") in (403, 404):
+        _closed(draft, one, place, title)
+
+
+def _sent(draft: Draft, one: Location, place: Place) -> dict[str, Any]:
+    for condition in one.own.found("if"):
+        draft.gap(
+            condition.place, str(condition), "conditions are routes in lb", "write a route with a match"
+        )
+    if "proxy_pass" in one.own and one.rank in (PLAIN, FIRM) and one.title.endswith("/") and one.title != "/":
+        host = place.hosts[0] if place.hosts else ""
+        to = {"to": f"{one.title}?${{query}}", "status": 301}
+        title = f"{host}{one.title.rstrip('/')}"
+        _add(draft, place, title, {"path": one.title.rstrip("/")}, EXACT, {"redirect": to})
+    tried = None if "proxy_pass" in one.own else _tried(draft, one.server, one.settings)
+    own, settings = tried or (one.own, one.settings)
+    return proxied(draft, one.directive, own, settings, one.match, place.names)
+
+
+def _closed(draft: Draft, one: Location, place: Place, title: str) -> None:
+    """What nginx refuses must not get through in other words: lb compares paths as they came."""
+    where, said = one.directive.place, str(one.directive)
+    whole = one.title.endswith("/") or "path" in one.match
+    if "path_regex" in one.match:
+        why = "it is not refused where the path comes with escapes (/%61 for /a)"
+        draft.gap(where, said, why, "have servers refuse it too")
+        return
+    if found := disguises(one.match, whole):
+        _add(draft, place, f"{title}:disguised", {"path_regex": found}, CONDITION, {"respond": REFUSED})
+    if not whole:
         why = f"{one.title}… beyond a whole segment is not refused"
-        draft.gap(one.directive.place, str(one.directive), why, "add a route with path_regex")
-    allowed = _allowed(draft, one.settings) if "respond" not in action and "return" not in one.own else None
-    if allowed is None:
-        _add(draft, place, title, one.match, one.rank, action)
-    else:
-        if allowed:
-            _add(draft, place, title, {**one.match, "client_ip": allowed}, one.rank, action)
-        _add(draft, place, f"{title}:denied", one.match, one.rank, {"respond": REFUSED})
-
-
-def _guard(draft: Draft, settings: Settings) -> Directive | None:
-    for name in GUARDS:
-        for one in settings.get(name, ()):
-            if one.args != ("off",):
-                return one
-    return None
-
-
-def _refusing_condition(own: Settings) -> Directive | None:
-    for one in own.get("if", ()):
-        if any(inner.name == "return" and inner.args[0][:1] == "4" for inner in one.block):
-            return one
-    return None
-
-
-def _allowed(draft: Draft, settings: Settings) -> list[str] | None:
-    """The networks that may; None: everybody. nginx takes the first rule that holds."""
-    rules = settings.get("access", [])
-    if not rules:
-        return None
-    allowed = [one.args[0] for one in rules if one.name == "allow"]
-    denied = [one for one in rules if one.name == "deny"]
-    simple = rules[-1].name == "deny" and rules[-1].args == ("all",) and len(denied) == 1
-    if simple and not {"all", "unix:"} & set(allowed):
-        return allowed
-    draft.gap(
-        rules[0].place,
-        "; ".join(str(one) for one in rules),
-        f"only allow … and then deny all maps; {GUARDED}",
-        "write it as match.client_ip",
-    )
-    return []
+        draft.gap(where, said, why, "add a route with path_regex")
 
 
 def _condition(draft: Draft, one: Directive, place: Place, host: str) -> None:
     """`if ($host = NAME) { return … }`, as certbot writes it. Another that refuses closes the server."""
     words = " ".join(one.args).strip("()").split()
-    returned = next((inner for inner in one.block if inner.name == "return"), None)
     if (
         len(words) == 3
         and CONDITION_HOST.match(words[0])
         and words[1] == "="
-        and returned
-        and len(one.block) == 1
+        and [inner.name for inner in one.block] == ["return"]
     ):
         named = place._replace(hosts=[words[2]])
         if place.hosts is None or words[2] in place.hosts:
-            action = _returned(draft, returned, named)
+            action = returned(draft, Settings(), settings_of(one.block), named.names)
             _add(draft, named, f"{words[2]}:if", {"path_prefix": "/"}, CONDITION, action)
         return
-    if _refusing_condition({"if": [one]}):
+    if refusing_condition(Settings({"if": [one]})):
         draft.gap(one.place, str(one), "lb cannot check it, so the server refuses with 403", "write a route")
         _add(draft, place, f"{host}:if", {"path_prefix": "/"}, CONDITION, {"respond": REFUSED})
     else:
@@ -240,93 +234,6 @@ def _server_rewrite(draft: Draft, one: Directive, place: Place, host: str) -> No
         _add(draft, place, f"{host}:{one.args[0]}", {"path_regex": regex(one.args[0])}, SERVER, action)
     except UnmappableError as error:
         draft.gap(one.place, str(one), str(error), "write routes with rewrite or redirect")
-
-
-def _returned(draft: Draft, one: Directive, place: Place) -> dict[str, Any]:
-    status, rest = (one.args[0], one.args[1:]) if one.args[0].isdigit() else ("302", one.args)
-    number, text = int(status), rest[0] if rest else ""
-    try:
-        if number in (301, 302, 303, 307, 308) and text:
-            to = translated(text, IN_REDIRECTS, place.names)
-            return {"redirect": {"to": to, "status": number}}
-        if not 200 <= number <= 599:
-            raise UnmappableError(f"lb answers with 200 to 599, not {number}; here with 403")
-        if has_variable(text):
-            raise UnmappableError("a body has no variables in lb; it is left out")
-        return {"respond": {"status": number, **({"body": text} if text else {})}}
-    except UnmappableError as error:
-        draft.gap(one.place, str(one), str(error))
-        return {"respond": {"status": number if number in range(400, 600) and number != 444 else 403}}
-
-
-def _proxied(draft: Draft, one: Location, place: Place) -> dict[str, Any]:
-    """What is done with a request that goes to servers. proxy_pass is not inherited."""
-    passed = one.own.get("proxy_pass", [None])[0]
-    if passed is None:
-        other = next((found for name in OTHERS for found in one.settings.get(name, ())), None)
-        where = other or one.directive
-        why = "lb sends requests to HTTP servers only" if other else "it names no servers"
-        draft.gap(where.place, str(where), f"{why}; here 404", "put a web server behind lb and name it")
-        return {"respond": NOWHERE}
-    try:
-        service, host, uri = _service_of(draft, passed)
-    except UnmappableError as error:
-        draft.gap(passed.place, str(passed), f"{error}; here 502", "name the servers in a service")
-        return {"respond": UNREACHED}
-    rewrite = _rewrite(draft, one, uri, passed)
-    return {"service": service, **edits(draft, one.settings, rewrite, host, place.names)}
-
-
-OTHERS = (
-    "fastcgi_pass",
-    "uwsgi_pass",
-    "scgi_pass",
-    "grpc_pass",
-    "memcached_pass",
-    "try_files",
-    "root",
-    "alias",
-)
-
-
-def _service_of(draft: Draft, passed: Directive) -> tuple[str, str, str | None]:
-    """The service, the Host that nginx sends where nothing else is said, and the URI of proxy_pass."""
-    found = re.fullmatch(r"(https?)://(unix:[^:]+|[^/]+):?(/.*)?", passed.args[0])
-    if has_variable(passed.args[0]) or not found:
-        raise UnmappableError("lb chooses among servers that it knows beforehand")
-    if found[1] == "https":
-        raise UnmappableError("lb does not speak TLS to servers yet")
-    name = found[2].rstrip(":")
-    if name in draft.services:
-        return name, name, found[3]
-    draft.services[name] = {"servers": [address(name)]}
-    return name, "server", found[3]
-
-
-def _rewrite(draft: Draft, one: Location, uri: str | None, passed: Directive) -> dict[str, str]:
-    for rule in one.own.get("rewrite", ()):
-        target, flag = rule.args[1], rule.args[2] if len(rule.args) > 2 else ""
-        if flag == "break" and not has_variable(re.sub(r"\$\d", "", target)) and len(one.own["rewrite"]) == 1:
-            to = re.sub(r"\$(\d)", r"\\\1", target.rstrip("?"))
-            draft.note(
-                rule.place, str(rule), "lb replaces what matched, nginx the whole path: anchor with ^ and $"
-            )
-            return {"regex": regex(rule.args[0]), "to": to}
-        draft.gap(rule.place, str(rule), "only one rewrite … break without variables maps", "write a route")
-    if uri is None or uri == one.title:
-        return {}
-    prefix = one.match.get("path_prefix")
-    if "path" in one.match:
-        return {"regex": f"^{re.escape(one.title)}$", "to": uri}
-    if prefix is None:
-        draft.gap(passed.place, str(passed), "a URI needs a prefix that it replaces", "write rewrite.regex")
-        return {}
-    if one.title.endswith("/") != uri.endswith("/"):
-        draft.note(
-            passed.place, str(passed), "nginx joins location and URI without or with two slashes, lb with one"
-        )
-    found = {} if prefix == "/" else {"strip_prefix": prefix}
-    return {**found, **({"add_prefix": uri.rstrip("/")} if uri.rstrip("/") else {})}
 
 
 def _add(

@@ -11,7 +11,7 @@ from lb.importing.nginxvalues import Directive, duration
 from lb.importing.result import Draft
 from lb.importing.values import UnmappableError
 
-MEANT = {"zone", "keepalive_requests", "keepalive_time", "least_conn", "state", "ip_hash", "server"}
+MOOT = {"zone", "keepalive_requests", "keepalive_time"}
 HASH_KEYS = {
     "$remote_addr": "client_ip",
     "$binary_remote_addr": "client_ip",
@@ -125,7 +125,9 @@ def _setting(draft: Draft, one: Directive, service: dict[str, Any]) -> None:
             connections["queue_timeout"] = duration(word.removeprefix("timeout="))
     elif one.name == "sticky":
         service["sticky"] = _sticky(draft, one)
-    elif one.name not in MEANT:
+    elif one.name in MOOT:
+        draft.needless(one.place, str(one))
+    else:
         draft.gap(one.place, str(one), "lb has no such setting of a service")
 
 

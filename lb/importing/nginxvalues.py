@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from lb.importing.values import UnmappableError, milliseconds
 
@@ -25,6 +26,8 @@ _MILLISECONDS = {
     "y": 31_536_000_000,
 }
 _SIZE = re.compile(r"(\d+)([kKmMgG]?)\Z")
+_ESCAPE = re.compile(r"\\([\"'\\trn])")
+_ESCAPES = {"t": "\t", "r": "\r", "n": "\n"}
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 # What lb calls the same thing.
@@ -44,14 +47,16 @@ IN_HEADERS = {"host", "http_host", "uri", "document_uri", "scheme", "remote_addr
 IN_REDIRECTS = {"host", "http_host", "request_uri", "uri", "document_uri", "scheme", "args", "query_string"}
 
 
-class Directive(NamedTuple):
-    """One directive, with the directives of its block where it has one."""
+@dataclass(eq=False, slots=True)
+class Directive:
+    """One directive, with the directives of its block where it has one. `used`: somebody asked for it."""
 
     name: str
     args: tuple[str, ...]
     file: str
     line: int
     block: tuple[Directive, ...] = ()
+    used: bool = False
 
     @property
     def place(self) -> tuple[str, int]:
@@ -61,23 +66,36 @@ class Directive(NamedTuple):
         return " ".join((self.name, *self.args))
 
 
-Settings = dict[str, list[Directive]]
+class Settings(dict[str, list[Directive]]):
+    """Directives by name. Those that are asked for are used."""
+
+    def found(self, name: str) -> list[Directive]:
+        """All of that name, none if there are none."""
+        found = self.get(name, [])
+        for one in found:
+            one.used = True
+        return found
 
 
 def directive_of(found: Mapping[str, Any], file: str) -> Directive:
     """Out of what crossplane gives."""
     name, where = found["directive"], found.get("file", file)
     block = tuple(directive_of(inner, where) for inner in found.get("block", ()))
-    return Directive(name, tuple(found["args"]), where, found["line"], block)
+    return Directive(name, tuple(map(_unescaped, found["args"])), where, found["line"], block)
+
+
+def _unescaped(arg: str) -> str:
+    """crossplane leaves most escapes; nginx knows these and keeps the backslash of others."""
+    return _ESCAPE.sub(lambda found: _ESCAPES.get(found[1], found[1]), arg)
 
 
 def settings_of(directives: Iterable[Directive], outer: Settings | None = None) -> Settings:
     """Directives by name; those of an inner block replace all of that name of the outer ones, as in nginx.
     allow and deny are one list, "access"."""
-    own: Settings = {}
+    own: dict[str, list[Directive]] = {}
     for one in directives:
         own.setdefault("access" if one.name in ("allow", "deny") else one.name, []).append(one)
-    return {**(outer or {}), **own}
+    return Settings({**(outer or {}), **own})
 
 
 def duration(value: str) -> str | int:

@@ -52,6 +52,7 @@ class Draft:
         self.services: dict[str, Any] = {}
         self.routes: list[dict[str, Any]] = []
         self.gaps: list[Gap] = []
+        self.left_out: list[str] = []
 
     def gap(self, place: tuple[str, int], directive: str, why: str, instead: str = "") -> None:
         """`directive` is not in the draft."""
@@ -60,6 +61,13 @@ class Draft:
     def note(self, place: tuple[str, int], directive: str, why: str, instead: str = "") -> None:
         """`directive` is in the draft, and does not mean the same to the last bit."""
         self._say(Gap(*place, one_line(directive), why, instead, lost=False))
+
+    def needless(self, place: tuple[str, int], directive: str) -> None:
+        """`directive` is not in the draft, and nothing is lost: lb always does it, or it is about the insides
+        of the other one."""
+        said = printable(f"{place[0]}:{place[1]}: {one_line(directive)}")
+        if said not in self.left_out:
+            self.left_out.append(said)
 
     def _say(self, gap: Gap) -> None:
         if gap not in self.gaps:
@@ -87,6 +95,8 @@ class Draft:
         for title, gaps in (("Not mapped:", self.lost), ("Mapped, with a difference:", self.notes)):
             if gaps:
                 lines += ["#", f"# {title}", *(f"# - {gap}" for gap in gaps)]
+        if self.left_out:
+            lines += ["#", "# Left out, as lb has no need of it:", *(f"# - {one}" for one in self.left_out)]
         return "\n".join(lines) + "\n\n" + _dumped(self.document())
 
     def problems(self) -> list[Problem]:

@@ -7,4 +7,5 @@ cdef class Redirect:
     cdef Template _template
     cdef Variables _variables
     cdef bint _local
+    cdef bint _asks
     cpdef bytes location(self, RequestHead head, bytes scheme)

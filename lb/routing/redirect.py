@@ -18,12 +18,14 @@ ALLOWED = ("path", "query", "host", "scheme", "uri")
 
 @cython.cclass
 class Redirect:
-    """`status` 3xx; `location` per request. `${query}` is without "?", `${uri}` is path?query."""
+    """`status` 3xx; `location` per request. `${query}` is without "?", `${uri}` is path?query. A "?" before a
+    final `${query}` goes where the request has none."""
 
     status: cython.int
     _template: Template
     _variables: Variables
     _local: cython.bint  # the location names no host: it must not begin to through client input
+    _asks: cython.bint  # it ends with ?${query}
 
     def __init__(self, plan: RedirectPlan) -> None:
         """ValueError for an unknown variable, or a status that does not redirect."""
@@ -32,6 +34,7 @@ class Redirect:
         self.status = plan.status
         to = plan.to
         self._local = to.startswith(("${path}", "${uri}")) or (to[:1] == "/" and to[1:2] not in ("/", "\\"))
+        self._asks = to.endswith("?${query}")
         self._template = Template(to, ALLOWED)
         self._template.parts = [
             quoted(part, True) if isinstance(part, bytes) else part for part in self._template.parts
@@ -56,4 +59,6 @@ class Redirect:
                 values.query = quoted(head.query, False)
                 values.uri = b"%b?%b" % (values.path, values.query)
         location = self._template.render(values)
+        if self._asks and head.query is None:
+            location = location[:-1]
         return single_slash(location) if self._local else location

@@ -1,8 +1,8 @@
 """Fetch the real engines that the tests start: packages of Debian, unpacked into a cache, not installed.
 
 `python -m tests.cluster.packages` prints the folders. Consul is in Debian 11 only. The mirror is the one that
-this machine's own apt sources name; apt checks the signatures. The caches are `$XDG_CACHE_HOME/lb-engines`
-and `…/lb-prometheus` (or below `~/.cache`); what is there is not fetched again.
+this machine's own apt sources name; apt checks the signatures. The caches are `$XDG_CACHE_HOME/lb-engines`,
+`…/lb-prometheus` and `…/lb-proxies` (or below `~/.cache`); what is there is not fetched again.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 CONSUL_FROM = "bullseye"
 ENGINES = "lb-engines"
 PROMETHEUS = "lb-prometheus"
+PROXIES = "lb-proxies"
 FOLDERS = {
     ENGINES: {
         CONSUL_FROM: ["consul"],
@@ -29,6 +30,13 @@ FOLDERS = {
         ],
     },
     PROMETHEUS: {"bookworm": ["prometheus"]},
+    PROXIES: {
+        "bookworm": [
+            "haproxy", "libcap2", "libgcrypt20", "libgpg-error0", "liblua5.3-0", "liblz4-1",
+            "libopentracing-c-wrapper0", "libopentracing1", "libpcre2-8-0", "libsystemd0", "libzstd1",
+            "nginx",
+        ],
+    },
 }  # fmt: skip
 SOURCES = Path("/etc/apt")
 KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"

@@ -135,9 +135,37 @@ def test_an_inner_rule_of_access_replaces_all_outer_ones(tmp_path):
     assert routed.ask("GET", "http://x/", **inside) == ("10.0.0.9", "/")
     assert routed.ask("GET", "http://x/") == (403, "")
     assert routed.ask("GET", "http://x/shut/a", **inside) == (403, "")
-    assert routed.ask("GET", "http://x/read/a", **inside) == (403, "")
+    assert routed.ask("HEAD", "http://x/read/a", **inside) == ("10.0.0.9", "/read/a")
+    assert routed.ask("POST", "http://x/read/a", **inside) == (403, "")
     assert routed.ask("GET", "http://x/app/a.php", **inside) == (404, "")
     assert routed.ask("GET", "http://x/a.php", **inside) == ("10.0.0.9", "/a.php")
+
+
+def test_what_try_files_ends_with_gets_all_requests(tmp_path):
+    text = """server { server_name a; location / { try_files $uri @app; }
+            location @app { proxy_pass http://10.0.0.9; } }
+        server { server_name b; try_files $uri @app; location @app { proxy_pass http://10.0.0.8; } }
+        server { server_name c; location / { try_files $uri @none; } }"""
+    draft = made(tmp_path, text)
+    routed = Routed(draft, tmp_path)
+    assert routed.ask("GET", "http://a/x") == ("10.0.0.9", "/x")
+    assert routed.ask("GET", "http://b/x") == ("10.0.0.8", "/x")
+    assert routed.ask("GET", "http://c/x") == (404, "")
+    assert [gap.directive for gap in draft.lost] == [*["try_files $uri @app"] * 2, "try_files $uri @none"]
+
+
+def test_an_include_without_files_is_named(tmp_path):
+    draft = made(tmp_path, "http { include conf.d/*.conf; }")
+    assert (1, "include conf.d/*.conf") in directives(draft.lost)
+
+
+def test_nothing_of_tls_is_dropped_in_silence(tmp_path):
+    text = """server { listen 443 ssl http2;
+        ssl_certificate a.pem;
+        ssl_protocols TLSv1.3;
+        location / { proxy_pass http://10.0.0.9;
+        proxy_ssl_verify on; } }"""
+    assert [gap.line for gap in made(tmp_path, text).lost] == [1, 2, 3, 5]
 
 
 def test_no_text_of_the_source_leaves_its_comment(tmp_path):

@@ -88,6 +88,8 @@ LOCATIONS = [
     ("https://www.example.com${uri}",        "/a?b=c",         b"https://www.example.com/a?b=c"),
     ("https://www.example.com${uri}",        "/a?",            b"https://www.example.com/a?"),
     ("${scheme}://${host}/new?${query}",     "/a?b=c",         b"http://example.com/new?b=c"),
+    ("/new?${query}",                        "/a",             b"/new"),
+    ("/new?x=1&${query}",                    "/a",             b"/new?x=1&"),
     ("https://www.example.com/",             "/a",             b"https://www.example.com/"),
     ("https://www.example.com${path}",       "//evil.com",     b"https://www.example.com//evil.com"),
     ("https://www.example.com${path}",       "*",              b"https://www.example.com/"),

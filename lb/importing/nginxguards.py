@@ -1,0 +1,97 @@
+"""What closes a location of nginx to some: allow and deny, limit_except, and what lb cannot check.
+
+Lives here: who may, and the same place in other words. Must not live here: the routes of those who may
+(lb.importing.nginxroutes).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from lb.importing.nginxvalues import Directive, Settings
+from lb.importing.result import Draft
+
+# What nothing of lb stands for: the route refuses.
+UNCHECKED = (
+    "auth_basic",
+    "auth_request",
+    "auth_jwt",
+    "satisfy",
+    "internal",
+    "secure_link",
+    "ssl_verify_client",
+)
+GUARDS = (*UNCHECKED, "limit_except", "allow", "deny")
+GUARDED = "lb cannot check it, so the route refuses with 403"
+
+
+def unchecked(settings: Settings) -> Directive | None:
+    """What guards there and does not map."""
+    for name in UNCHECKED:
+        for one in settings.get(name, ()):
+            if one.args not in (("off",), ("all",)):
+                one.used = True
+                return one
+    return None
+
+
+def refusing_condition(own: Settings) -> Directive | None:
+    for one in own.found("if"):
+        if any(inner.name == "return" and inner.args[0][:1] == "4" for inner in one.block):
+            return one
+    return None
+
+
+def admitted(draft: Draft, settings: Settings, own: Settings) -> dict[str, Any] | None:
+    """The match of those who may; None: everybody; {}: nobody."""
+    match: dict[str, Any] = {}
+    for one in own.found("limit_except"):
+        if [(inner.name, inner.args) for inner in one.block] != [("deny", ("all",))]:
+            draft.gap(one.place, str(one), f"only deny all in it maps; {GUARDED}", "write it as match.method")
+            return {}
+        methods = [name.upper() for name in one.args]
+        match["method"] = [*methods, "HEAD"] if "GET" in methods and "HEAD" not in methods else methods
+    networks = _networks(draft, settings)
+    if networks is not None:
+        match["client_ip"] = networks
+    return {} if networks == [] else match or None
+
+
+def _networks(draft: Draft, settings: Settings) -> list[str] | None:
+    """The networks that may; None: all. nginx takes the first rule that holds."""
+    rules = settings.found("access")
+    if not rules or (rules[0].name, rules[0].args) == ("allow", ("all",)):
+        return None
+    allowed = [one.args[0] for one in rules if one.name == "allow"]
+    denied = [one for one in rules if one.name == "deny"]
+    simple = rules[-1].name == "deny" and rules[-1].args == ("all",) and len(denied) == 1
+    if simple and not {"all", "unix:"} & set(allowed):
+        return allowed
+    draft.gap(
+        rules[0].place,
+        "; ".join(str(one) for one in rules),
+        f"only allow … and then deny all maps; {GUARDED}",
+        "write it as match.client_ip",
+    )
+    return []
+
+
+def disguises(match: dict[str, Any], whole: bool) -> str:
+    """What finds the path or prefix of `match` written with escapes or several slashes, which nginx undoes
+    before it compares and lb does not. "": there is no such text. `whole`: a prefix of whole segments."""
+    text = match.get("path") or match.get("path_prefix", "/")
+    if text == "/":
+        return ""
+    fuzzy = "".join("(/|%2[fF])+" if char == "/" else f"({_plain(char)}|{_escaped(char)})" for char in text)
+    end = "$" if "path" in match else "(/|%2[fF]|$)" if whole else ""
+    return f"^(?!{re.escape(text)}{'$' if 'path' in match else '(/|$)' if whole else ''}){fuzzy}{end}"
+
+
+def _plain(char: str) -> str:
+    return re.escape(char)
+
+
+def _escaped(char: str) -> str:
+    digits = "".join(f"%{byte:02x}" for byte in char.encode())
+    return "".join(f"[{one}{one.upper()}]" if one.isalpha() else one for one in digits)
