@@ -204,6 +204,7 @@ class Control:
         if self.admin is not None:
             log.note("admin API", address=self.admin.shown)
         self._spawn(self._tick())
+        self._spawn(self.view.lag.run())
         self._spawn(self.view.live.run())
         self._spawn(self.overrides.run())
         if self.clustering is not None:

@@ -1,30 +1,28 @@
 """The live view: once a second what every listener, route, service and server does, and its last hour.
 
-Lives here: whose counters are read, the rows that are shown of them, what changed since the last second, who
-follows. Must not live here: rates and rings (lb.telemetry.series), HTTP (lb.admin.live).
+Lives here: keeping their series, the rows that are shown of them, what changed since the last second, who
+follows. Must not live here: whose counters are read (lb.control.sight), rates and rings
+(lb.telemetry.series), HTTP (lb.admin.live).
+
+Where nobody looks on, a second costs what its requests moved: their history. Figures and rows are made when
+somebody asks. All of it goes in slices, between which control's loop has its turn.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lb.admin.view import Row, Rows
-from lb.outcomes import Outcome
-from lb.plan import ListenerPlan, Plan, RoutePlan, ServerPlan, ServicePlan
-from lb.telemetry import layout
-from lb.telemetry.buckets import CLASSIC_ENDS
+from lb.control.sight import TOTAL, Identity, Looked, Sight, Turns
+from lb.plan import Plan
 from lb.telemetry.cells import Cells
-from lb.telemetry.series import NOTHING, Points, Series, added, counts_of
+from lb.telemetry.series import NOTHING, Points, Series
 
 MOST_RINGS = 5000  # series with a last hour; about 50 MiB
-Identity = tuple[
-    str, ...
-]  # (total,) · (listener, name) · (route, name) · (service, name) · (server, service, address)
-TOTAL: Identity = ("total",)
+ASKED = 5  # seconds for which figures are made ahead after somebody asked for them
 
 Standing = Callable[[str, str], Mapping[str, Any]]
 
@@ -48,11 +46,11 @@ class Live:
         self._standing = standing
         self._facts = facts
         self._origins = origins
-        self._series: dict[Identity, Series] = {}
         self._rings = 0
-        self._seen: Plan | None = None
-        self._rows: dict[Identity, Row] = {}
-        self._bytes: dict[Identity, tuple[int, int]] = {}
+        self._sight: Sight | None = None
+        self._moving: dict[Identity, Looked] = {}  # whose series are not at rest
+        self._asked = -ASKED  # the tick of the last answer with all rows
+        self._told: dict[Identity, Row] = {}  # what those who follow know
         self._listeners: set[Callable[[Rows, bool], None]] = set()
 
     async def run(self) -> None:
@@ -60,38 +58,71 @@ class Live:
         began = time.monotonic()
         while True:
             await asyncio.sleep(max(0.0, began + self.tick + 1 - time.monotonic()))
-            self.take(max(self.tick + 1, int(time.monotonic() - began)))
+            for _ in self.look(max(self.tick + 1, int(time.monotonic() - began))):
+                await asyncio.sleep(0)
 
     def take(self, tick: int) -> None:
-        """Look at everything at this tick, in seconds; tell those who follow."""
+        """Look at everything at this tick, in one go."""
+        for _ in self.look(tick):
+            pass
+
+    def look(self, tick: int) -> Iterator[None]:
+        """Look at everything at this tick, in seconds; tell those who follow. Yields between slices."""
         plan = self._plan()
-        self.tick = tick
         if plan is None:
+            self.tick = tick
             return
-        rows = self._look(plan)
-        anew = plan is not self._seen or rows.keys() != self._rows.keys()
-        changed = rows if anew else {one: row for one, row in rows.items() if row != self._rows[one]}
-        self._seen, self._rows = plan, rows
+        turns = Turns()
+        anew = self._sight is None or plan is not self._sight.plan
         if anew:
-            self._forget()
+            self._sight = Sight(plan, self._cells(), self._origins(), self._sight)
+            self._forget(self._sight.gone)
+        assert self._sight is not None
+        sight = self._sight
+        yield from sight.look(turns)
+        if anew:
+            for looked in sight.looked.values():
+                if looked.series is None:
+                    looked.series = Series(tick, looked.counts)
+                if turns.over:
+                    yield
+        moving = self._moving
+        moving.update(sight.moved)
+        sight.moved.clear()
+        moved = list(moving.values())
+        watched = bool(self._listeners) or tick - self._asked <= ASKED
+        for looked in moved:
+            if self._record(looked, tick):
+                del moving[looked.identity]
+            if watched:
+                _ = _series(looked).figures  # made now, in slices
+            if turns.over:
+                yield
+        self.tick = tick
         if self._listeners:
-            said = self._shaped(changed)
-            for listener in tuple(self._listeners):
-                listener(said, anew)
+            yield from self._tell(sight, moved, anew, turns)
 
     def whole(self) -> Rows:
         """All rows, of the last tick."""
-        return self._shaped(self._rows)
+        self._asked = self.tick
+        rows = self._all()
+        for identity, row in rows.items():
+            if self._told.get(identity, row) != row:  # who asks first must hear if it is so again
+                del self._told[identity]
+        return self._shaped(rows)
 
     def follow(self, listener: Callable[[Rows, bool], None]) -> Callable[[], None]:
         """Call `listener`, which must not block or raise, every second with the rows that changed, or (True)
         all, until the function that is returned is called."""
+        if not self._listeners:
+            self._told = self._all()
         self._listeners.add(listener)
         return lambda: self._listeners.discard(listener)
 
     def history(self, identity: Identity, hour: bool) -> Points | None:
         """The last hour, or the last two minutes; None of what there is not."""
-        series = self._series.get(identity)
+        looked = self._sight.looked.get(identity) if self._sight is not None else None
+        series = looked.series if looked is not None else None
         if series is None and identity == TOTAL:  # before the first second
             series = Series(self.tick, NOTHING)
         if series is None:
@@ -100,125 +131,66 @@ class Live:
 
     # ----------------------------------------------------------------------------------------- inside
 
-    def _look(self, plan: Plan) -> dict[Identity, Row]:
-        origins = self._origins()
-        rows: dict[Identity, Row] = {TOTAL: {}}
-        for listener in plan.listeners:
-            rows["listener", listener.name] = self._listener(listener)
-        services: dict[str, array[int]] = {}
-        total = NOTHING
-        for route in plan.routes:
-            mine = NOTHING
-            for slot, service in [(one.slot, one.service) for one in route.services] or [(route.slot, "")]:
-                counts = self._exchanges(slot)
-                mine = added(mine, counts) if len(route.services) > 1 else counts
-                services[service] = added(services[service], counts) if service in services else counts
-            total = added(total, mine)
-            rows["route", route.name] = {
-                **_route(route), "origin": origins.get(("route", route.name), "file"),
-                **self._figures(("route", route.name), mine),
-            }  # fmt: skip
-        for one in plan.services:
-            rows["service", one.name] = {
-                **_service(one), "origin": origins.get(("service", one.name), "file"),
-                **self._figures(("service", one.name), services.get(one.name, NOTHING)),
-            }  # fmt: skip
-            for server in one.servers:
-                rows["server", one.name, server.address] = self._server(one, server)
-        lost = self._cells().total(layout.WORKER_OUTCOMES + Outcome.NO_ROUTE)
-        total = array("q", [total[0] + lost, total[1], *total[2:]])
-        rows[TOTAL] = {**self._facts(), **self._figures(TOTAL, total)}
-        return rows
+    def _record(self, looked: Looked, tick: int) -> bool:
+        """Whether it is at rest."""
+        series = _series(looked)
+        had = series.remembers
+        rest = series.take(tick, looked.counts, self._rings < MOST_RINGS)
+        self._rings += series.remembers and not had
+        return rest
 
-    def _exchanges(self, slot: int) -> array[int]:
-        block = self._cells().summary(slot, layout.ROUTE_DURATION_CELLS, CLASSIC_ENDS)
-        return counts_of(block, layout.ROUTE_CLASS, -1, layout.ROUTE_IN_FLIGHT, layout.ROUTE_DURATION_CELLS)
+    def _tell(self, sight: Sight, moved: Sequence[Looked], anew: bool, turns: Turns) -> Iterator[None]:
+        """What moved, and what may be otherwise though nothing did: the standing of servers, connections."""
+        changed: dict[Identity, Row] = {}
+        others = [one for one in sight.looked.values() if one.identity[0] in ("server", "listener")]
+        for looked in sight.looked.values() if anew else (*moved, *others):
+            row = self._row(looked)
+            if anew or row != self._told.get(looked.identity):
+                changed[looked.identity] = row
+            if turns.over:
+                yield
+        if anew:
+            self._told.clear()
+        self._told.update(changed)
+        said = self._shaped(changed)
+        for listener in tuple(self._listeners):
+            listener(said, anew)
 
-    def _server(self, service: ServicePlan, server: ServerPlan) -> Row:
-        block = self._cells().summary(server.slot, layout.SERVER_DURATION_CELLS, CLASSIC_ENDS)
-        counts = counts_of(
-            block,
-            layout.SERVER_CLASS,
-            layout.SERVER_FAILURES,
-            layout.SERVER_IN_FLIGHT,
-            layout.SERVER_DURATION_CELLS,
-        )
-        return {
-            "service": service.name,
-            "address": server.address,
-            "weight": server.weight,
-            "priority": server.priority,
-            "backup": server.backup,
-            **self._standing(service.name, server.address),
-            **self._figures(("server", service.name, server.address), counts),
-        }
+    def _all(self) -> dict[Identity, Row]:
+        looked = self._sight.looked.values() if self._sight is not None else ()
+        return {one.identity: self._row(one) for one in looked if one.series is not None}
 
-    def _listener(self, plan: ListenerPlan) -> Row:
-        """It counts requests, but neither errors nor times: those are its routes'."""
-        identity = ("listener", plan.name)
-        block = self._cells().totals(plan.slot, layout.LISTENER_SIZE)
-        counts = array("q", NOTHING)
-        counts[0] = block[layout.LISTENER_REQUESTS]
-        figures = self._figures(identity, counts)
-        before = self._bytes.get(
-            identity, (block[layout.LISTENER_BYTES_IN], block[layout.LISTENER_BYTES_OUT])
-        )
-        now = self._bytes[identity] = block[layout.LISTENER_BYTES_IN], block[layout.LISTENER_BYTES_OUT]
-        return {
-            "name": plan.name,
-            "bind": list(plan.bind),
-            "rate": figures["rate"],
-            "connections": block[layout.LISTENER_CONNECTIONS],
-            "tunnels": block[layout.LISTENER_TUNNELS],
-            "bytes_in": max(0, now[0] - before[0]),
-            "bytes_out": max(0, now[1] - before[1]),
-        }
+    def _row(self, looked: Looked) -> Row:
+        kind, figures = looked.identity[0], _series(looked).figures
+        if kind == "listener":
+            return {**looked.shown, "rate": figures.rate}
+        if kind == "server":
+            _, service, address = looked.identity
+            return {**looked.shown, **self._standing(service, address), **figures._asdict()}
+        return {**looked.shown, **figures._asdict()}
 
-    def _figures(self, identity: Identity, counts: array[int]) -> Row:
-        series = self._series.get(identity)
-        if series is None:
-            series = self._series[identity] = Series(self.tick, counts)
-        else:
-            had = series.remembers
-            series.take(self.tick, counts, self._rings < MOST_RINGS)
-            self._rings += series.remembers and not had
-        return series.figures._asdict()
-
-    def _forget(self) -> None:
+    def _forget(self, gone: Sequence[Looked]) -> None:
         """What is gone from the plan; a route or server that comes back begins anew."""
-        for identity in self._series.keys() - self._rows.keys():
-            self._rings -= self._series.pop(identity).remembers
-            self._bytes.pop(identity, None)
+        for looked in gone:
+            self._rings -= looked.series is not None and looked.series.remembers
+            self._moving.pop(looked.identity, None)
 
     def _shaped(self, rows: Mapping[Identity, Row]) -> Rows:
-        found: dict[str, Sequence[Row]] = {
-            kind + "s": [row for one, row in rows.items() if one[0] == kind]
-            for kind in ("listener", "route", "service", "server")
+        found: dict[str, list[Row]] = {
+            kind: [] for kind in ("listener", "route", "service", "server", "total")
         }
-        generation = self._seen.generation if self._seen is not None else 0
-        total = rows.get(TOTAL, self._rows.get(TOTAL, {}))
-        return {"at": time.time(), "tick": self.tick, "generation": generation, "total": total, **found}
+        for identity, row in rows.items():
+            found[identity[0]].append(row)
+        sight = self._sight
+        figures = self._row(sight.looked[TOTAL]) if sight is not None and sight.looked[TOTAL].series else {}
+        return {
+            "at": time.time(), "tick": self.tick,
+            "generation": sight.plan.generation if sight is not None else 0,
+            "total": {**self._facts(), **figures},
+            **{f"{kind}s": found[kind] for kind in ("listener", "route", "service", "server")},
+        }  # fmt: skip
 
 
-def _route(plan: RoutePlan) -> Row:
-    if plan.redirect is not None:
-        does = f"redirect {plan.redirect.status}"
-    elif plan.respond is not None:
-        does = f"respond {plan.respond.status}"
-    else:
-        does = "forward" if len(plan.services) == 1 else "split"
-    match = plan.match
-    words = [*match.method, *match.host, *match.path, *(f"{p}*" for p in match.path_prefix)]
-    words += [f"~{p}" for p in match.path_regex]
-    words += [f"{kind} {one.name}" for kind in ("header", "query", "cookie") for one in getattr(match, kind)]
-    return {
-        "name": plan.name,
-        "listeners": list(match.listener),
-        "match": " ".join([*words, *match.client_ip]),
-        "does": does,
-        "services": [{"service": one.service, "weight": one.weight} for one in plan.services],
-    }
-
-
-def _service(plan: ServicePlan) -> Row:
-    return {"name": plan.name, "algorithm": plan.algorithm.name}
+def _series(looked: Looked) -> Series:
+    assert looked.series is not None, "looked at before the first tick"
+    return looked.series

@@ -22,7 +22,7 @@ from lb.control.server_state import ServerState
 from lb.discovery.contract import Member
 from lb.health.plan import AgentProbe, Pace, Probe, Result
 from lb.plan import Plan, StatePlan
-from lb.upstream.status import Active, Agent, Override, Registry, effective
+from lb.upstream.status import SIGNALS, Active, Agent, Override, Registry, effective
 
 # What an event is called by the word for the status that a server goes over to.
 KINDS = {
@@ -231,6 +231,15 @@ class Statuses:
         for service, states in self._services.items():
             for state in states.values():
                 found[service, state.status.word] += 1
+        return found
+
+    def out(self) -> dict[tuple[str, str], int]:
+        """How many servers get no new exchanges, by service and the signal that decides, a 0 where none."""
+        found = {(service, signal): 0 for service in self._services for signal in SIGNALS}
+        for service, states in self._services.items():
+            for state in states.values():
+                if not state.status.usable:
+                    found[service, state.status.decided] += 1
         return found
 
     def checks(self) -> dict[str, Checks]:

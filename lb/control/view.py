@@ -20,9 +20,11 @@ from lb.control.clusterview import ClusterView
 from lb.control.discovering import Discovering
 from lb.control.events import Event, Events
 from lb.control.everywhere import Everywhere
-from lb.control.live import Identity, Live
+from lb.control.lag import Lag
+from lb.control.live import Live
 from lb.control.overrides import Overrides
 from lb.control.reload import Reloader
+from lb.control.sight import Identity
 from lb.control.statuses import Statuses
 from lb.control.supervisor import Supervisor
 from lb.control.tails import Tails
@@ -73,6 +75,7 @@ class View:
         self._tails = tails
         self._certificates = Certificates()
         self.exemplars = Exemplars()
+        self.lag = Lag()
         self.live = Live(lambda: self.cells, lambda: self.plan, self._standing, self._summary, self._origins)
 
     @property
@@ -126,6 +129,13 @@ class View:
 
     def server_counts(self) -> Mapping[tuple[str, str], int]:
         return self._statuses.counts()
+
+    def servers_out(self) -> Mapping[tuple[str, str], int]:
+        return self._statuses.out()
+
+    @property
+    def loop_lag(self) -> tuple[float, float]:
+        return self.lag.last, self.lag.most
 
     def conditions(self) -> Sequence[view.Condition]:
         """Ready is who has a configuration and a worker for every listener. One worker of several that is

@@ -9,6 +9,9 @@ cdef class Budget:
     cdef int place
     cdef long long asked[10]
     cdef long long tried[10]
+    cdef public bint shown
     cpdef void count(self, double now) noexcept
     cpdef bint spend(self, double now)
+    cpdef long long allowed(self, double now) noexcept
+    cdef double _most(self) noexcept
     cdef void _advance(self, double now) noexcept

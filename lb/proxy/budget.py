@@ -25,6 +25,7 @@ class Budget:
     place: cython.int  # which one that is
     asked: list[int]  # requests by bucket
     tried: list[int]  # retries by bucket
+    shown: cython.bint  # its gauges are not 0
 
     def __init__(self) -> None:
         if not cython.compiled:
@@ -33,6 +34,7 @@ class Budget:
         self.share = self.floor = self.turn = 0.0
         self.requests = self.retries = 0
         self.place = 0
+        self.shown = False
 
     def __repr__(self) -> str:
         return f"<Budget {self.retries} retries of {self.requests} requests>"
@@ -57,11 +59,24 @@ class Budget:
         """Take one further try out of the budget; False where it is used up."""
         if now >= self.turn:
             self._advance(now)
-        if self.retries + 1 > max(self.share * self.requests, self.floor):
+        if self.retries + 1 > self._most():
             return False
         self.tried[self.place] += 1
         self.retries += 1
         return True
+
+    @cython.ccall
+    @cython.exceptval(check=False)
+    def allowed(self, now: cython.double) -> cython.longlong:
+        """How many retries the window as it is now allows, those made included; 0 where it has no request."""
+        if now >= self.turn:
+            self._advance(now)
+        return cython.cast(cython.longlong, self._most()) if self.requests or self.retries else 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def _most(self) -> cython.double:
+        return max(self.share * self.requests, self.floor)
 
     @cython.cfunc
     @cython.exceptval(check=False)

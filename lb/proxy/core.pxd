@@ -7,6 +7,8 @@ from lb.telemetry.cells cimport Cells
 from lb.telemetry.record cimport ExchangeRecord
 
 cdef Py_ssize_t _BUNDLE
+cdef int _ALLOWED
+cdef int _USED
 
 cdef class Core:
     cdef public Cells cells
@@ -44,4 +46,6 @@ cdef class Core:
     cdef public object debug_key
     cdef bytearray id
     cpdef bytes new_id(self)
+    cpdef object show_budgets(self)
+    cdef object _show_budget(self, RouteRules rules, long long allowed, long long used)
     cpdef object write_log(self, bytes line)

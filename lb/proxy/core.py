@@ -19,6 +19,7 @@ from lb.proxy.budget import Budget
 from lb.proxy.rules import ListenerRules, RouteRules
 from lb.routing.table import Table
 from lb.routing.template import Variables
+from lb.telemetry import layout
 from lb.telemetry.accesslog import LineFormat
 from lb.telemetry.cells import Cells
 from lb.telemetry.record import ExchangeRecord
@@ -28,6 +29,8 @@ from lb.telemetry.record import ExchangeRecord
 TICK = 0.1
 # Access-log lines that are handed on together.
 _BUNDLE: cython.Py_ssize_t = 64
+_ALLOWED: cython.int = layout.ROUTE_BUDGET
+_USED: cython.int = layout.ROUTE_BUDGET_USED
 
 
 def _raise(error: Exception) -> None:
@@ -131,6 +134,8 @@ class Core:
         """Put the routes of a generation in force; a route whose name was there goes on with its budget."""
         known = self.budgets
         self.budgets = {}
+        for rules in self.routes:
+            self._show_budget(rules, 0, 0)
         for rules in routes:
             name = rules.label.decode()
             rules.budget = self.budgets[name] = known.get(name) or Budget()
@@ -141,8 +146,34 @@ class Core:
         """Put the routes of an update in force: those in force, but for the numbers in `changed`, whose
         budgets go on."""
         for number in changed:
+            self._show_budget(self.routes[number], 0, 0)
             routes[number].budget = self.routes[number].budget
         self.routes = routes
+
+    @cython.ccall
+    def show_budgets(self) -> object:
+        """Put what the retry budgets allow, and what of it is used, into the gauges: about once a second, of
+        the routes that had a request since the window began. 5,000 routes take a third of a millisecond."""
+        rules: RouteRules
+        budget: Budget
+        allowed: cython.longlong
+        for rules in self.routes:
+            budget = rules.budget
+            if budget.requests or budget.retries or budget.shown:
+                allowed = budget.allowed(self.now)  # which forgets old retries
+                self._show_budget(rules, allowed, budget.retries)
+        return None
+
+    @cython.cfunc
+    def _show_budget(self, rules: RouteRules, allowed: cython.longlong, used: cython.longlong) -> object:
+        """Zeros too, before a route goes: its counters are not free before its gauges are 0."""
+        shown: cython.bint = allowed > 0 or used > 0
+        if shown or rules.budget.shown:
+            for slot in rules.slots:
+                self.cells.put(slot + _ALLOWED, allowed)
+                self.cells.put(slot + _USED, used)
+            rules.budget.shown = shown
+        return None
 
     @cython.ccall
     def new_id(self) -> bytes:

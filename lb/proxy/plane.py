@@ -36,7 +36,8 @@ from lb.upstream.service import Service
 _BACKLOG = 4096
 # Idle server connections are looked through this often, in ticks.
 _EXPIRE_EVERY = 10
-# Services with a slow start under way are refreshed this often, in ticks: about a second.
+# Services with a slow start under way are refreshed, and retry budgets shown, this often, in ticks: about a
+# second.
 _WARM_EVERY = round(1.0 / TICK)
 
 
@@ -259,6 +260,7 @@ class DataPlane:
         if self.ticks % _EXPIRE_EVERY == 0:
             self.registry.expire(self.core.now)
         if self.ticks % _WARM_EVERY == 0 and self.snapshot is not None:
+            self.core.show_budgets()
             now = monotonic()
             for service in self.snapshot.services.values():
                 if service.warming(now):

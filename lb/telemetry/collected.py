@@ -91,6 +91,7 @@ class Collected:
         yield self._metric(f.RELOAD_AT, [((), facts.last_reload_at)])
         yield self._metric(f.EVENTS, sorted(facts.event_counts.items()))
         yield self._metric(f.SERVERS, facts.server_counts().items())
+        yield self._metric(f.SERVERS_OUT, facts.servers_out().items())
         yield self._metric(f.WEBHOOK_LOST, [((), facts.webhook_lost)])
         yield self._metric(f.PROBES_WAITING, [((), facts.probes_waiting)])
         yield from self._discovery()
@@ -144,6 +145,8 @@ class Collected:
         yield self._metric(f.WORKERS, [((state,), count) for state, count in sorted(states.items())])
         yield self._metric(f.RESTARTS, [((str(worker.worker),), worker.restarts) for worker in workers])
         figures = {worker.worker: process_figures(worker.pid) for worker in workers if worker.pid}
+        for family, late in zip((f.CONTROL_LAG, f.CONTROL_LAG_MAX), self._facts.loop_lag, strict=True):
+            yield self._metric(family, [((), late)])
         for family, name in (
             (f.WORKER_RSS, "process_resident_memory_bytes"),
             (f.WORKER_CPU, "process_cpu_seconds_total"),

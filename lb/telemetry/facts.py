@@ -94,6 +94,14 @@ class ProcessFacts(Protocol):
     def server_counts(self) -> Mapping[tuple[str, str], int]:
         """How many servers of a service have a status, by service and the status in one word; every word."""
 
+    def servers_out(self) -> Mapping[tuple[str, str], int]:
+        """How many servers of a service get no new requests, by service and the signal that decides; every
+        signal."""
+
+    @property
+    def loop_lag(self) -> tuple[float, float]:
+        """How late the last tick of control's loop was, and the latest of all, seconds."""
+
     def discovery(self) -> Sequence[Mapping[str, Any]]:
         """Of every source of servers: service, members, age (seconds, None where it never answered), held
         (addresses), unusable (entries), errors, updates."""

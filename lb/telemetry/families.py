@@ -115,10 +115,19 @@ RELOAD_OK = _gauge("lb_config_last_reload_successful", (), "1 where the last loa
 RELOAD_AT = _gauge(
     "lb_config_last_reload_timestamp_seconds", (), "When the last load or reload ended, unix time."
 )
+CONTROL_LAG = _gauge("lb_control_loop_lag_seconds", (), "How late the last tick of control's loop was.")
+CONTROL_LAG_MAX = _gauge(
+    "lb_control_loop_lag_max_seconds", (), "The latest that a tick of control's loop has been."
+)
 EVENTS = _counter(
     "lb_events", ("kind", "reason", "service"), "Events (/api/v1/events); service: may be empty."
 )
 SERVERS = _gauge("lb_service_servers", ("service", "status"), "Servers of a service by status.")
+SERVERS_OUT = _gauge(
+    "lb_service_servers_out",
+    ("service", "signal"),
+    "Servers of a service that get no new requests, by the signal that decides (docs/status.md).",
+)
 WEBHOOK_LOST = _counter("lb_webhook_lost_events", (), "Events that the webhook did not take.")
 _BY_SERVICE = ("service",)
 DISCOVERY_MEMBERS = _gauge("lb_discovery_members", _BY_SERVICE, "Servers that a source named and that count.")
@@ -194,11 +203,10 @@ OVERFLOW = _gauge(
 )
 
 FACTS = (
-    BUILD, GENERATION, RELOADS, RELOAD_OK, RELOAD_AT, EVENTS, SERVERS, WEBHOOK_LOST, PROBES_WAITING,
-    DISCOVERY_MEMBERS, DISCOVERY_AGE, DISCOVERY_HELD, DISCOVERY_UNUSABLE, DISCOVERY_ERRORS, DISCOVERY_UPDATES,
-    *CATALOG, WORKERS, RESTARTS, WORKER_RSS, WORKER_CPU, WORKER_FDS, CERTIFICATE_END, CLUSTER_NAMES, *CLUSTER,
-    *CLUSTER_HEALTH,
-    OVERFLOW,
+    BUILD, GENERATION, RELOADS, RELOAD_OK, RELOAD_AT, EVENTS, SERVERS, SERVERS_OUT, WEBHOOK_LOST,
+    PROBES_WAITING, DISCOVERY_MEMBERS, DISCOVERY_AGE, DISCOVERY_HELD, DISCOVERY_UNUSABLE, DISCOVERY_ERRORS,
+    DISCOVERY_UPDATES, *CATALOG, WORKERS, RESTARTS, WORKER_RSS, WORKER_CPU, WORKER_FDS, CONTROL_LAG,
+    CONTROL_LAG_MAX, CERTIFICATE_END, CLUSTER_NAMES, *CLUSTER, *CLUSTER_HEALTH, OVERFLOW,
 )  # fmt: skip
 GROUPS: tuple[tuple[str, tuple[Family, ...]], ...] = (
     ("Routes", ROUTE),

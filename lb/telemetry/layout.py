@@ -53,7 +53,9 @@ ROUTE_SHED = ROUTE_BUDGET_REFUSED + 2  # requests refused by a breaker or a limi
 ROUTE_PANIC = ROUTE_BUDGET_REFUSED + 3  # picks among all servers because too few were usable
 ROUTE_STICKY = ROUTE_BUDGET_REFUSED + 4  # requests that went where their cookie says
 ROUTE_STICKY_LOST = ROUTE_BUDGET_REFUSED + 5  # requests whose cookie names a server that is gone
-ROUTE_DURATION_CELLS = ROUTE_BUDGET_REFUSED + 6  # + lb.telemetry.buckets.cell_of
+ROUTE_BUDGET = ROUTE_BUDGET_REFUSED + 6  # gauge: retries that the budget allows in its window
+ROUTE_BUDGET_USED = ROUTE_BUDGET_REFUSED + 7  # gauge: those that were made
+ROUTE_DURATION_CELLS = ROUTE_BUDGET_REFUSED + 8  # + lb.telemetry.buckets.cell_of
 ROUTE_SIZE = ROUTE_DURATION_CELLS + CELLS
 
 # Block of the copies of a route's requests to another service. It begins like a route's, for a copy is an
@@ -91,7 +93,7 @@ SERVER_SIZE = SERVER_QUEUE_CELLS + CELLS
 # Cells to be zeroed when a worker died: its gauges, by kind of block.
 WORKER_GAUGES = (WORKER_GENERATION, WORKER_BUILD_US, WORKER_STALL_US, WORKER_LAG_US, WORKER_LAG_MAX_US)
 LISTENER_GAUGES = (LISTENER_CONNECTIONS, LISTENER_TUNNELS)
-ROUTE_GAUGES = (ROUTE_IN_FLIGHT,)
+ROUTE_GAUGES = (ROUTE_IN_FLIGHT, ROUTE_BUDGET, ROUTE_BUDGET_USED)
 MIRROR_GAUGES = (MIRROR_IN_FLIGHT,)
 SERVER_GAUGES = (
     SERVER_IN_FLIGHT,

@@ -3,8 +3,9 @@
 Lives here: from growing counters to figures, and the ring that remembers them. Must not live here: whose
 counters they are (lb.control.live), where they lie (lb.telemetry.layout).
 
-Ticks are whole seconds that only grow. A series that nothing happens to costs a comparison a tick, and has a
-ring only from its first request on: 9.6 KiB.
+Ticks are whole seconds that only grow. A series that nothing happens to for a while is at rest and costs
+nothing: it is not told of ticks until its counters move again. It has a ring only from its first request on:
+9.6 KiB.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Sequence
+from operator import add, sub
 from typing import NamedTuple
 
 from lb.telemetry.layout import BOUNDS_US, BUCKETS
@@ -49,13 +51,13 @@ class Points(NamedTuple):
 
 
 class Series:
-    """`figures` are those of the last tick."""
+    """`figures` are those of the last tick that it was told of."""
 
-    __slots__ = ("_at", "_same", "_seconds", "_ten", "_tens", "_window", "figures")
+    __slots__ = ("_at", "_figures", "_same", "_seconds", "_ten", "_tens", "_window")
 
     def __init__(self, tick: int, counts: array[int]) -> None:
         """`counts`: requests, errors, in flight, and the buckets of durations, as they stand."""
-        self.figures = Figures(in_flight=counts[IN_FLIGHT])
+        self._figures: Figures | None = None
         self._window: deque[tuple[int, array[int]]] = deque([(tick, counts)], WINDOW + 1)
         self._ten = counts
         self._at = tick  # the last that is in the rings
@@ -68,15 +70,23 @@ class Series:
         """Whether it has a ring."""
         return self._seconds is not None
 
+    @property
+    def figures(self) -> Figures:
+        if self._figures is None:
+            self._figures = _figures(self._window)
+        return self._figures
+
     def take(self, tick: int, counts: array[int], room: bool = True) -> bool:
-        """Take in how the counters stand at `tick`; `room`: there is memory for a ring. Returns whether the
-        figures are others than before. Counters that went back begin anew."""
+        """Take in how the counters stand at `tick`; `room`: there is memory for a ring. Returns whether it is
+        at rest: then it need not be told of ticks before they change. Counters that went back begin anew."""
         last = self._window[-1][1]
         if counts == last:
             if self._same > STEP:
-                return False
+                return True
             self._same += 1
         else:
+            if self._same > STEP:  # ticks of which nobody told it, because nothing happened
+                self._window.extend((tick - back, last) for back in range(WINDOW, 0, -1))
             self._same = 0
             if any(counts[i] < last[i] for i in (REQUESTS, ERRORS)):
                 self._window.clear()
@@ -94,15 +104,17 @@ class Series:
                 _put(self._tens, tick // STEP % TENS, counts, self._ten)
                 self._ten = counts
             self._at = tick
-        before, self.figures = self.figures, _figures(self._window)
-        return before != self.figures
+        self._figures = None
+        return self._same > STEP
 
     def seconds(self, tick: int) -> Points:
         """The last two minutes."""
+        tick = max(tick, self._at)  # while others are looked at, it may be a second ahead
         self._fill(tick, self.figures.in_flight)
         return _points(self._seconds, tick + 1, SECONDS, 1)
 
     def hour(self, tick: int) -> Points:
+        tick = max(tick, self._at)
         self._fill(tick, self.figures.in_flight)
         return _points(self._tens, tick // STEP + 1, TENS, STEP)
 
@@ -128,7 +140,11 @@ def counts_of(block: Sequence[int], classes: int, failures: int, in_flight: int,
 
 
 def added(one: array[int], other: array[int]) -> array[int]:
-    return array("q", map(int.__add__, one, other))
+    return array("q", map(add, one, other))
+
+
+def grown(late: array[int], early: array[int]) -> array[int]:
+    return array("q", map(sub, late, early))
 
 
 def quantile(buckets: Sequence[int], share: float) -> int:
@@ -146,32 +162,25 @@ def _figures(window: deque[tuple[int, array[int]]]) -> Figures:
     (since, early), (tick, late) = window[0], window[-1]
     if early == late:
         return Figures(in_flight=late[IN_FLIGHT])
-    grown = _grown(late, early)
-    passed, ended = tick - since, sum(grown)
+    ends = grown(late, early)[FIRST_BUCKET:]
+    passed, ended = tick - since, sum(ends)
     return Figures(
         round((late[REQUESTS] - early[REQUESTS]) / passed, 2),
         round((late[ERRORS] - early[ERRORS]) / passed, 2),
-        quantile(grown, 0.5) / 1e6 if ended else None,
-        quantile(grown, 0.99) / 1e6 if ended else None,
+        quantile(ends, 0.5) / 1e6 if ended else None,
+        quantile(ends, 0.99) / 1e6 if ended else None,
         late[IN_FLIGHT],
     )
-
-
-def _grown(late: array[int], early: array[int]) -> list[int]:
-    return [a - b for a, b in zip(late[FIRST_BUCKET:], early[FIRST_BUCKET:], strict=True)]
 
 
 def _put(ring: array[int], place: int, late: array[int], early: array[int]) -> None:
     if late[REQUESTS] == early[REQUESTS]:
         _set(ring, place, array("I", [0, 0, 0, 0, late[IN_FLIGHT]]))
         return
-    grown = _grown(late, early)
-    found = [late[REQUESTS] - early[REQUESTS], late[ERRORS] - early[ERRORS]]
-    _set(
-        ring,
-        place,
-        array("I", [*found, quantile(grown, 0.5), quantile(grown, 0.99), late[IN_FLIGHT]]),
-    )
+    more = grown(late, early)
+    ends = more[FIRST_BUCKET:]
+    point = [more[REQUESTS], more[ERRORS], quantile(ends, 0.5), quantile(ends, 0.99), late[IN_FLIGHT]]
+    _set(ring, place, array("I", point))
 
 
 def _set(ring: array[int], place: int, point: array[int]) -> None:

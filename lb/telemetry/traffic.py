@@ -32,6 +32,19 @@ ROUTE: tuple[Family, ...] = (
         "Failures that were not tried again because the retry budget was used up.",
         layout.ROUTE_BUDGET_REFUSED,
     ),
+    _gauge(
+        "lb_route_retry_budget",
+        _BY_ROUTE,
+        "Retries that a route's budget allows in ten seconds; 0 where no request came in these. A route with "
+        "several services has one budget, and shows it for each.",
+        layout.ROUTE_BUDGET,
+    ),
+    _gauge(
+        "lb_route_retry_budget_used",
+        _BY_ROUTE,
+        "Retries of the last ten seconds that count against it.",
+        layout.ROUTE_BUDGET_USED,
+    ),
     _counter(
         "lb_route_hedges",
         _BY_ROUTE,

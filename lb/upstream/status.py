@@ -90,6 +90,9 @@ class Status(NamedTuple):
     decided: str = ""
 
 
+SIGNALS = ("operator", "registry", "check", "agent", "passive")
+
+
 class _Said(NamedTuple):
     """What one signal says. `word`: up, drain, down, or "" where it leaves the choice to the others."""
 

@@ -14,7 +14,7 @@ from lb.control.statuses import Statuses
 from lb.health.plan import AgentProbe, AgentState, HttpProbe, Pace, Result, TcpProbe
 from lb.plan import Plan, StatePlan
 from lb.telemetry.ledger import Ledger
-from lb.upstream.status import Agent, Mode, Override
+from lb.upstream.status import Agent, Mode, Override, Registry
 
 CHECKED = "health_check: {http: /healthz, rise: 2, fall: 3}"
 
@@ -427,3 +427,16 @@ def test_servers_are_counted_by_status(desk):
     desk.probe("c:1", False)
     counts = desk.statuses.counts()
     assert (counts["app", "up"], counts["app", "down"], counts["app", "ejected"]) == (2, 1, 0)
+
+
+def test_servers_that_are_out_are_counted_by_the_signal_that_decides(desk):
+    desk.configure("a:1", "b:1", "c:1", "d:1", "e:1")
+    desk.probe("a:1", False)
+    desk.statuses.ejected("app", "a:1", "failed")  # its check stands above
+    desk.statuses.ejected("app", "b:1", "failed")
+    desk.statuses.registered("app", "c:1", Registry.DOWN, None)
+    desk.statuses.override("app", "d:1", Override(Mode.DRAIN, None, "anna", "", 0.0))
+    assert desk.statuses.out() == {
+        ("app", "operator"): 1, ("app", "registry"): 1, ("app", "check"): 1, ("app", "agent"): 0,
+        ("app", "passive"): 1,
+    }  # fmt: skip

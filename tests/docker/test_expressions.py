@@ -33,6 +33,7 @@ SILENT = {
     "LbWorkersRestarting": "no worker dies",
     "LbAccessLogDropped": "the log takes all its lines",
     "LbLoopLag": "the loops are on time",
+    "LbControlLag": "control's loop is on time",
     "lb-cluster: Age of the catalogue": "there is no Consul, so its catalogue has not answered yet",
 }
 AGELESS = ("lb_catalog_age_seconds",)  # has no series for the same reason

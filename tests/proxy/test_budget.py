@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lb.plan import RetryPlan
+from lb.plan import RetryPlan, WeightedService
 from lb.proxy.budget import Budget
 from lb.telemetry import layout
 from tests.proxy.playing import ROUTE, House, plan
@@ -144,3 +144,39 @@ def test_a_stale_connection_costs_nothing():
     house.opened[1].answer()
     assert second.answer == 200
     house.clean(first, second)
+
+
+def gauges(house: House, slot: int = ROUTE) -> tuple[int, int]:
+    return house.cells.get(slot + layout.ROUTE_BUDGET), house.cells.get(slot + layout.ROUTE_BUDGET_USED)
+
+
+def test_the_gauges_say_what_is_allowed_and_used_and_forget_it():
+    house = House(plan(retry=RetryPlan(on=("503",), budget=0.5, budget_floor=0.0)))
+    house.core.show_budgets()
+    assert gauges(house) == (0, 0)
+    askers = [house.ask() for _ in range(5)]
+    house.opened[0].connect()
+    house.opened[0].answer(b"HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\n")
+    house.core.show_budgets()
+    assert gauges(house) == (2, 1)
+    house.core.now += 11
+    house.core.show_budgets()
+    assert gauges(house) == (0, 0)
+    for asker in askers:
+        asker.exchange.client_gone()
+    house.clean(*askers)
+
+
+def test_a_route_that_changes_its_service_leaves_no_gauge_behind():
+    house = House(plan(retry=RetryPlan(budget=0.5, budget_floor=0.0)))
+    askers = [house.ask() for _ in range(4)]
+    house.core.show_budgets()
+    assert gauges(house) == (2, 0)
+    house.publish(plan(retry=RetryPlan(budget=0.5, budget_floor=0.0), generation=2,
+                       services=(WeightedService("app", 1, 600),)))  # fmt: skip
+    assert gauges(house) == (0, 0), "its counters would never be free"
+    house.core.show_budgets()
+    assert gauges(house, 600) == (2, 0)
+    for asker in askers:
+        asker.exchange.client_gone()
+    house.clean(*askers)

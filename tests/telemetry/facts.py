@@ -21,6 +21,7 @@ class Facts:
         self.webhook_lost = 2
         self.exemplars = Exemplars()
         self.probes_waiting = 3
+        self.loop_lag = (0.002, 0.25)
         self.catalog_said: dict[str, Any] | None = {
             "source": "consul catalog lb.route=", "answered": False, "error": "no agent", "age": 2.5,
             "errors": 2, "updates": 1, "held": {"consul:web": 3.0},
@@ -44,6 +45,9 @@ class Facts:
 
     def server_counts(self) -> dict[tuple[str, str], int]:
         return {("app", "up"): 1, ("app", "down"): 1}
+
+    def servers_out(self) -> dict[tuple[str, str], int]:
+        return {("app", "check"): 1, ("app", "passive"): 0}
 
     def discovery(self) -> list[dict[str, Any]]:
         return self.sources

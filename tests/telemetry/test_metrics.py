@@ -56,6 +56,8 @@ def test_cells_come_out_as_samples(cells, ledger, openmetrics):
     cells.add(route + layout.ROUTE_IN_FLIGHT, 3)
     cells.add(route + layout.ROUTE_RETRIES, 4)
     cells.add(route + layout.ROUTE_BYTES_OUT, 1 << 60)
+    cells.put(route + layout.ROUTE_BUDGET, 12)
+    cells.put(route + layout.ROUTE_BUDGET_USED, 7)
     cells.add(server + layout.SERVER_QUEUED, 6)
     cells.add(server + layout.SERVER_REUSED, 8)
     cells.add(listener + layout.LISTENER_CONNECTIONS, 5)
@@ -74,6 +76,12 @@ def test_cells_come_out_as_samples(cells, ledger, openmetrics):
     assert get(samples, "lb_listener_connections", listener="web") == 5
     assert get(samples, "lb_outcomes_total", outcome="queue_timeout", side="lb", flag="LW") == 2
     assert get(samples, "lb_worker_loop_lag_seconds", worker="0") == pytest.approx(0.0015)
+    assert get(samples, "lb_control_loop_lag_seconds") == 0.002
+    assert get(samples, "lb_control_loop_lag_max_seconds") == 0.25
+    assert get(samples, "lb_service_servers_out", service="app", signal="check") == 1
+    assert get(samples, "lb_service_servers_out", service="app", signal="passive") == 0
+    assert get(samples, "lb_route_retry_budget", route="api", service="app") == 12
+    assert get(samples, "lb_route_retry_budget_used", route="api", service="app") == 7
     assert get(samples, "lb_config_generation") == 7
     assert get(samples, "lb_config_reloads_total", result="failure") == 1
     assert get(samples, "lb_config_reloads_total", result="unchanged") == 0
@@ -130,6 +138,8 @@ def test_untouched_classes_and_histograms_are_absent_other_series_zero(cells, le
         "lb_response_bytes_total",
         "lb_route_retries_total",
         "lb_route_retries_refused_total",
+        "lb_route_retry_budget",
+        "lb_route_retry_budget_used",
         "lb_route_hedges_total",
         "lb_route_panic_picks_total",
         "lb_route_shed_total",

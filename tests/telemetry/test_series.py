@@ -19,9 +19,7 @@ def counts(requests=0, errors=0, in_flight=0, bucket=2):
 def test_figures_are_those_of_the_last_five_seconds():
     series = Series(0, counts(100))
     for tick in range(1, 7):
-        assert series.take(tick, counts(100 + 10 * tick, tick, 3)) is (tick == 1), (
-            "the same rate is no change"
-        )
+        assert not series.take(tick, counts(100 + 10 * tick, tick, 3))
     assert series.figures == Figures(10.0, 1.0, 0.00175, 0.002485, 3)
     for tick in range(7, 12):
         series.take(tick, counts(160, 6, 3))
@@ -47,9 +45,23 @@ def test_counters_that_went_back_begin_anew():
 def test_what_nothing_happens_to_has_no_ring_and_plain_zeros():
     series = Series(0, counts(5))
     for tick in range(1, 100):
-        assert series.take(tick, counts(5)) is False
+        assert series.take(tick, counts(5)), "it is at rest"
     assert not series.remembers
     assert series.hour(99).rate == [0.0] * TENS
+
+
+def test_after_a_rest_the_rate_is_that_of_the_last_seconds():
+    series, tick = Series(0, counts(0)), 0
+    series.take(1, counts(10))
+    while not series.take(tick := tick + 1, counts(10)):
+        pass
+    assert tick < 20
+    assert series.figures == Figures()
+    series.take(100, counts(20))  # nobody told it of the ticks between
+    assert series.figures.rate == 2.0
+    series.take(101, counts(30))
+    assert series.figures.rate == 4.0
+    assert [place for place, rate in enumerate(series.seconds(101).rate) if rate] == [19, 118, 119]
 
 
 def test_the_rings_remember_through_silence():

@@ -67,6 +67,14 @@ HEALTH = Board(
                     stacked=True,
                     colours=WORDS,
                 ),
+                graph(
+                    "Out by signal",
+                    "none",
+                    "What decides that servers get no new requests: an operator, the registry, a check, an agent, or passive checks.",
+                    {"{{signal}}": "sum by (signal) (lb_service_servers_out{SERVICE})"},
+                    wide=12,
+                    stacked=True,
+                ),
                 table(
                     "Services that lack servers",
                     "Empty is good. A status that only one lb sees: its own network, or its own requests failed.",
@@ -76,7 +84,6 @@ HEALTH = Board(
                             f'sum by (service, status, instance) ({SERVERS}{{SERVICE, status!="up"}}) > 0',
                         )
                     },
-                    wide=12,
                 ),
             ],
         ),

@@ -123,6 +123,17 @@ SERVICE = Board(
                     },
                 ),
                 graph(
+                    "Retry budget used",
+                    "percentunit",
+                    "Of what a route may retry in ten seconds. At 1 failures are not tried again: an outage is not multiplied.",
+                    {
+                        "{{route}}": "sum by (route) (max by (instance, route) (lb_route_retry_budget_used{ROUTE})) / "
+                        "(sum by (route) (max by (instance, route) (lb_route_retry_budget{ROUTE})) > 0)"
+                    },
+                    most=1,
+                    marks=[(1, "red")],
+                ),
+                graph(
                     "Hedged, panic, shed",
                     "reqps",
                     "Hedged: a second server was asked, the first was slow. Panic: too few servers were usable, so all were. "
