@@ -72,6 +72,12 @@ class _Found(NamedTuple):
         return "" if self.addresses else "the name has no address"
 
 
+class _Resolver(dns.asyncresolver.Resolver):
+    """`datagrams_until`: the loop's time up to which TCP is not tried, as what was sent by it got lost."""
+
+    datagrams_until = 0.0
+
+
 class DnsProvider:
     """One per service."""
 
@@ -92,14 +98,14 @@ class DnsProvider:
                 yield found
             await asyncio.sleep(min(max(ttl, SHORTEST), LONGEST))
 
-    async def _ask(self, resolver: dns.asyncresolver.Resolver) -> tuple[Membership, float]:
+    async def _ask(self, resolver: _Resolver) -> tuple[Membership, float]:
         if self._query.records == "srv":
             return await self._services(resolver)
         found = await _addresses(resolver, self._query.name, TYPES[self._query.records])
         members = tuple(Member(_joined(address, self._query.port)) for address in found.addresses)
         return Membership(members), found.ttl
 
-    async def _services(self, resolver: dns.asyncresolver.Resolver) -> tuple[Membership, float]:
+    async def _services(self, resolver: _Resolver) -> tuple[Membership, float]:
         answer = await _resolve(resolver, self._query.name, "SRV")
         ttl = _ttl(answer)
         records = sorted(
@@ -168,10 +174,10 @@ class ResolveProvider:
             await asyncio.sleep(max(0.0, min(due.values()) - now()))
 
 
-def _resolver(name_servers: tuple[tuple[str, int], ...]) -> dns.asyncresolver.Resolver:
+def _resolver(name_servers: tuple[tuple[str, int], ...]) -> _Resolver:
     """`name_servers`: as in DnsQuery. Raises ProviderError."""
     try:
-        resolver = dns.asyncresolver.Resolver(configure=not name_servers)
+        resolver = _Resolver(configure=not name_servers)
     except (dns.exception.DNSException, OSError) as error:
         raise ProviderError(f"DNS: the system's name servers are not known: {_words(error)}") from None
     if name_servers:
@@ -180,7 +186,7 @@ def _resolver(name_servers: tuple[tuple[str, int], ...]) -> dns.asyncresolver.Re
     return resolver
 
 
-async def _hosts(resolver: dns.asyncresolver.Resolver, names: set[str]) -> dict[str, _Found]:
+async def _hosts(resolver: _Resolver, names: set[str]) -> dict[str, _Found]:
     """The addresses of each; one that fails hurts no other."""
     gate = asyncio.Semaphore(AT_ONCE)
 
@@ -207,29 +213,35 @@ def _silent(known: dict[str, _Found], of: str = "") -> tuple[str, ...]:
     return silent
 
 
-async def _addresses(resolver: dns.asyncresolver.Resolver, name: str, types: tuple[str, ...]) -> _Found:
+async def _addresses(resolver: _Resolver, name: str, types: tuple[str, ...]) -> _Found:
     answers = [await _resolve(resolver, name, kind) for kind in types]
     texts = sorted({one.address for answer in answers for one in answer or ()})
     there = [_ttl(answer) for answer in answers if answer is not None and answer.rrset is not None]
     return _Found(tuple(texts), min(there, default=NEGATIVE))
 
 
-async def _resolve(resolver: dns.asyncresolver.Resolver, name: str, kind: str) -> dns.resolver.Answer | None:
+async def _resolve(resolver: _Resolver, name: str, kind: str) -> dns.resolver.Answer | None:
     """None: the name does not exist."""
-    end = asyncio.get_running_loop().time() + PATIENCE
+    now = asyncio.get_running_loop().time
+    end, lost = now() + PATIENCE, False
     try:
-        try:
-            return await _asked(resolver, name, kind, PATIENCE / 2, tcp=True)
-        except (dns.resolver.NoNameservers, dns.resolver.LifetimeTimeout) as error:
-            if any(response is not None for *_, response in error.kwargs["errors"]):
-                raise  # it was reached, and refuses
-        return await _asked(resolver, name, kind, end - asyncio.get_running_loop().time(), tcp=False)
+        if now() >= resolver.datagrams_until:
+            try:
+                return await _asked(resolver, name, kind, PATIENCE / 2, tcp=True)
+            except (dns.resolver.NoNameservers, dns.resolver.LifetimeTimeout) as error:
+                if any(response is not None for *_, response in error.kwargs["errors"]):
+                    raise  # it was reached, and refuses
+                lost = isinstance(error, dns.resolver.LifetimeTimeout)
+        answer = await _asked(resolver, name, kind, end - now(), tcp=False)
     except dns.resolver.NXDOMAIN:
         return None
+    if lost:
+        resolver.datagrams_until = now() + LONGEST
+    return answer
 
 
 async def _asked(
-    resolver: dns.asyncresolver.Resolver, name: str, kind: str, seconds: float, *, tcp: bool
+    resolver: _Resolver, name: str, kind: str, seconds: float, *, tcp: bool
 ) -> dns.resolver.Answer:
     return await resolver.resolve(
         name, kind, tcp=tcp, raise_on_no_answer=False, search=False, lifetime=seconds

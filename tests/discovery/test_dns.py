@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
@@ -64,9 +65,9 @@ class NameServer(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[tuple[NameServer, tuple[str, int]]]:
+async def serving(host: str = "127.0.0.1") -> AsyncIterator[tuple[NameServer, tuple[str, int]]]:
     loop = asyncio.get_running_loop()
-    transport, server = await loop.create_datagram_endpoint(NameServer, ("127.0.0.1", 0))
+    transport, server = await loop.create_datagram_endpoint(NameServer, (host, 0))
     try:
         yield server, transport.get_extra_info("sockname")
     finally:
@@ -178,6 +179,31 @@ def test_targets_are_asked_together(monkeypatch):
 
     word = asyncio.run(go())
     assert len(word.members) == 1 and len(word.unusable) == 19
+
+
+def test_where_tcp_gets_lost_it_is_waited_for_once(monkeypatch):
+    monkeypatch.setattr(subject, "PATIENCE", 1.0)
+
+    async def go():
+        own = f"127.53.{os.getpid() % 250}.2"  # where no other process has the same port for TCP
+        async with serving(own) as (server, place):
+            server.records = targets(3)
+            ended = asyncio.Event()
+
+            async def mute(_reader, writer):
+                await ended.wait()
+                writer.close()
+
+            async with await asyncio.start_server(mute, *place):
+                provider = DnsProvider(DnsQuery("api.test", "srv", servers=(place,)))
+                try:
+                    async with asyncio.timeout(5):
+                        return await anext(provider.watch())
+                finally:
+                    ended.set()
+
+    word = asyncio.run(go())
+    assert len(word.members) == 3 and not word.unusable
 
 
 def test_targets_that_fail_all_are_no_answer(monkeypatch):
