@@ -87,6 +87,8 @@ class Recorded(Electing):
 
     def obey(self, words):
         """An order that is a fault; from any thread."""
+        if self._loop is None:
+            return  # it came too early
         match words:
             case ["stall" | "stall-elector" as fault, seconds]:
                 loop = self._control if fault == "stall" else self._loop
