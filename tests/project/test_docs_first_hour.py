@@ -72,7 +72,7 @@ def shell(tmp_path, ports):
             return ""
         done = subprocess.run(
             ("bash", "-c", f"set -eo pipefail\n{commands}"), cwd=folder, env=variables,
-            capture_output=True, text=True, timeout=20, check=False,
+            capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         log = tmp_path / "terminal.log"
         told = f"{commands}\n{done.stdout}{done.stderr}\n{log.read_text() if log.exists() else ''}"
@@ -106,7 +106,7 @@ def test_the_first_hour_goes_as_the_page_says(shell, ports, eventually):
         elif language == "sh" and mark == "terminal":
             shell(text, stay=True)
             waited = ("8080", "9900") if "lb run" in text else ("9001", "9002", "9003")
-            eventually(lambda asked=waited: all(listens(ports[port]) for port in asked), 15)
+            eventually(lambda asked=waited: all(listens(ports[port]) for port in asked), 60)
         elif language == "sh":
             printed = shell(text, int(mark[-1]) if mark else 0)
         else:
