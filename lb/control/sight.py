@@ -71,7 +71,7 @@ class Turns:
 
 
 class Sight:
-    """Of one plan. `looked` are all in it; those that `before` knew go on, `gone` are those that it knew alone.
+    """Of one plan. `looked` are all in it; those that `before` knew go on, `gone` are those it knew alone.
     `moved`: those whose counts are others than when it was emptied last."""
 
     def __init__(

@@ -51,7 +51,7 @@ def test_what_nothing_happens_to_has_no_ring_and_plain_zeros():
 
 
 def test_after_a_rest_the_rate_is_that_of_the_last_seconds():
-    series, tick = Series(0, counts(0)), 0
+    series, tick = Series(0, counts(0)), 1
     series.take(1, counts(10))
     while not series.take(tick := tick + 1, counts(10)):
         pass

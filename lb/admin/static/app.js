@@ -3,6 +3,7 @@ import { $, bytes, el, put, rate, share, time, api } from "./dom.js";
 import * as services from "./services.js";
 import * as panels from "./panels.js";
 import { cluster } from "./cluster.js";
+import { hour } from "./plot.js";
 
 const model = { services: new Map(), servers: new Map(), routes: new Map(), listeners: new Map(), total: {} };
 const routeRows = new Map(), listenerRows = new Map();
@@ -106,7 +107,7 @@ async function slow() {
   services.refreshPlots();
   panels.failed();
   const found = await api("/api/v1/live/history").catch(() => null);
-  if (found) services.hour($("total-plot"), found.series[0]);
+  if (found) hour($("total-plot"), found.series[0]);
 }
 
 services.start(model);

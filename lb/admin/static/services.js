@@ -1,6 +1,6 @@
 // The services with their servers: a table whose rows are written when they change, and have plots while they are seen.
 import { $, api, el, put, rate, share, time } from "./dom.js";
-import { rates, times } from "./plot.js";
+import { hour, rates } from "./plot.js";
 import { order } from "./orders.js";
 
 const MARKS = { up: "●", draining: "◐", maintenance: "◧", ejected: "▲", down: "✕" };
@@ -125,12 +125,6 @@ class Details {
     const found = await api(`/api/v1/live/history?service=${encodeURIComponent(this.service.name)}`).catch(() => null);
     if (found?.series.length) hour(this.figure, found.series[0]);
   }
-}
-
-export function hour(figure, points) {
-  figure.replaceChildren(
-    el("div", {}, el("figcaption", {}, "requests/s and errors, last hour"), rates(points, 460, 56)),
-    el("div", {}, el("figcaption", {}, "p50 and p99, last hour"), times(points, 460, 56)));
 }
 
 export function start(shared) {
