@@ -177,7 +177,8 @@ def _note_pick(exchange: ExchangeState, outcome: cython.int) -> object:
     reused: cython.bint = exchange.side is not None and exchange.side.served > 1
     opened: cython.bint = not reused and outcome != CONNECT_FAILED and outcome != CONNECT_TIMEOUT
     began: cython.double = max(0.0, exchange.attempt_began - exchange.began)
-    exchange.picks.append((exchange.reason, began, reused, exchange.connect_took if opened else -1.0))
+    connect: cython.double = exchange.connect_took if opened else -1.0
+    exchange.picks.append((exchange.reason, began, reused, connect, exchange.span))
     return None
 
 
@@ -278,6 +279,7 @@ def close_exchange(exchange: ExchangeState) -> object:
         record.flag = _FLAGS[exchange.outcome]
         record.reason = exchange.reason
         record.request_id = exchange.request_id
+        record.trace_id = exchange.trace.id if exchange.trace is not None else b""
         record.head = exchange.head
         record.generation = exchange.generation
         record.upgraded = exchange.status == 101

@@ -1,5 +1,7 @@
+from lb.message cimport RequestHead
 from lb.proxy.budget cimport Budget
 from lb.proxy.rules cimport ListenerRules, RouteRules
+from lb.proxy.tracing cimport Tracing
 from lb.routing.table cimport Table
 from lb.routing.template cimport Variables
 from lb.telemetry.accesslog cimport LineFormat
@@ -7,6 +9,8 @@ from lb.telemetry.cells cimport Cells
 from lb.telemetry.record cimport ExchangeRecord
 
 cdef Py_ssize_t _BUNDLE
+cdef Py_ssize_t _MOST_ID
+cdef int X_REQUEST_ID
 
 cdef class Core:
     cdef public Cells cells
@@ -42,6 +46,8 @@ cdef class Core:
     cdef public object refused
     cdef public list tails
     cdef public object debug_key
+    cdef public Tracing tracing
     cdef bytearray id
+    cpdef bytes identity(self, RequestHead head)
     cpdef bytes new_id(self)
     cpdef object write_log(self, bytes line)

@@ -120,6 +120,13 @@ EVENTS = _counter(
 )
 SERVERS = _gauge("lb_service_servers", ("service", "status"), "Servers of a service by status.")
 WEBHOOK_LOST = _counter("lb_webhook_lost_events", (), "Events that the webhook did not take.")
+SPANS_EXPORTED = _counter("lb_spans_exported", (), "Spans that the collector took.")
+SPANS_DROPPED = _counter(
+    "lb_spans_dropped",
+    ("reason",),
+    "Spans lost: worker (too many at once), queue (too many wait for the collector), refused (by it), unsent "
+    "(lb ended, or the endpoint went).",
+)
 _BY_SERVICE = ("service",)
 DISCOVERY_MEMBERS = _gauge("lb_discovery_members", _BY_SERVICE, "Servers that a source named and that count.")
 DISCOVERY_AGE = _gauge(
@@ -189,7 +196,8 @@ OVERFLOW = _gauge(
 )
 
 FACTS = (
-    BUILD, GENERATION, RELOADS, RELOAD_OK, RELOAD_AT, EVENTS, SERVERS, WEBHOOK_LOST, PROBES_WAITING,
+    BUILD, GENERATION, RELOADS, RELOAD_OK, RELOAD_AT, EVENTS, SERVERS, WEBHOOK_LOST, SPANS_EXPORTED,
+    SPANS_DROPPED, PROBES_WAITING,
     DISCOVERY_MEMBERS, DISCOVERY_AGE, DISCOVERY_HELD, DISCOVERY_UNUSABLE, DISCOVERY_ERRORS, DISCOVERY_UPDATES,
     *CATALOG, WORKERS, RESTARTS, WORKER_RSS, WORKER_CPU, WORKER_FDS, CERTIFICATE_END, CLUSTER_NAMES, *CLUSTER,
     *CLUSTER_HEALTH,

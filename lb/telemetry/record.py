@@ -46,6 +46,7 @@ class ExchangeRecord:
     flag: bytes
     reason: cython.int
     request_id: bytes
+    trace_id: bytes
     head: RequestHead | None
     generation: cython.longlong
     upgraded: cython.bint
@@ -59,7 +60,7 @@ class ExchangeRecord:
         self.time = 0.0
         self.client = ""
         self.listener = self.route = self.service = self.server = b""
-        self.method = self.target = self.host = self.request_id = b""
+        self.method = self.target = self.host = self.request_id = self.trace_id = b""
         self.minor = 1
         self.status = 0
         self.bytes_in = self.bytes_out = 0

@@ -32,6 +32,7 @@ def ordinary() -> ExchangeRecord:
     e.duration, e.ttfb = 0.0012344, 1.5
     e.reason = int(Select.TURN)
     e.request_id = b"0123456789abcdef"
+    e.trace_id = b"0a" * 16
     e.generation = 7
     e.head = head(b"User-Agent: curl/8.0", b"Referer: https://example.com/")
     return e
@@ -60,6 +61,7 @@ def test_json_line_of_an_ordinary_exchange():
         "flag": "--",
         "reason": "turn",
         "request_id": "0123456789abcdef",
+        "trace_id": "0a" * 16,
         "generation": 7,
     }
 
