@@ -5,6 +5,7 @@ cdef int TRACEPARENT
 cdef int TRACESTATE
 cdef int SAMPLED
 cdef int _KNOWN_FLAGS
+cdef list[bytes] _ENDS
 cdef Py_ssize_t _SIZE
 
 cdef class Trace:

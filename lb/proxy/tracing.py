@@ -20,6 +20,7 @@ TRACEPARENT: cython.int = 23  # as in lb.http1.fields
 TRACESTATE: cython.int = 24
 SAMPLED: cython.int = 1  # the flags of level 1, and of level 2 the one that says that the id is random
 _KNOWN_FLAGS: cython.int = 3
+_ENDS: list[bytes] = [b"-%02x\r\n" % flags for flags in range(4)]
 _SIZE: cython.Py_ssize_t = 55  # of a traceparent of version 00
 
 
@@ -53,7 +54,7 @@ class Trace:
         """The field line for a server: `attempt` is the span of the attempt, b"" where it has none."""
         if not self.drop:
             return b""
-        return b"traceparent: 00-%b-%b-%02x\r\n" % (self.id, attempt or self.span, self.flags)
+        return b"traceparent: 00-" + self.id + b"-" + (attempt or self.span) + _ENDS[self.flags]
 
     @cython.ccall
     def copied(self) -> Trace:
