@@ -28,7 +28,7 @@ def program() -> str:
         if agent.exists():
             agent.chmod(0o755)  # not every installer keeps the mode
             return str(agent)
-    missing = "there is no rotel (make dev)"
+    missing = "there is no rotel (make install)"
     if os.environ.get("CI") == "true":
         raise FileNotFoundError(missing)
     pytest.skip(missing)
