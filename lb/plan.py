@@ -280,6 +280,15 @@ class DecisionsPlan(Record, frozen=True):
     debug_key: str = ""
 
 
+class TracingPlan(Record, frozen=True):
+    """`sample` (0..1) of the traces that begin here are sampled. `accept`: a client's trace goes on here.
+    `export`: control has somebody to send spans to."""
+
+    sample: float = 0.01
+    accept: bool = True
+    export: bool = False
+
+
 class TailPlan(Record, frozen=True):
     """Somebody who looks on: requests on which `condition` holds, up to `rate` a second."""
 
@@ -295,6 +304,7 @@ class Plan(Record, frozen=True):
     services: tuple[ServicePlan, ...] = ()
     access_log: AccessLogPlan | None = None
     decisions: DecisionsPlan = DecisionsPlan()
+    tracing: TracingPlan | None = None
     shutdown_grace: float = 30.0
 
 

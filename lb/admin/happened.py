@@ -25,7 +25,8 @@ def shape(one: Decision) -> Data:
 
 _AS_IT_IS = (
     "client", "listener", "route", "service", "server", "method", "host", "target", "protocol", "status",
-    "bytes_in", "bytes_out", "flag", "generation", "worker", "trace_id",
+    "bytes_in", "bytes_out", "flag", "generation", "worker", "trace_id", "span_id",
+    "parent_id",
 )  # fmt: skip
 
 
@@ -40,6 +41,7 @@ def _attempt(one: Attempt) -> Data:
         "word": one.word,
         "reused": one.reused,
         "connect": _seconds(one.connect),
+        "span_id": one.span_id,
     }
 
 

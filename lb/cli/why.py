@@ -57,6 +57,9 @@ def sentences(one: One) -> Iterator[str]:
     yield f"{paint(_asked(one), 'bold')} {paint(_ended(one), 'red' if bad else 'green')}"
     yield f"  request {shown(one['request_id']) or '(it had no id yet)'}, ended {one['time']}"
     yield f"  kept because {' and '.join(BECAUSE[kind] for kind in one['kept'])}"
+    if one["trace_id"]:
+        span = f", span {one['span_id']}" if one["span_id"] else ""
+        yield f"  trace {one['trace_id']}{span}"
     where = [f"from {shown(one['client'])}" if one["client"] else "", f"at listener {one['listener']}"]
     where += [f"{noun} {one[noun]}" if one[noun] else "" for noun in ("route", "service")]
     where += [f"generation {one['generation']}", f"worker {one['worker']}"]

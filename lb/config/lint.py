@@ -25,12 +25,13 @@ from lb.config.shadow import hidden_routes
 from lb.config.spec import Spec
 from lb.routing.route import RouteError
 from lb.routing.table import build_table
+from lb.telemetry import spans
 
 
 def lint(spec: Spec, merged: Merged | None = None) -> list[Problem]:
     """All findings: failing tests and what workers would refuse as errors, the rest as warnings.
     `merged` (lb.config.load.read) gives their places."""
-    found = [*_algorithms(spec), *_routes(spec), *_unused(spec), *_doubts(spec)]
+    found = [*_algorithms(spec), *_routes(spec), *_extras(spec), *_unused(spec), *_doubts(spec)]
     return sorted(
         (_problem(merged, *finding) for finding in found),
         key=lambda problem: (problem.file, problem.line, problem.column),
@@ -75,6 +76,11 @@ def _routes(spec: Spec) -> Iterator[Finding]:
         )
     for index, message in failures(spec, table):
         yield "error", ("tests", index), message, False
+
+
+def _extras(spec: Spec) -> Iterator[Finding]:
+    if spec.tracing is not None and spec.tracing.endpoint is not None and (missing := spans.lacking()):
+        yield "error", ("tracing", "endpoint"), missing, False
 
 
 def _doubts(spec: Spec) -> Iterator[Finding]:

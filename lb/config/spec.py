@@ -36,6 +36,7 @@ from lb.config.problems import shown, wrong
 from lb.config.routes import Routes, RouteSpec
 from lb.config.section import Finding, Section, always
 from lb.config.services import ServiceItem, ServiceSpec
+from lb.config.tracing import TracingSpec
 from lb.config.values import LIST, Checked, duration, or_variable, plain_text, text
 
 MAX_WORKERS = 256
@@ -195,6 +196,9 @@ class Spec(Section):
     ] = Field(default_factory=always(AccessLogSpec()), description="The access log; off: none.")
     decisions: DecisionsSpec = Field(
         default_factory=always(DecisionsSpec()), description="Of which requests is kept what happened."
+    )
+    tracing: TracingSpec | None = Field(
+        default=None, description="Traces of requests; absent: the fields of a trace go on as they came."
     )
     events: EventsSpec = Field(
         default_factory=always(EventsSpec()), description="Who is told of transitions."

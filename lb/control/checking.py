@@ -22,6 +22,7 @@ from lb.health.plan import (
 )
 from lb.health.probe import lacking
 from lb.plan import Plan
+from lb.telemetry import spans
 
 
 def checks_of(spec: Spec, plan: Plan) -> Iterator[CheckPlan]:
@@ -54,11 +55,13 @@ def checks_of(spec: Spec, plan: Plan) -> Iterator[CheckPlan]:
 
 
 def lacking_of(spec: Spec) -> str | None:
-    """Why this lb cannot run a check that the Spec asks for: its servers would all count as down."""
+    """What the Spec asks for and this lb cannot do: servers would all count as down, spans get lost."""
     for name, service in spec.services.items():
         missing = lacking(probe_of(service.health_check)) if service.health_check is not None else None
         if missing is not None:
             return f"services.{name}.health_check: {missing}"
+    if spec.tracing is not None and spec.tracing.endpoint is not None and (missing := spans.lacking()):
+        return f"tracing.endpoint: {missing}"
     return None
 
 

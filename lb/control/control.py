@@ -47,6 +47,7 @@ from lb.control.statuses import Statuses
 from lb.control.succession import Succession
 from lb.control.supervisor import Supervisor
 from lb.control.tails import Tails
+from lb.control.tracing import SpanExport
 from lb.control.traffic import Totals
 from lb.control.trips import tell_trip
 from lb.control.view import View
@@ -106,6 +107,7 @@ class Control:
         self.supervisor.differed = partial(tell_difference, self.events)
         self.kept = KeptDecisions(self.spec.decisions.keep)
         self.tails = Tails(workers, self.supervisor.watch)
+        self.spans = SpanExport()
         self.supervisor.decided = self._decided
         self.checks: Checks | None = None
         self.discovering = Discovering(self.state_dir, self.statuses, self.events)
@@ -132,7 +134,7 @@ class Control:
             self.reloader, self.supervisor, self.statuses, self.overrides, self.events, self.webhook,
             self.discovering, self.cataloguing, lambda: self.checks.waiting if self.checks is not None else 0,
             ClusterView(self.clustering) if self.clustering is not None else None, self.registering.shown,
-            self.kept.newest, self.tails,
+            self.kept.newest, self.tails, self.spans,
         )  # fmt: skip
         self.admin: AdminSite | None = None
         self.succession = Succession(
@@ -195,6 +197,7 @@ class Control:
         if self.admin is not None and not self.succession.replacing:
             await self.admin.start(make_app(self.view))
         self._spawn(self.webhook.run())
+        self._spawn(self.spans.run())
         plan = await self.reloader.start()
         if self.admin is not None and self.succession.replacing:
             await self.admin.start(make_app(self.view))
@@ -245,6 +248,7 @@ class Control:
         changed = None if whole else {service.name for service in plan.services}
         if whole:
             self.kept.configure(spec.decisions.keep)
+            self.spans.configure(spec.tracing)
         self.statuses.reconcile(spec, plan, whole)
         self.discovering.tell_states(changed)
         self.ejections.reconcile(spec, plan, whole)
@@ -265,6 +269,8 @@ class Control:
         decisions = [redacted(decision, log) for decision in said.decisions]
         self.kept.take(decisions)
         self.tails.take(decisions, said.left_out)
+        self.spans.take(decisions)
+        self.view.exemplars.take(decisions)
 
     async def _prepare(self, spec: Spec) -> Spec:
         whole = await self.cataloguing.prepare(spec)
@@ -345,7 +351,7 @@ class Control:
 
     async def _end(self) -> None:
         self.view.draining = True
-        await self.webhook.finish()
+        await asyncio.gather(self.webhook.finish(), self.spans.finish())
         await self.succession.close()
         if self.clustering is not None:
             await self.clustering.stop()

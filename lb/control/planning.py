@@ -17,6 +17,7 @@ from lb.config.routeplan import route_plan
 from lb.config.serviceplan import algorithm_plan, breaker_plan, sticky_plan
 from lb.config.services import ServiceSpec
 from lb.config.spec import Spec
+from lb.config.tracing import tracing_plan
 from lb.discovery.contract import Member
 from lb.plan import (
     AdaptivePlan,
@@ -66,6 +67,7 @@ def make_plan(
         ),
         access_log=None if log is None else access_log_plan(log),
         decisions=decisions_plan(spec.decisions),
+        tracing=None if spec.tracing is None else tracing_plan(spec.tracing),
         shutdown_grace=spec.shutdown_grace,
     )
 

@@ -24,6 +24,9 @@ def redacted(decision: Decision, log: AccessLogPlan | None) -> Decision:
     if log.query:
         named = () if EVERY in log.query else log.query
         names = frozenset(name.lower().encode() for name in named)
-        decision = replace(decision, target=hide_values(decision.target.encode(), names).decode())
+        target, sent = (hide_values(one.encode(), names).decode() for one in (decision.target, decision.sent))
+        decision = replace(decision, target=target, sent=sent)
     left_out = dict.fromkeys(OF_CLIENT.intersection(log.omit), "")
+    if "target" in left_out:
+        left_out["sent"] = ""
     return replace(decision, **left_out) if left_out else decision

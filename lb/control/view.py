@@ -28,6 +28,7 @@ from lb.control.sight import Identity
 from lb.control.statuses import Statuses
 from lb.control.supervisor import Supervisor
 from lb.control.tails import Tails
+from lb.control.tracing import SpanExport
 from lb.control.webhook import Webhook
 from lb.plan import Plan
 from lb.telemetry.cells import Cells
@@ -57,6 +58,7 @@ class View:
         registration: Callable[[], Mapping[str, Any] | None] = lambda: None,
         decisions: Callable[[], list[bytes]] = list,
         tails: Tails | None = None,
+        spans: SpanExport | None = None,
     ) -> None:
         self.started = time.time()
         self.draining = False
@@ -73,6 +75,7 @@ class View:
         self._registration = registration
         self._decisions = decisions
         self._tails = tails
+        self._spans = spans if spans is not None else SpanExport()
         self._certificates = Certificates()
         self.exemplars = Exemplars()
         self.lag = Lag()
@@ -231,6 +234,14 @@ class View:
     @property
     def event_counts(self) -> Mapping[tuple[str, str, str], int]:
         return self._events.counts
+
+    @property
+    def spans_exported(self) -> int:
+        return self._spans.exported
+
+    @property
+    def spans_dropped(self) -> Mapping[str, int]:
+        return self._spans.dropped
 
     @property
     def webhook_lost(self) -> int:

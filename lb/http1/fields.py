@@ -40,6 +40,8 @@ PROXY_STATUS = 19
 IMPOSTOR = 20  # what a CGI or WSGI server would take for something it is not
 COOKIE = 21
 X_LB_DEBUG = 22
+TRACEPARENT = 23
+TRACESTATE = 24
 
 NAMES: dict[bytes, int] = {
     b"connection": CONNECTION,
@@ -64,6 +66,8 @@ NAMES: dict[bytes, int] = {
     b"proxy": IMPOSTOR,  # httpoxy, CVE-2016-5385: read as HTTP_PROXY
     b"cookie": COOKIE,
     b"x-lb-debug": X_LB_DEBUG,
+    b"traceparent": TRACEPARENT,
+    b"tracestate": TRACESTATE,
 }
 # "_" is read as "-" (CVE-2025-64484), so lb's own fields are not believed under another spelling.
 for _name in (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-request-id", b"x-lb-debug"):

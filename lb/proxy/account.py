@@ -176,7 +176,7 @@ def close_attempt(exchange: ExchangeState, outcome: cython.int) -> object:
 def _note_pick(exchange: ExchangeState) -> object:
     reused: cython.bint = exchange.side is not None and exchange.side.served > 1
     began: cython.double = max(0.0, exchange.attempt_began - exchange.began)
-    exchange.picks.append((exchange.reason, began, reused, exchange.connect_took))
+    exchange.picks.append((exchange.reason, began, reused, exchange.connect_took, exchange.span))
     return None
 
 
@@ -278,6 +278,7 @@ def close_exchange(exchange: ExchangeState) -> object:
         record.flag = _FLAGS[exchange.outcome]
         record.reason = exchange.reason
         record.request_id = exchange.request_id
+        record.trace_id = exchange.trace.id if exchange.trace is not None else b""
         record.head = exchange.head
         record.generation = exchange.generation
         record.upgraded = exchange.status == 101

@@ -4,6 +4,7 @@ from lb.proxy.overload cimport another
 from lb.proxy.retry cimport free, may_retry, unasked, wait_before
 from lb.proxy.sides cimport ServerSide
 from lb.proxy.state cimport ExchangeState
+from lb.proxy.tracing cimport new_span
 from lb.upstream.breaker cimport Breaker
 from lb.upstream.server cimport Server
 

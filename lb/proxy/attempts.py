@@ -27,6 +27,7 @@ from lb.proxy.overload import another
 from lb.proxy.retry import free, may_retry, unasked, wait_before
 from lb.proxy.sides import ServerSide
 from lb.proxy.state import ExchangeState
+from lb.proxy.tracing import new_span
 from lb.upstream.breaker import Breaker
 from lb.upstream.server import Server
 
@@ -105,6 +106,8 @@ class Attempts(ExchangeState):
         self.sent = self.received = 0
         self.waited = 0.0
         self.first_byte = self.connect_took = -1.0
+        if self.trace is not None and self.trace.recorded:
+            self.span = new_span(self.core.rng)
         open_attempt(self)
         if server.full():
             if not server.enter(self):
@@ -164,7 +167,9 @@ class Attempts(ExchangeState):
         out: bytes
         if self.rules.route.request_edits is not None:
             self.core.variables.fill(self.head, self.source, self.client.scheme, self.request_id)
-        out = request_head(self.core, self.head, self.rules, self.client, self.server, self.request_id)
+        out = request_head(
+            self.core, self.head, self.rules, self.client, self.server, self.request_id, self.trace, self.span
+        )
         self.side = side
         self.phase = WAITING
         self.touched = self.core.now

@@ -131,6 +131,7 @@ class Copy(Exchange):
         self.answer = Answer(mirror.how)
         self.client = Absent(mirror.real, self.answer)
         self.source, self.request_id = first.source, first.request_id
+        self.trace = first.trace.copied() if first.trace is not None else None
         self.head, first.head = first.head, self.head
         self.rules, self.service, self.slot = mirror.how.rules, mirror.how.service, mirror.how.slot
         self.began = monotonic()

@@ -1,5 +1,7 @@
+from lb.message cimport RequestHead
 from lb.proxy.budget cimport Budget
 from lb.proxy.rules cimport ListenerRules, RouteRules
+from lb.proxy.tracing cimport Tracing
 from lb.routing.table cimport Table
 from lb.routing.template cimport Variables
 from lb.telemetry.accesslog cimport LineFormat
@@ -9,6 +11,8 @@ from lb.telemetry.record cimport ExchangeRecord
 cdef Py_ssize_t _BUNDLE
 cdef int _ALLOWED
 cdef int _USED
+cdef Py_ssize_t _MOST_ID
+cdef int X_REQUEST_ID
 
 cdef class Core:
     cdef public Cells cells
@@ -44,7 +48,9 @@ cdef class Core:
     cdef public object refused
     cdef public list tails
     cdef public object debug_key
+    cdef public Tracing tracing
     cdef bytearray id
+    cpdef bytes identity(self, RequestHead head)
     cpdef bytes new_id(self)
     cpdef object show_budgets(self)
     cdef object _show_budget(self, RouteRules rules, long long allowed, long long used)

@@ -15,8 +15,10 @@ from typing import Any
 
 import cython
 
+from lb.message import RequestHead
 from lb.proxy.budget import Budget
 from lb.proxy.rules import ListenerRules, RouteRules
+from lb.proxy.tracing import Tracing
 from lb.routing.table import Table
 from lb.routing.template import Variables
 from lb.telemetry import layout
@@ -31,6 +33,10 @@ TICK = 0.1
 _BUNDLE: cython.Py_ssize_t = 64
 _ALLOWED: cython.int = layout.ROUTE_BUDGET
 _USED: cython.int = layout.ROUTE_BUDGET_USED
+
+_SAFE_ID = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:+/=@")
+_MOST_ID: cython.Py_ssize_t = 128
+X_REQUEST_ID: cython.int = 16
 
 
 def _raise(error: Exception) -> None:
@@ -87,6 +93,7 @@ class Core:
     refused: Callable[[Any, str, int, int], None]  # (ListenerRules, address, outcome, status): kept too
     tails: list[Any] | None  # of lb.proxy.keeping: who looks on
     debug_key: str | None  # what signs X-LB-Debug
+    tracing: Tracing | None
     id: bytearray  # the last request id: 12 random hexadecimal digits, then a count of 8
 
     def __init__(self, cells: Cells, log: Callable[[bytes], None], rng: Random) -> None:
@@ -116,6 +123,7 @@ class Core:
         self.refused = _nobody_keeps
         self.tails = None
         self.debug_key = None
+        self.tracing = None
         self.hedges = []
         self.budgets = {}
         self.spare = []
@@ -174,6 +182,15 @@ class Core:
                 self.cells.put(slot + _USED, used)
             rules.budget.shown = shown
         return None
+
+    @cython.ccall
+    def identity(self, head: RequestHead) -> bytes:
+        """The client's X-Request-Id where it is harmless, or a new one."""
+        if head.seen & (1 << X_REQUEST_ID):
+            theirs: bytes = head.header(b"x-request-id")  # type: ignore[assignment]  # it was seen
+            if 0 < len(theirs) <= _MOST_ID and _SAFE_ID.issuperset(theirs):
+                return theirs
+        return self.new_id()
 
     @cython.ccall
     def new_id(self) -> bytes:

@@ -34,8 +34,9 @@ cdef int RESPONSE_TIMEOUT
 cdef int IDLE_TIMEOUT
 cdef int HOLD_SERVER
 cdef int HOLD_PENDING
-cdef Py_ssize_t _MOST_ID
-cdef int X_REQUEST_ID
+cdef int X_LB_DEBUG
+cdef int TRACE
+cdef int SAMPLED
 cdef double _TICK
 
 cdef class Exchange(Attempts):
@@ -56,4 +57,3 @@ cdef class Exchange(Attempts):
     cdef object _complete(self)
     cdef object _over(self)
     cpdef object check(self, double now)
-    cdef bytes _identity(self)

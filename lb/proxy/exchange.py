@@ -31,6 +31,7 @@ from lb.proxy.rules import RouteRules
 from lb.proxy.sides import ClientSide, ServerSide
 from lb.routing.redirect import Redirect
 from lb.routing.respond import Respond
+from lb.telemetry.decision import Kept
 from lb.upstream.server import Server
 
 NEW: cython.int = 0
@@ -59,10 +60,9 @@ IDLE_TIMEOUT: cython.int = int(Outcome.IDLE_TIMEOUT)
 HOLD_SERVER: cython.int = 1  # as in lb.proxy.attempts
 HOLD_PENDING: cython.int = 2
 
-_SAFE_ID = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:+/=@")
-_MOST_ID: cython.Py_ssize_t = 128
-X_REQUEST_ID: cython.int = 16
 X_LB_DEBUG: cython.int = 22
+TRACE: cython.int = int(Kept.TRACE)
+SAMPLED: cython.int = 1  # as in lb.proxy.tracing
 _TICK: cython.double = TICK
 
 
@@ -82,7 +82,11 @@ class Exchange(Attempts):
         self.line = core.line
         self.source = source_of(client.rules, self.head, client.client) if client.trusted else client.client
         open_exchange(self)
-        self.request_id = self._identity()
+        self.request_id = core.identity(self.head)
+        if core.tracing is not None:
+            self.trace = core.tracing.trace(self.head)
+            if self.trace.flags & SAMPLED:
+                self.keep |= TRACE
         if self.head.seen & (1 << X_LB_DEBUG) and core.debug_key is not None:
             debug.ask(self)
         index = core.table.match(self.head, self.source)
@@ -387,12 +391,3 @@ class Exchange(Attempts):
         elif self.phase != BACKOFF and quiet >= self.rules.idle > 0:
             self.fail(CLIENT_STALLED if self.client.blocked() else IDLE_TIMEOUT)
         return None
-
-    @cython.cfunc
-    def _identity(self) -> bytes:
-        """The client's X-Request-Id where it is harmless, or a new one."""
-        if self.head.seen & (1 << X_REQUEST_ID):
-            theirs: bytes = self.head.header(b"x-request-id")  # type: ignore[assignment]  # it was seen
-            if 0 < len(theirs) <= _MOST_ID and _SAFE_ID.issuperset(theirs):
-                return theirs
-        return self.core.new_id()

@@ -16,6 +16,7 @@ from lb.proxy.core import Core
 from lb.proxy.forwarded import continued_lines, forwarded_element
 from lb.proxy.rules import ListenerRules, RouteRules
 from lb.proxy.sides import ClientSide
+from lb.proxy.tracing import Trace
 from lb.routing.edits import HeaderEdits
 from lb.routing.rewrites import Rewrite
 from lb.upstream.server import Server
@@ -30,10 +31,17 @@ _HOP_BY_HOP: cython.ulonglong = HOP_BY_HOP
 
 @cython.ccall
 def request_head(
-    core: Core, head: RequestHead, rules: RouteRules, side: ClientSide, server: Server, request_id: bytes
+    core: Core,
+    head: RequestHead,
+    rules: RouteRules,
+    side: ClientSide,
+    server: Server,
+    request_id: bytes,
+    trace: Trace | None,
+    span: bytes,
 ) -> bytes:
     """The request head for a server, with the blank line. The variables of `core` were filled by the caller
-    where the route edits the request."""
+    where the route edits the request. `span`: of the attempt, where `trace` has it recorded."""
     listener: ListenerRules = side.rules
     rewrite: Rewrite | None
     parts: list[bytes] = []
@@ -62,6 +70,8 @@ def request_head(
         drop |= 1 << X_REQUEST_ID
     if head.content_length >= 0:
         drop |= 1 << CONTENT_LENGTH
+    if trace is not None:
+        drop |= trace.drop
     append_lines(parts, head, start, drop, names)
     if parts_host:
         parts.append(parts_host)
@@ -89,10 +99,18 @@ def request_head(
         parts.append(b"X-Request-Id: ")
         parts.append(request_id)
         parts.append(b"\r\n")
+    if trace is not None and (rules.plain or not _edited(rules, b"traceparent")):
+        parts.append(trace.line(span))
     if not rules.plain and rules.route.request_edits is not None:
         parts.append(rules.route.request_edits.lines(core.variables))
     parts.append(b"\r\n")
     return b"".join(parts)
+
+
+@cython.cfunc
+def _edited(rules: RouteRules, name: bytes) -> cython.bint:
+    """Whether the route itself says what the request has of this field."""
+    return rules.route.request_edits is not None and name in rules.route.request_edits.drops
 
 
 @cython.ccall

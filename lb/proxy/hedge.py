@@ -56,7 +56,7 @@ class Hedge(Exchange):
         """Begin the second attempt, or leave it at that."""
         self.client, self.source, self.head = first.client, first.source, first.head
         self.rules, self.service, self.slot = first.rules, first.service, first.slot
-        self.key, self.request_id = first.key, first.request_id
+        self.key, self.request_id, self.trace = first.key, first.request_id, first.trace
         self.body, self.body_size = first.body, first.body_size
         self.attempts, self.picks = first.attempts, first.picks
         self.tried = [*first.tried, first.server]
@@ -144,7 +144,7 @@ class Hedge(Exchange):
         first.side.exchange = first
         first.response, self.response = self.response, first.response
         first.phase = self.phase
-        first.reason, first.word = self.reason, self.word
+        first.reason, first.word, first.span = self.reason, self.word, self.span
         first.attempting, first.occupying = self.attempting, self.occupying
         first.deadline, first.attempt_deadline = self.deadline, self.attempt_deadline
         first.attempt_began, first.first_byte = self.attempt_began, self.first_byte

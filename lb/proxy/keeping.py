@@ -7,10 +7,11 @@ here runs for an exchange that is not kept, unless a tail is on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lb.decisions import Attempt as Word
+from lb.http1.fields import X_FORWARDED_PROTO, joined
 from lb.outcomes import TABLE, Outcome
 from lb.plan import DecisionsPlan, TailPlan
 from lb.proxy.core import TICK, Core
@@ -23,10 +24,14 @@ MOST = 100  # decisions between two ticks
 # Of them at most so many that are only in the sample, ten a second: a decision costs about 50 µs in all, and
 # 1 % of 50,000 requests a second was 5 % more CPU and 15 % more p99; more would only push out older ones.
 SAMPLED = 1
+TRACED = 50  # and so many that were traced, which drive out none of the others
 _MOST_TEXT = 1024  # bytes of a target or host that are kept
 _PROTOCOLS = ("HTTP/1.0", "HTTP/1.1")
 _WORDS = {word.value: "" if word == Word.NONE else word.name.lower() for word in Word}
-FAILED, SLOW, SAMPLE, TAIL = (int(bit) for bit in (Kept.FAILED, Kept.SLOW, Kept.SAMPLE, Kept.TAIL))
+FAILED, SLOW, SAMPLE, TRACE, TAIL = (
+    int(bit) for bit in (Kept.FAILED, Kept.SLOW, Kept.SAMPLE, Kept.TRACE, Kept.TAIL)
+)
+_ELSEWHERE = TRACE | TAIL  # of these there are bounds of their own
 
 
 class Tail:
@@ -42,13 +47,13 @@ class Tail:
 
 
 class Keeping:
-    """One per worker: what is kept since the last tick. `dropped` goes to a counter."""
+    """One per worker: what is kept since the last tick."""
 
     def __init__(self, core: Core, worker: int) -> None:
         self.core = core
         self.worker = worker
         self.share = 0.0
-        self.sampled = 0  # since the last tick
+        self.sampled = self.traced = self.others = 0  # since the last tick
         self.decisions: list[Decision] = []
         self.left_out: dict[int, int] = {}
 
@@ -67,16 +72,22 @@ class Keeping:
     def take(self) -> tuple[list[Decision], dict[int, int]]:
         """What was kept since the last call, and how many more each tail would have shown."""
         taken = self.decisions, self.left_out
-        self.sampled = 0
+        self.sampled = self.traced = self.others = 0
         if self.decisions or self.left_out:
             self.decisions, self.left_out = [], {}
         for tail in self.core.tails or ():
             tail.refill()
         return taken
 
-    def drop(self, count: int) -> None:
-        """So many could not be told."""
-        self.core.cells.add(layout.WORKER_DECISIONS_DROPPED, count)
+    def lose(self, decisions: Sequence[Decision]) -> None:
+        """These could not be told."""
+        self.core.cells.add(layout.WORKER_DECISIONS_DROPPED, len(decisions))
+        for decision in decisions:
+            if decision.kept & TRACE:
+                self._lose_spans(len(decision.attempts))
+
+    def _lose_spans(self, attempts: int) -> None:
+        self.core.cells.add(layout.WORKER_SPANS_DROPPED, 1 + attempts)
 
     def _next(self) -> int:
         """How many exchanges there are until the next of the sample: one that is not periodic."""
@@ -99,16 +110,28 @@ class Keeping:
         if core.tails is not None:
             tails = self._shown_to(core.tails, exchange, duration, why)
             why |= TAIL if tails else 0
-        if why == SAMPLE:
+        if why & TRACE:
+            self.traced += 1
+            if self.traced > TRACED:
+                why &= ~TRACE
+                self._lose_spans(len(attempts_of(exchange, duration)))
+        if why & ~_ELSEWHERE == SAMPLE:
             self.sampled += 1
             if self.sampled > SAMPLED:
-                return
-        if not why:
-            return
-        if why != TAIL and len(self.decisions) >= MOST:  # a tail has a bound of its own
-            self.drop(1)
-            return
-        self.decisions.append(self._decision(exchange, duration, why, tails))
+                why &= ~SAMPLE
+        if why & ~_ELSEWHERE:
+            if self._full():
+                why &= _ELSEWHERE
+        if why:
+            self.decisions.append(self._decision(exchange, duration, why, tails))
+
+    def _full(self) -> bool:
+        """Whether there is no room for one more, which then is counted."""
+        self.others += 1
+        if self.others <= MOST:
+            return False
+        self.core.cells.add(layout.WORKER_DECISIONS_DROPPED, 1)
+        return True
 
     def _shown_to(
         self, tails: list[Tail], exchange: ExchangeState, duration: float, why: int
@@ -143,13 +166,12 @@ class Keeping:
             duration=duration, ttfb=exchange.first_byte, connect=exchange.connect_took,
             queue=exchange.queue_took, flag=TABLE[Outcome(exchange.outcome)].flag, outcome=exchange.outcome,
             reason=exchange.reason, generation=exchange.generation, worker=self.worker, kept=why,
-            attempts=attempts_of(exchange, duration), tails=tails,
+            attempts=attempts_of(exchange, duration), tails=tails, **_traced(exchange, why),
         )  # fmt: skip
 
     def refused(self, rules: ListenerRules, address: str, outcome: int, status: int) -> None:
         """A connection was refused, or what is no valid request was answered: there is no exchange."""
-        if len(self.decisions) >= MOST:
-            self.drop(1)
+        if self._full():
             return
         now = self.core.epoch + self.core.now
         self.decisions.append(
@@ -163,11 +185,14 @@ class Keeping:
 def attempts_of(exchange: ExchangeState, duration: float) -> tuple[Attempt, ...]:
     """All attempts, the one that gave the response too; `duration` of the exchange until now."""
     found = [
-        Attempt(server.decode(), began, took, status, flag.decode(), reason, word.decode(), reused, connect)
-        for (server, status, took, flag, word), (reason, began, reused, connect) in zip(
+        Attempt(
+            server.decode(), began, took, status, flag.decode(), reason, word.decode(), reused, connect,
+            span.decode(),
+        )
+        for (server, status, took, flag, word), (reason, began, reused, connect, span) in zip(
             exchange.attempts, exchange.picks, strict=True
         )
-    ]
+    ]  # fmt: skip
     # One that was the only one, and the one that is just answering, are not in the lists.
     if exchange.first_byte >= 0 and (exchange.attempting or not found):
         began = max(0.0, exchange.attempt_began - exchange.began)
@@ -175,9 +200,30 @@ def attempts_of(exchange: ExchangeState, duration: float) -> tuple[Attempt, ...]
         name, word = exchange.server.name.decode(), _WORDS[exchange.word]
         connect = exchange.connect_took
         found.append(
-            Attempt(name, began, took, exchange.status, "--", exchange.reason, word, connect < 0, connect)
-        )
+            Attempt(
+                name, began, took, exchange.status, "--", exchange.reason, word, connect < 0, connect,
+                exchange.span.decode(),
+            )
+        )  # fmt: skip
     return tuple(found)
+
+
+def _traced(exchange: ExchangeState, why: int) -> dict[str, str]:
+    """The fields of a Decision about the trace."""
+    trace, head = exchange.trace, exchange.head
+    if trace is None:
+        return {}
+    found = {
+        "trace_id": trace.id.decode(), "span_id": trace.span.decode(), "parent_id": trace.parent.decode(),
+        "trace_flags": f"{trace.flags:02x}",
+    }  # fmt: skip
+    if why & TRACE:
+        claim = joined(head, X_FORWARDED_PROTO) if exchange.client.trusted else None
+        found["scheme"] = (claim if claim in (b"http", b"https") else exchange.client.scheme).decode()
+        rules: Any = exchange.rules
+        rewrite = rules.route.rewrite if rules is not None else None
+        found["sent"] = text(head.target if rewrite is None else rewrite.target(head.path, head.query))
+    return found
 
 
 def _names(exchange: ExchangeState) -> tuple[str, str, str]:

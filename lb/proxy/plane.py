@@ -25,6 +25,7 @@ from lb.proxy.hedge import hedge
 from lb.proxy.keeping import Keeping
 from lb.proxy.server import ServerConnection, connect
 from lb.proxy.sweep import sweep
+from lb.proxy.tracing import Tracing
 from lb.snapshot import Snapshot, build, build_update
 from lb.telemetry import layout
 from lb.telemetry.cells import Cells
@@ -88,6 +89,8 @@ class DataPlane:
         if snapshot.whole:
             core.take_routes(snapshot.routes)
             self.keeping.configure(snapshot.plan.decisions)
+            tracing = snapshot.plan.tracing
+            core.tracing = Tracing(tracing, self.rng) if tracing is not None else None
         else:
             core.exchange_routes(snapshot.routes, snapshot.changed_routes())
         core.line = snapshot.line

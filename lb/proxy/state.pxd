@@ -2,6 +2,7 @@ from lb.message cimport Client, RequestHead, ResponseHead
 from lb.proxy.core cimport Core
 from lb.proxy.rules cimport RouteRules
 from lb.proxy.sides cimport ClientSide, ServerSide
+from lb.proxy.tracing cimport Trace
 from lb.telemetry.accesslog cimport LineFormat
 from lb.upstream.server cimport Server
 from lb.upstream.service cimport Service
@@ -20,6 +21,7 @@ cdef class ExchangeState:
     cdef public bytes key
     cdef public bytes token
     cdef public bytes request_id
+    cdef public Trace trace
     cdef public long long generation
     cdef public int keep
     cdef public LineFormat line
@@ -38,13 +40,14 @@ cdef class ExchangeState:
     cdef public list[Server] tried
     cdef public int retries
     cdef public list[tuple[bytes, int, float, bytes, bytes]] attempts
-    cdef public list[tuple[int, float, bool, float]] picks
+    cdef public list[tuple[int, float, bool, float, bytes]] picks
     cdef public object timer
     cdef public object mirror
     cdef public object hedge
     cdef public bint hedged
     cdef public Server server
     cdef public ServerSide side
+    cdef public bytes span
     cdef public int reason
     cdef public int word
     cdef public bint attempting

@@ -15,6 +15,7 @@ from lb.outcomes import Outcome
 from lb.proxy.core import Core
 from lb.proxy.rules import RouteRules
 from lb.proxy.sides import ClientSide, ServerSide
+from lb.proxy.tracing import Trace
 from lb.telemetry.accesslog import LineFormat
 from lb.upstream.server import Server
 from lb.upstream.service import Service
@@ -49,6 +50,7 @@ class ExchangeState:
     key: bytes
     token: bytes  # what the cookie of a sticky session says
     request_id: bytes
+    trace: Trace | None
     generation: cython.longlong
     keep: cython.int  # lb.telemetry.decision.Kept: why it is kept, whatever becomes of it
     line: LineFormat | None  # the access log of its generation
@@ -67,7 +69,7 @@ class ExchangeState:
     tried: list[Server]
     retries: cython.int
     attempts: list[tuple[bytes, int, float, bytes, bytes]]
-    picks: list[tuple[int, float, bool, float]]  # of the attempts: reason, began after, reused, connect
+    picks: list[tuple[int, float, bool, float, bytes]]  # of them: reason, began after, reused, connect, span
     timer: Any  # of BACKOFF
     mirror: Any  # the Mirror before the client's side, or None
     hedge: Any  # the Hedge beside this attempt, or None
@@ -75,6 +77,7 @@ class ExchangeState:
     # this attempt's
     server: Server
     side: ServerSide
+    span: bytes  # its id in hexadecimal digits, b"" where it has none
     reason: cython.int
     word: cython.int  # a lb.decisions.Attempt: what the access log says of the attempt beside its outcome
     attempting: cython.bint  # an attempt is under way: it counts as in flight on `server`
@@ -116,7 +119,8 @@ class ExchangeState:
         self.client = self.source = self.rules = None  # type: ignore[assignment]
         self.service = self.server = self.side = None  # type: ignore[assignment]
         self.slot = 0
-        self.key = self.token = self.request_id = b""
+        self.key = self.token = self.request_id = self.span = b""
+        self.trace = None
         self.generation = 0
         self.keep = 0
         self.phase = 0

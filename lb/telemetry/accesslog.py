@@ -30,7 +30,7 @@ _CODES: dict[str, int] = {
     **{name: code for code, name in enumerate((
         "client", "listener", "route", "service", "server", "method", "host", "target", "protocol",
         "flag", "reason", "request_id", "header", "client_subnet", "target_hidden", "referer_hidden",
-        "omitted",
+        "omitted", "trace_id",
     ))},
     **{name: code for code, name in enumerate(("status", "bytes_in", "bytes_out", "generation"))},
     **{name: code for code, name in enumerate(("duration", "ttfb", "connect", "queue"))},
@@ -228,6 +228,8 @@ class LineFormat(LineBuffer):
             return hide_values(e.target, self.hidden)
         if code == 16:
             return b""
+        if code == 17:
+            return e.trace_id
         found: object = None if e.head is None else e.head.header(piece.name)
         value: bytes = found if isinstance(found, bytes) else b""
         return hide_values(value, self.hidden) if code == 15 else value
@@ -287,7 +289,7 @@ class LineFormat(LineBuffer):
     def _attempts_json(self, piece: Piece, e: ExchangeRecord) -> cython.int:
         """An object each, in which what is unknown or did not happen is left out too."""
         opening = piece.before + b'[{"server":"'
-        for (server, status, seconds, flag, word), (reason, began, reused, connect) in zip(
+        for (server, status, seconds, flag, word), (reason, began, reused, connect, _span) in zip(
             e.attempts, e.picks, strict=True
         ):
             self._raw(b'%b%b","reason":"%b","began":' % (opening, json_text(server), REASONS[reason]))

@@ -93,6 +93,9 @@ class Collected:
         yield self._metric(f.SERVERS, facts.server_counts().items())
         yield self._metric(f.SERVERS_OUT, facts.servers_out().items())
         yield self._metric(f.WEBHOOK_LOST, [((), facts.webhook_lost)])
+        yield self._metric(f.SPANS_EXPORTED, [((), facts.spans_exported)])
+        dropped = {"worker": self._cells.total(layout.WORKER_SPANS_DROPPED), **facts.spans_dropped}
+        yield self._metric(f.SPANS_DROPPED, [((reason,), spans) for reason, spans in dropped.items()])
         yield self._metric(f.PROBES_WAITING, [((), facts.probes_waiting)])
         yield from self._discovery()
         yield from self._catalog()

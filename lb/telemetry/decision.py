@@ -26,7 +26,7 @@ class Attempt(Struct, frozen=True, array_like=True):
     """One attempt. Seconds: `began` after the exchange did, `duration` to its end, `connect` to open its
     connection, -1 where none was opened. `status` 0: no response; `flag` of lb.outcomes; `reason`: the
     lb.decisions.Select of its pick; `word`: of a lb.decisions.Attempt, "" for none; `reused`: its connection
-    had served before."""
+    had served before; `span_id`: "" where it has none."""
 
     server: str
     began: float
@@ -37,13 +37,16 @@ class Attempt(Struct, frozen=True, array_like=True):
     word: str = ""
     reused: bool = False
     connect: float = -1.0
+    span_id: str = ""
 
 
 class Decision(Struct, frozen=True, array_like=True):
     """One exchange. `time`, `began`: its end and beginning, unix seconds; `duration`, `ttfb`, `connect` and
     `queue` in seconds, as in the access log (-1: unknown, or it did not happen). `outcome`, `reason`: values
     of lb.outcomes.Outcome and lb.decisions.Select; `kept`: Kept. Names are "" where there is none. `tails`:
-    the tails that it is for. Text of the client's is cut off where it is long."""
+    the tails that it is for. Text of the client's is cut off where it is long. `trace_id`, `span_id`,
+    `parent_id`, `trace_flags`: as in a traceparent; `scheme`: by which the client asked; `sent`: the target
+    that servers were asked for; both only where it was traced."""
 
     time: float
     began: float
@@ -76,3 +79,5 @@ class Decision(Struct, frozen=True, array_like=True):
     span_id: str = ""
     parent_id: str = ""
     trace_flags: str = ""
+    scheme: str = ""
+    sent: str = ""

@@ -6,8 +6,10 @@ Lives here: the record, and keeping the last. Must not live here: who traces, ho
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
+
+from lb.telemetry.decision import Decision, Kept
 
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 MOST = 10_000  # routes with an exemplar; about 5 MiB
@@ -26,6 +28,12 @@ class Exemplars:
 
     def __init__(self) -> None:
         self._last: dict[tuple[str, str], Exemplar] = {}
+
+    def take(self, decisions: Iterable[Decision]) -> None:
+        """Note those that were traced; where no route matched there is no histogram."""
+        for one in decisions:
+            if one.kept & Kept.TRACE and one.route:
+                self.note(one.route, one.service, one.duration, one.trace_id, one.time)
 
     def note(self, route: str, service: str, seconds: float, trace_id: str, at: float) -> None:
         """An exchange on `route` and `service` ("": none) that took `seconds` ended at unix time `at`. What

@@ -81,6 +81,14 @@ class ProcessFacts(Protocol):
         """How many events the webhook did not take."""
 
     @property
+    def spans_exported(self) -> int:
+        """How many spans a collector took."""
+
+    @property
+    def spans_dropped(self) -> Mapping[str, int]:
+        """How many spans control lost, by reason; every reason."""
+
+    @property
     def probes_waiting(self) -> int:
         """How many probes are due and wait, because too many are under way."""
 

@@ -129,6 +129,13 @@ SERVERS_OUT = _gauge(
     "Servers of a service that get no new requests, by the signal that decides (docs/status.md).",
 )
 WEBHOOK_LOST = _counter("lb_webhook_lost_events", (), "Events that the webhook did not take.")
+SPANS_EXPORTED = _counter("lb_spans_exported", (), "Spans that the collector took.")
+SPANS_DROPPED = _counter(
+    "lb_spans_dropped",
+    ("reason",),
+    "Spans lost: worker (too many at once), queue (too many wait for the collector), refused (by it), unsent "
+    "(lb ended, or the endpoint went).",
+)
 _BY_SERVICE = ("service",)
 DISCOVERY_MEMBERS = _gauge("lb_discovery_members", _BY_SERVICE, "Servers that a source named and that count.")
 DISCOVERY_AGE = _gauge(
@@ -204,9 +211,10 @@ OVERFLOW = _gauge(
 
 FACTS = (
     BUILD, GENERATION, RELOADS, RELOAD_OK, RELOAD_AT, EVENTS, SERVERS, SERVERS_OUT, WEBHOOK_LOST,
-    PROBES_WAITING, DISCOVERY_MEMBERS, DISCOVERY_AGE, DISCOVERY_HELD, DISCOVERY_UNUSABLE, DISCOVERY_ERRORS,
-    DISCOVERY_UPDATES, *CATALOG, WORKERS, RESTARTS, WORKER_RSS, WORKER_CPU, WORKER_FDS, CONTROL_LAG,
-    CONTROL_LAG_MAX, CERTIFICATE_END, CLUSTER_NAMES, *CLUSTER, *CLUSTER_HEALTH, OVERFLOW,
+    SPANS_EXPORTED, SPANS_DROPPED, PROBES_WAITING, DISCOVERY_MEMBERS, DISCOVERY_AGE, DISCOVERY_HELD,
+    DISCOVERY_UNUSABLE, DISCOVERY_ERRORS, DISCOVERY_UPDATES, *CATALOG, WORKERS, RESTARTS, WORKER_RSS,
+    WORKER_CPU, WORKER_FDS, CONTROL_LAG, CONTROL_LAG_MAX, CERTIFICATE_END, CLUSTER_NAMES, *CLUSTER,
+    *CLUSTER_HEALTH, OVERFLOW,
 )  # fmt: skip
 GROUPS: tuple[tuple[str, tuple[Family, ...]], ...] = (
     ("Routes", ROUTE),

@@ -61,6 +61,7 @@ FIELDS: dict[str, Field] = {
         "`reason`",
     ),
     "request_id": Field(Kind.TEXT, "the X-Request-Id, received or made"),
+    "trace_id": Field(Kind.TEXT, "the trace, received or begun; absent where lb does not trace"),
     "generation": Field(Kind.NUMBER, "generation of the configuration that served the exchange"),
     "upgraded": Field(Kind.FLAG, "`true` where the exchange became a tunnel (WebSocket); otherwise absent"),
     "sample": Field(

@@ -27,6 +27,7 @@ WORKER_LAG_US = 4  # gauge: how late the last tick of the loop was
 WORKER_LOG_DROPPED = 5
 WORKER_LAG_MAX_US = 6  # gauge
 WORKER_DECISIONS_DROPPED = 7
+WORKER_SPANS_DROPPED = 8
 WORKER_OUTCOMES = 16  # + Outcome: how many exchanges ended so
 WORKER_SIZE = 80
 

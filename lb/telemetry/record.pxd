@@ -23,6 +23,7 @@ cdef class ExchangeRecord:
     cdef public bytes flag
     cdef public int reason
     cdef public bytes request_id
+    cdef public bytes trace_id
     cdef public RequestHead head
     cdef public long long generation
     cdef public bint upgraded

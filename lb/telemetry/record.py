@@ -19,12 +19,12 @@ class ExchangeRecord:
     `time`: end of the exchange, unix. `client`: address as text. `target`, `host`: as received. `minor`:
     HTTP/1.minor of the client. `bytes_in`, `bytes_out`: bodies, from and to the client. `duration`: request
     head to the last byte. `ttfb`: to the first byte of the server's response; `connect`: opening the server
-    connection; `queue`: waiting for one; -1 where unknown or where it did not happen. `attempts`: empty where
-    one attempt gave the response; otherwise one tuple (server bytes, status or 0, seconds, flag bytes, word
-    of a lb.decisions.Attempt or b"") each, in the order of their ends. `picks`: of each of them
-    (lb.decisions.Select, began so long after the exchange, its connection had served before, seconds to open
-    it or -1). `flag`: two letters (lb.outcomes). `reason`: a lb.decisions.Select. `head`: None where no valid
-    head was received.
+    connection; `queue`: waiting for one; -1 where unknown or where it did not happen. `attempts`: empty
+    where one attempt gave the response; otherwise one tuple (server bytes, status or 0, seconds, flag
+    bytes, word of a lb.decisions.Attempt or b"") each, in the order of their ends. `picks`: of each of them
+    (lb.decisions.Select, began so long after the exchange, its connection had served before, seconds to
+    open it or -1, the id of its span or b""). `flag`: two letters (lb.outcomes). `reason`: a
+    lb.decisions.Select. `head`: None where no valid head was received.
     """
 
     time: cython.double
@@ -45,10 +45,11 @@ class ExchangeRecord:
     connect: cython.double
     queue: cython.double
     attempts: list[tuple[bytes, int, float, bytes, bytes]]
-    picks: list[tuple[int, float, bool, float]]
+    picks: list[tuple[int, float, bool, float, bytes]]
     flag: bytes
     reason: cython.int
     request_id: bytes
+    trace_id: bytes
     head: RequestHead | None
     generation: cython.longlong
     upgraded: cython.bint
@@ -62,7 +63,7 @@ class ExchangeRecord:
         self.time = 0.0
         self.client = ""
         self.listener = self.route = self.service = self.server = b""
-        self.method = self.target = self.host = self.request_id = b""
+        self.method = self.target = self.host = self.request_id = self.trace_id = b""
         self.minor = 1
         self.status = 0
         self.bytes_in = self.bytes_out = 0

@@ -71,7 +71,7 @@ class Keeping(Protocol):
 
     def watch(self, tails: Sequence[TailPlan]) -> None: ...
     def take(self) -> tuple[list[Decision], dict[int, int]]: ...
-    def drop(self, count: int) -> None: ...
+    def lose(self, decisions: Sequence[Decision]) -> None: ...
 
 
 class Plane(Protocol):
@@ -348,7 +348,7 @@ class Worker:
         if not decisions and not left_out:
             return
         if self.channel.closed or self.channel.clogged:
-            self.plane.keeping.drop(len(decisions))
+            self.plane.keeping.lose(decisions)
         else:
             self._tell(Decisions(tuple(decisions), left_out))
 

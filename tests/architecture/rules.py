@@ -44,7 +44,7 @@ FORBIDDEN_ROOMS = {
 ENTRANCES = {"cli", "__main__"}  # only these may import cli and control
 
 # What would cost a worker start time and memory; control has them.
-NOT_IN_WORKERS = ("pydantic", "aiohttp", "yaml", "typer", "rich", "prometheus_client")
+NOT_IN_WORKERS = ("pydantic", "aiohttp", "yaml", "typer", "rich", "prometheus_client", "opentelemetry")
 
 BANNED_WORDS = {
     "manager",

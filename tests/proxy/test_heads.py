@@ -19,7 +19,7 @@ EDITS = HeaderEditsPlan(
 )
 
 
-def sent(head, listener=None, identity=b"id", **route) -> list[bytes]:
+def sent(head, listener=None, identity=b"id", trace=None, **route) -> list[bytes]:
     """The lines of the request head for server a:1."""
     house = House(plan(servers=("a:1",), **route))
     asker = Asker(house.core)
@@ -28,7 +28,7 @@ def sent(head, listener=None, identity=b"id", **route) -> list[bytes]:
     asker.trusted = asker.rules.trusts(asker.client.address)
     house.core.variables.fill(head, asker.client, b"http", identity)
     (server,) = house.servers
-    out = request_head(house.core, head, house.core.routes[0], asker, server, identity)
+    out = request_head(house.core, head, house.core.routes[0], asker, server, identity, trace, b"")
     assert out.endswith(b"\r\n\r\n")
     return out[:-4].split(b"\r\n")
 

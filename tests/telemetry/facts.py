@@ -19,6 +19,8 @@ class Facts:
         self.last_reload_at = 1_700_000_000.5
         self.event_counts = {("override", "drain", "app"): 4}
         self.webhook_lost = 2
+        self.spans_exported = 5
+        self.spans_dropped = {"queue": 1, "refused": 0, "unsent": 0}
         self.exemplars = Exemplars()
         self.probes_waiting = 3
         self.loop_lag = (0.002, 0.25)

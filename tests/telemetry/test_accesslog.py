@@ -33,6 +33,7 @@ def ordinary() -> ExchangeRecord:
     e.duration, e.ttfb = 0.0012344, 1.5
     e.reason = int(Select.TURN)
     e.request_id = b"0123456789abcdef"
+    e.trace_id = b"0a" * 16
     e.generation = 7
     e.head = head(b"User-Agent: curl/8.0", b"Referer: https://example.com/")
     return e
@@ -61,6 +62,7 @@ def test_json_line_of_an_ordinary_exchange():
         "flag": "--",
         "reason": "turn",
         "request_id": "0123456789abcdef",
+        "trace_id": "0a" * 16,
         "generation": 7,
     }
 
@@ -68,7 +70,7 @@ def test_json_line_of_an_ordinary_exchange():
 def test_json_line_with_everything():
     e = ordinary()
     e.attempts = [(b"10.0.0.1:8080", 0, 2.0, b"ST", b""), (b"10.0.0.2:8080", 200, 0.0000004, b"--", b"hedge")]
-    e.picks = [(int(Select.TURN), 0.0, False, -1.0), (int(Select.HASH), 0.5, True, -1.0)]
+    e.picks = [(int(Select.TURN), 0.0, False, -1.0, b""), (int(Select.HASH), 0.5, True, -1.0, b"")]
     e.connect, e.queue, e.minor, e.upgraded = 0.0, 0.25, 0, True
     compiled = compile_format("json", sample=0.5)
     while not compiled.keeps(False, 0.0):
@@ -97,7 +99,7 @@ def test_json_line_with_everything():
     ]
     assert (found["connect"], found["queue"], found["upgraded"]) == (0.0, 0.25, True)
     assert found["protocol"] == "HTTP/1.0"
-    e.picks[0] = (int(Select.TURN), 0.0, False, 0.25)
+    e.picks[0] = (int(Select.TURN), 0.0, False, 0.25, b"")
     again = json.loads(compiled.line(e))["attempts"]
     assert again[0]["connect"] == 0.25
     page = (Path(__file__).resolve().parents[2] / "docs" / "access-log.md").read_text()
@@ -180,7 +182,7 @@ def test_every_field_can_be_left_out_of_every_format(field):
         e = ordinary()
         e.connect = e.queue = 1.0
         e.upgraded = True
-        e.attempts, e.picks = [(b"10.0.0.1:80", 0, 1.0, b"SC", b"")], [(1, 0.0, False, -1.0)]
+        e.attempts, e.picks = [(b"10.0.0.1:80", 0, 1.0, b"SC", b"")], [(1, 0.0, False, -1.0, b"")]
         return e
 
     whole = json.loads(compile_format("json").line(full()))
@@ -210,7 +212,7 @@ def expected_text(value: bytes) -> str:
 def test_json_of_any_bytes_is_one_ascii_line_that_reads_back(target, host, route):
     e = ordinary()
     e.target, e.host, e.route = target, host, route.encode("utf-8", "replace")
-    e.attempts, e.picks = [(host, 0, 0.0, b"--", b"")], [(1, 0.0, False, -1.0)]
+    e.attempts, e.picks = [(host, 0, 0.0, b"--", b"")], [(1, 0.0, False, -1.0, b"")]
     line = compile_format("json").line(e)
     assert line.isascii()
     assert all(32 <= c < 127 for c in line[:-1])
