@@ -66,5 +66,7 @@ def test_what_the_access_log_does_not_tell_is_not_told():
     log = AccessLogPlan(subnet=True, query=("Token",), omit=("host", "bytes_in"))
     one = redacted(BASE, log)
     assert (one.client, one.target, one.host) == ("192.0.2.0", "/p?token=***&b=1", "")
+    other = replace(BASE, target="/p?a=1;token=x&b=1")  # of a client whose servers separate at ";"
+    assert redacted(other, log).target == "/p?a=1;token=***&b=1"
     assert redacted(BASE, AccessLogPlan(query=("*",))).target == "/p?token=***&b=***"
     assert redacted(BASE, AccessLogPlan()) == redacted(BASE, None) == BASE
