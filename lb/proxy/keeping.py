@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from lb.decisions import Attempt as Word
-from lb.outcomes import TABLE, Outcome
+from lb.outcomes import TABLE, Outcome, blamed
 from lb.plan import DecisionsPlan, TailPlan
 from lb.proxy.core import TICK, Core
 from lb.proxy.rules import ListenerRules
@@ -20,6 +20,9 @@ from lb.telemetry import layout
 from lb.telemetry.decision import Attempt, Decision, Kept
 
 MOST = 100  # decisions between two ticks
+OF_CLIENTS = (
+    MOST // 2
+)  # beyond so many, none of a failure that a client brought about: a flood hides no other
 # Of them at most so many that are only in the sample, ten a second: a decision costs about 50 µs in all, and
 # 1 % of 50,000 requests a second was 5 % more CPU and 15 % more p99; more would only push out older ones.
 SAMPLED = 1
@@ -105,10 +108,13 @@ class Keeping:
                 return
         if not why:
             return
-        if why != TAIL and len(self.decisions) >= MOST:  # a tail has a bound of its own
+        if why != TAIL and self._full(exchange.outcome):  # a tail has a bound of its own
             self.drop(1)
             return
         self.decisions.append(self._decision(exchange, duration, why, tails))
+
+    def _full(self, outcome: int) -> bool:
+        return len(self.decisions) >= (OF_CLIENTS if blamed(outcome) == "client" else MOST)
 
     def _shown_to(
         self, tails: list[Tail], exchange: ExchangeState, duration: float, why: int
@@ -118,7 +124,7 @@ class Keeping:
         for tail in tails:
             if not tail.plan.condition.holds(
                 _names(exchange), method, target, exchange.source.address, exchange.status, duration,
-                bool(why & FAILED),
+                blamed(exchange.outcome) if why & FAILED else "",
             ):  # fmt: skip
                 continue
             if tail.left > 0:
@@ -148,7 +154,7 @@ class Keeping:
 
     def refused(self, rules: ListenerRules, address: str, outcome: int, status: int) -> None:
         """A connection was refused, or what is no valid request was answered: there is no exchange."""
-        if len(self.decisions) >= MOST:
+        if self._full(outcome):
             self.drop(1)
             return
         now = self.core.epoch + self.core.now

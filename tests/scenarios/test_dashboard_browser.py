@@ -432,7 +432,20 @@ def test_failed_requests_are_shown(browser: Browser, s: Scenario) -> None:
     s.b.reset()
     eventually(lambda: "/broken" in s.lb.admin("GET", "/api/v1/requests?condition=failed")[1])
     page, seen = opened(browser, s)
-    expect(page.locator("#failed-rows")).to_contain_text("/broken?a=%3Cscript%3E")
+    rows = page.locator("#failed-rows")
+    expect(rows).to_contain_text("/broken?a=%3Cscript%3E")
+    # What clients do wrong hides no failure of a server, however much it is.
+    for _ in range(60):
+        with s.client() as client:
+            client.send(b"GET /wrong HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+            assert client.recv_response().status == 400
+    eventually(lambda: "bad_request" in s.lb.admin("GET", "/api/v1/requests?condition=failed%3Dclient")[1])
+    page.reload()
+    expect(rows).to_contain_text("/broken?a=%3Cscript%3E")
+    expect(rows).not_to_contain_text("bad_request")
+    page.get_by_label("Because of").select_option("client")
+    expect(rows).to_contain_text("bad_request")
+    expect(rows).not_to_contain_text("/broken")
     seen.check()
     page.context.close()
 
