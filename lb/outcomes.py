@@ -188,3 +188,13 @@ TABLE: dict[Outcome, Row] = {
         "the exchange stood still too long",
     ),
 }
+
+# What clients bring about, so that no look at servers or lb helps; a request without a route is of them.
+_OF_CLIENTS = frozenset(
+    {Outcome.NO_ROUTE, *(outcome for outcome, row in TABLE.items() if row.side == "client")}
+)
+
+
+def blamed(outcome: int) -> Literal["server", "client"]:
+    """Whose doing a failure is: the client's, or that of a server or lb, for the operator to look at."""
+    return "client" if outcome in _OF_CLIENTS else "server"

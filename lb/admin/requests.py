@@ -19,6 +19,7 @@ from lb.admin.keys import CONTROL
 from lb.admin.shapes import Data, moment
 from lb.admin.tail import tail
 from lb.admin.view import ControlView
+from lb.outcomes import blamed
 from lb.telemetry import layout
 from lb.telemetry.condition import Condition, read_condition
 from lb.telemetry.decision import Decision, Kept
@@ -88,7 +89,7 @@ async def _slowly(kept: list[bytes]) -> AsyncIterator[bytes]:
 def _means(condition: Condition, one: Decision) -> bool:
     return condition.holds(
         (one.route, one.service, one.server), one.method, one.target, one.client, one.status, one.duration,
-        bool(one.kept & Kept.FAILED),
+        blamed(one.outcome) if one.kept & Kept.FAILED else "",
     )  # fmt: skip
 
 

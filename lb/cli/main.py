@@ -292,7 +292,7 @@ def why(
         str,
         typer.Option(
             metavar="WORDS",
-            help="For the list, such as 'failed' or 'route=api status=5xx slower=500ms path=/v1/'.",
+            help="For the list, such as 'failed=server' or 'route=api status=5xx slower=500ms path=/v1/'.",
         ),
     ] = "",
     last: Annotated[int, typer.Option(min=1, max=1000, help="So many in the list.")] = 20,

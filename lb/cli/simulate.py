@@ -13,13 +13,13 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from lb.cli.admin import USAGE
 from lb.cli.progress import Bar
-from lb.cli.simulated import show
+from lb.cli.simulated import notes, show, together
 from lb.cli.terminal import complain
 from lb.config import ConfigError, load
 from lb.config.loglines import LastLines
@@ -88,6 +88,8 @@ def _simulate(wish: Wish) -> int:
         raise
     except ValueError as error:
         raise UsageError(str(error)) from None
+    if wish.picture is not None and wish.picture.suffix != ".svg":
+        raise UsageError(f"--picture: found {wish.picture}; the picture is SVG: write a name such as out.svg")
     algorithms = [algorithm_for(plan, name) for name in _names(wish.algorithms)]
     conditions = _conditions(plan, wish)
     reading = _load(wish, plan.name)
@@ -102,12 +104,11 @@ def _simulate(wish: Wish) -> int:
         bar.base += len(requests)
         found.append(figures(run, requests.seconds_long))
         if wish.picture is not None:
-            panels.append(Panel(algorithm.name, over_time(run, requests.seconds_long, BUCKETS)))
+            over = over_time(run, requests.seconds_long, BUCKETS)
+            panels.append(Panel(algorithm.name, over, together(found[-1])))
     bar.end()
     took = perf_counter() - began
-    if wish.picture is not None:
-        wish.picture.write_text(picture(plan.name, panels, requests.seconds_long), encoding="utf-8")
-    answer = {
+    answer: dict[str, Any] = {
         "service": plan.name,
         "requests": len(requests),
         "seconds": requests.seconds_long,
@@ -115,9 +116,20 @@ def _simulate(wish: Wish) -> int:
         "service_seconds": requests.mean(),
         "slots": slots,
         "seed": wish.seed,
+        "conditions": {
+            address: {"slow": one.slow, "fails": None if math.isinf(one.fails) else one.fails}
+            for address, one in conditions.items()
+        },
         "log": None if wish.log is None else _about(reading),
         "algorithms": msgspec.to_builtins(found),
     }
+    untaken: OSError | None = None
+    if wish.picture is not None:
+        drawing = picture(plan.name, panels, requests.seconds_long, notes(answer))
+        try:
+            wish.picture.write_text(drawing, encoding="utf-8")
+        except OSError as error:  # told after the tables, which it must not cost
+            untaken = error
     if wish.json:
         json.dump(answer, sys.stdout, indent=2)
         sys.stdout.write("\n")
@@ -125,6 +137,8 @@ def _simulate(wish: Wish) -> int:
         show(answer)
     speed = bar.whole / max(took, 1e-9)
     sys.stderr.write(f"simulated {bar.whole:,} requests in {took:.1f} s: {speed:,.0f} a second\n")
+    if untaken is not None:
+        raise untaken
     return OK
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lb.cli.terminal import paint, say
+from lb.simulate.figures import Figures
 
 _MOST_SERVERS = 20  # a table; all are in the JSON
 
@@ -16,6 +17,8 @@ def show(found: Mapping[str, Any]) -> None:
         f" ({found['rate']:,.1f} a second), {time(found['service_seconds'])} each;"
         f" {found['slots']} slots a server"
     )
+    for address, note in notes(found).items():
+        say(f"{address} {note}")
     log = found["log"] or {}
     for name, text in (
         ("bad_lines", "lines could not be read"),
@@ -51,6 +54,21 @@ def show(found: Mapping[str, Any]) -> None:
         _table([one["algorithm"], "requests", "share", "in flight", "p99", "failed"], rows)
         if len(servers) > _MOST_SERVERS:
             say(f"… and {len(servers) - _MOST_SERVERS:,} more: --json has all")
+
+
+def notes(found: Mapping[str, Any]) -> dict[str, str]:
+    """By address, what is simulated of a server."""
+    said = {}
+    for address, one in found["conditions"].items():
+        words = [f"takes {one['slow']:g} times as long"] if one["slow"] != 1 else []
+        words += [f"fails from {one['fails']:g} s on"] if one["fails"] is not None else []
+        said[address] = " and ".join(words)
+    return said
+
+
+def together(one: Figures) -> str:
+    """What an algorithm comes to, for the picture."""
+    return f"all: p50 {time(one.p50)}, p99 {time(one.p99)}, {one.failed:.2%} failed"
 
 
 def time(seconds: float | None) -> str:

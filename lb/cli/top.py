@@ -26,7 +26,7 @@ from rich.live import Live
 
 from lb.cli.admin import CANNOT_RUN, UnansweredError, ask
 from lb.cli.terminal import complain, say
-from lb.cli.topview import Answer, Wish, picture, pressed
+from lb.cli.topview import LEAST, Answer, Wish, picture, pressed
 
 OK = 0
 PATH = "/api/v1/live"
@@ -100,6 +100,8 @@ def _read(admin: str, raw: Any) -> Answer:
 
 
 def _print(console: Console, answer: Answer) -> None:
+    if console.width < LEAST:
+        console.width = WIDE  # the terminal breaks the lines, and nothing is lost
     with console.capture() as printed:
         console.print(picture(answer, Wish()))
     for line in printed.get().splitlines():

@@ -21,6 +21,9 @@ COLUMNS: Final[Mapping[str, Literal["left", "right"]]] = {
     "server": "left", "status": "left", "rate": "right", "errors": "right", "p50": "right", "p99": "right",
     "in flight": "right", "why": "left",
 }  # fmt: skip
+LEAST = 60  # columns of a terminal, below which names and figures have no room
+NARROW = 80  # below, what is in flight and why are left out
+OTHERS_NARROW, OTHERS = 46, 60  # columns that all but the name take, at most, then and else
 LONGEST_FILTER = 100  # characters
 COLOURS = {"up": "green", "draining": "yellow", "maintenance": "yellow", "ejected": "red", "down": "red"}
 ENTER, ESCAPE, RUBOUT = "\r\n", "\x1b", "\x7f\b"
@@ -113,6 +116,8 @@ def chosen(answer: Answer, wish: Wish) -> Iterator[tuple[Service, list[Server], 
 def picture(answer: Answer, wish: Wish, trouble: str = "", size: tuple[int, int] | None = None) -> Group:
     """All of it, in at most `size` (columns, lines; None: what it takes). `trouble`: why the figures are
     old."""
+    if size and size[0] < LEAST:
+        return Group(Text(f"needs {LEAST} columns, has {size[0]}"))
     lines = [_header(answer)]
     if trouble:
         lines.append(Text(clean(trouble), "bold red"))
@@ -125,14 +130,17 @@ def picture(answer: Answer, wish: Wish, trouble: str = "", size: tuple[int, int]
     more = [Text(f"… {len(wanted) - room + 1} more rows", "dim")] if len(wanted) > room else []
     rows = [row() for row in (wanted[: room - 1] if more else wanted)]
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
-    for column, side in COLUMNS.items():
-        # Where it is narrow the reasons give way.
+    narrow = size is not None and size[0] < NARROW
+    shown = list(COLUMNS)[:-2] if narrow else list(COLUMNS)
+    # Figures are never cut: where it is narrow the reasons give way, then names.
+    widest = min(size[0] // 3, size[0] - (OTHERS_NARROW if narrow else OTHERS)) if size else None
+    for column in shown:
         table.add_column(
-            Text(column), justify=side, no_wrap=column != "why", overflow="ellipsis",
-            max_width=max(12, size[0] // 3) if size and column == "server" else None,
+            Text(column), justify=COLUMNS[column], no_wrap=column != "why", overflow="ellipsis",
+            max_width=widest if column == "server" else None,
         )  # fmt: skip
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*row[: len(shown)])
     for line in (*lines, *more, *(text for row in rows for text in row)):
         line.no_wrap, line.overflow = True, "ellipsis"
     return Group(*lines, table, *more)

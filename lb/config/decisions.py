@@ -44,7 +44,8 @@ class DecisionsSpec(Section):
     )
     keep: Annotated[int, _keep()] = Field(
         default=16 * 1024 * 1024,
-        description="Memory: half for failed requests, a quarter for slow ones, a quarter for the sample.",
+        description="Memory: equal parts for failures of servers and lb, those of clients, slow ones, "
+        "the sample.",
     )
     debug_key: Annotated[Secret | None, Checked(signing_secret, SECRET_SCHEMA)] = Field(
         default=None,

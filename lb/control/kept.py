@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from lb.outcomes import blamed
 from lb.telemetry.decision import Decision, Kept
 
 BESIDE = 144  # bytes that one takes beside its own: objects, its place in the queue
-# Of all bytes. A flood of one kind drives out none of the others.
-SHARES = {Kept.FAILED: 0.5, Kept.SLOW: 0.25, Kept(0): 0.25}
+KINDS = ("server", "client", "slow", "sample")  # of failures because of whom (lb.outcomes.blamed)
 
 
 class _One(NamedTuple):
@@ -48,15 +48,16 @@ class KeptDecisions:
 
     def __init__(self, most: int) -> None:
         """`most`: bytes in all."""
-        self._budgets = {kind: _Budget() for kind in SHARES}
+        # Equal parts of all bytes: a flood of one kind drives out none of the others.
+        self._budgets = {kind: _Budget() for kind in KINDS}
         self._encoder = msgspec.msgpack.Encoder()
         self._number = 0
         self.configure(most)
 
     def configure(self, most: int) -> None:
         """The bounds of a generation."""
-        for kind, budget in self._budgets.items():
-            budget.most = int(most * SHARES[kind])
+        for budget in self._budgets.values():
+            budget.most = most // len(KINDS)
             budget.shrink()
 
     def take(self, decisions: Sequence[Decision]) -> None:
@@ -65,10 +66,15 @@ class KeptDecisions:
             if not decision.kept & (Kept.FAILED | Kept.SLOW | Kept.SAMPLE | Kept.DEBUG):
                 continue
             self._number += 1
-            kind = next(kind for kind in self._budgets if decision.kept & kind or not kind)
-            self._budgets[kind].add(_One(self._number, self._encoder.encode(decision)))
+            self._budgets[_kind(decision)].add(_One(self._number, self._encoder.encode(decision)))
 
     def newest(self) -> list[bytes]:
         """All, as msgpack of a Decision, in the order in which they came, the newest first."""
         queues = (reversed(budget.kept) for budget in self._budgets.values())
         return [one.encoded for one in heapq.merge(*queues, reverse=True)]
+
+
+def _kind(decision: Decision) -> str:
+    if decision.kept & Kept.FAILED:
+        return blamed(decision.outcome)
+    return "slow" if decision.kept & Kept.SLOW else "sample"

@@ -12,7 +12,7 @@ from typing import Any
 
 from lb.decisions import Attempt as Word
 from lb.http1.fields import X_FORWARDED_PROTO, joined
-from lb.outcomes import TABLE, Outcome
+from lb.outcomes import TABLE, Outcome, blamed
 from lb.plan import DecisionsPlan, TailPlan
 from lb.proxy.core import TICK, Core
 from lb.proxy.rules import ListenerRules
@@ -21,6 +21,7 @@ from lb.telemetry import layout
 from lb.telemetry.decision import Attempt, Decision, Kept
 
 MOST = 100  # decisions between two ticks
+OF_CLIENTS = MOST // 2  # beyond so many, none of a failure that a client caused: a flood hides no other
 # Of them at most so many that are only in the sample, ten a second: a decision costs about 50 µs in all, and
 # 1 % of 50,000 requests a second was 5 % more CPU and 15 % more p99; more would only push out older ones.
 SAMPLED = 1
@@ -120,15 +121,15 @@ class Keeping:
             if self.sampled > SAMPLED:
                 why &= ~SAMPLE
         if why & ~_ELSEWHERE:
-            if self._full():
+            if self._full(exchange.outcome):
                 why &= _ELSEWHERE
         if why:
             self.decisions.append(self._decision(exchange, duration, why, tails))
 
-    def _full(self) -> bool:
-        """Whether there is no room for one more, which then is counted."""
-        self.others += 1
-        if self.others <= MOST:
+    def _full(self, outcome: int) -> bool:
+        """Whether there is no room for one more that ended so, which then is counted."""
+        if self.others < (OF_CLIENTS if blamed(outcome) == "client" else MOST):
+            self.others += 1
             return False
         self.core.cells.add(layout.WORKER_DECISIONS_DROPPED, 1)
         return True
@@ -141,7 +142,7 @@ class Keeping:
         for tail in tails:
             if not tail.plan.condition.holds(
                 _names(exchange), method, target, exchange.source.address, exchange.status, duration,
-                bool(why & FAILED),
+                blamed(exchange.outcome) if why & FAILED else "",
             ):  # fmt: skip
                 continue
             if tail.left > 0:
@@ -171,7 +172,7 @@ class Keeping:
 
     def refused(self, rules: ListenerRules, address: str, outcome: int, status: int) -> None:
         """A connection was refused, or what is no valid request was answered: there is no exchange."""
-        if self._full():
+        if self._full(outcome):
             return
         now = self.core.epoch + self.core.now
         self.decisions.append(

@@ -69,7 +69,7 @@ def recorded(lines: Iterable[bytes], service: str) -> Reading:
     if not found:
         raise LoadError(
             f"no line of the log is a request to the service {service}"
-            f" ({reading.others:,} to other services, {reading.bad:,} that cannot be read)"
+            f" ({reading.others:,} to other services, {reading.bad:,} that are none of a JSON access log)"
         )
     found.sort()
     load = reading.load

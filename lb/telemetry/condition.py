@@ -15,12 +15,13 @@ MOST = 1000  # characters
 _STATUS = re.compile(r"[1-5](?:[0-9][0-9]|xx)")
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
-NAMES = ("route", "service", "server", "method", "path", "client", "status", "slower")
+NAMES = ("failed", "route", "service", "server", "method", "path", "client", "status", "slower")
 
 
 class Condition(Struct, frozen=True):
     """All that is set must hold. `path` is a prefix of the request target; `status` three digits or such as
-    5xx; `slower` seconds; `failed`: the outcome is not DONE, or the status is 500 or more."""
+    5xx; `slower` seconds; `failed`: the outcome is not DONE, or the status is 500 or more, because of a
+    "server" (or lb), the "client" or "any"."""
 
     route: str = ""
     service: str = ""
@@ -30,7 +31,7 @@ class Condition(Struct, frozen=True):
     client: str = ""
     status: str = ""
     slower: float = 0.0
-    failed: bool = False
+    failed: str = ""
 
     def holds(
         self,
@@ -40,12 +41,13 @@ class Condition(Struct, frozen=True):
         client: str,
         status: int,
         duration: float,
-        failed: bool,
+        failed: str,
     ) -> bool:
-        """Whether such a request is meant. `names`: of route, service, server."""
+        """Whether such a request is meant. `names`: of route, service, server; `failed`: because of whom
+        (lb.outcomes.blamed), "" where it did not."""
         route, service, server = names
         return (
-            (not self.failed or failed)
+            (not self.failed or failed == self.failed or (self.failed == "any" and failed != ""))
             and duration >= self.slower
             and (not self.status or _covers(self.status, status))
             and (not self.route or self.route == route)
@@ -65,14 +67,13 @@ def read_condition(text: str) -> Condition:
     """Reads words separated by white space; "" means every request. Raises ValueError with a sentence."""
     if len(text) > MOST:
         raise ValueError(f"a condition has at most {MOST} characters, this one {len(text)}")
-    found: dict[str, str | float | bool] = {}
+    found: dict[str, str | float] = {}
     for word in text.split():
         name, equals, value = word.partition("=")
         if word == "failed":
-            found["failed"] = True
-            continue
+            name, equals, value = word, "=", "any"
         if name not in NAMES or not equals or not value:
-            near = difflib.get_close_matches(name, (*NAMES, "failed"), 1)
+            near = difflib.get_close_matches(name, NAMES, 1)
             hint = f"; did you mean {near[0]}?" if near and near[0] != name else ""
             raise ValueError(
                 f"found {word[:60]!r}{hint}; expected failed, or {'=, '.join(NAMES)}= with a value"
@@ -86,6 +87,8 @@ def read_condition(text: str) -> Condition:
 def _value(name: str, value: str) -> str | float:
     if name == "status" and not _STATUS.fullmatch(value):
         raise ValueError(f"found status={value[:40]}; expected a status such as 503, or 5xx")
+    if name == "failed" and value not in ("any", "server", "client"):
+        raise ValueError(f"found failed={value[:40]}; expected any, server or client")
     if name == "slower":
         duration = _DURATION.fullmatch(value)
         if duration is None:

@@ -34,11 +34,28 @@ def hide_values(url: bytes, names: frozenset[bytes]) -> bytes:
     path, mark, query = url.partition(b"?")
     if not query:
         return url
-    pairs = query.split(b"&")
-    for at, pair in enumerate(pairs):
-        name, equals, _ = pair.partition(b"=")
-        if not names:
-            pairs[at] = name + b"=" + HIDDEN if equals else HIDDEN if name else b""
-        elif equals and decoded(name).lower() in names:
-            pairs[at] = name + b"=" + HIDDEN
-    return path + mark + b"&".join(pairs)
+    hide = _named if names else _every
+    return path + mark + b"&".join([hide(pair, names) for pair in query.split(b"&")])
+
+
+# Some servers separate parameters at ";" too, others take it for part of a value. Neither reading of what is
+# shown may have more than lb means to show: from a hidden value on, all up to the next "&" is hidden.
+
+
+def _named(pair: bytes, names: frozenset[bytes]) -> bytes:
+    end = 0
+    for parameter in pair.split(b";"):
+        name, equals, _ = parameter.partition(b"=")
+        end += len(name)
+        if equals and decoded(name).lower() in names:
+            return pair[:end] + b"=" + HIDDEN
+        end += len(parameter) - len(name) + 1
+    return pair
+
+
+def _every(pair: bytes, _: frozenset[bytes]) -> bytes:
+    names, equals, _value = pair.partition(b"=")
+    if not equals:
+        return HIDDEN if pair else b""
+    before, semicolon, name = names.rpartition(b";")
+    return (HIDDEN if before else b"") + semicolon + name + b"=" + HIDDEN

@@ -49,6 +49,8 @@ def test_the_list_has_the_newest_first(ask):
     ("query", "ids"),
     [
         ("condition=failed", ["one"]),
+        ("condition=failed%3Dserver", ["one"]),
+        ("condition=failed%3Dclient", []),
         ("condition=status%3D2xx%20path%3D/v2/", ["two"]),
         ("condition=slower%3D400ms", ["one"]),
         ("condition=route%3Dother", []),

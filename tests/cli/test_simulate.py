@@ -48,6 +48,24 @@ def test_tables_json_and_picture(asked, tmp_path):
     assert asked(*wishes, "--seed", "2").stdout != first.stdout
 
 
+def test_what_is_simulated_of_a_server_is_said(asked, tmp_path):
+    picture = tmp_path / "out.svg"
+    wishes = (*QUICK, "--slow", "[::1]:80=5x", "--fail", "10.0.0.1:80@1.5s", "--picture", str(picture))
+    shown = asked(*wishes).stdout
+    for said in ("[::1]:80 takes 5 times as long", "10.0.0.1:80 fails from 1.5 s on"):
+        assert said in shown and said in picture.read_text()
+    found = json.loads(asked(*wishes, "--json").stdout)
+    assert found["conditions"] == {
+        "[::1]:80": {"slow": 5.0, "fails": None}, "10.0.0.1:80": {"slow": 1.0, "fails": 1.5},
+    }  # fmt: skip
+    assert f"{found['algorithms'][0]['failed']:.2%} failed" in picture.read_text()
+
+
+def test_a_picture_that_cannot_be_written_costs_no_answer(asked):
+    ended = asked(*QUICK, "--picture", "/nonexistent/out.svg")
+    assert ended.exit_code == 2 and "least_connections" in ended.stdout
+
+
 def test_a_log(asked, tmp_path):
     log = tmp_path / "log"
     entry = {"service": "app", "duration": 0.1, "method": "GET", "host": "x", "target": "/", "sample": 0.5}
@@ -83,6 +101,7 @@ def test_a_log(asked, tmp_path):
         (("--service", "app", "--rate", "1e6", "--seconds", "3600"), "ask for fewer"),
         (("--service", "app", "--log", "/nonexistent/log"), "/nonexistent/log: No such file"),
         ((*QUICK, "--picture", "/nonexistent/out.svg"), "/nonexistent/out.svg: No such file"),
+        ((*QUICK, "--picture", "out.png"), "found out.png; the picture is SVG"),
         ((*QUICK, "--rate", "0"), "--rate"),
     ],
 )

@@ -142,9 +142,9 @@ def test_what_does_not_fit_is_counted():
     assert said[-1] == "… 5 more rows"
     assert len(lines(answer(), size=(120, 10))) == 10
     assert "more" not in lines(answer(), size=(120, 10))[-1]
-    narrow = lines(answer(), width=40, size=(40, 9), trouble="gone" * 30)
+    narrow = lines(answer(), width=60, size=(60, 9), trouble="gone" * 30)
     assert len(narrow) == 9
-    assert max(map(len, narrow)) <= 40
+    assert max(map(len, narrow)) <= 60
     assert len(lines(answer(), size=(120, 1))) <= 4
 
 
@@ -162,6 +162,33 @@ def test_rates_errors_and_times_fit_80_columns():
         "1234.5 requests/s · 0.16 % errors · p50 0.375 ms, p99 24.5 ms"
         in lines(answer(generation=12, total=total), width=80, size=(80, 24))[0]
     )
+
+
+BUSY = {"rate": 12345.6, "errors": 33.0, "p50": 0.000375, "p99": 0.000999, "in_flight": 12000}
+
+
+@pytest.mark.parametrize("columns", [60, 66, 79, 80, 90, 120])
+def test_a_name_gives_way_and_never_a_figure(columns):
+    found = answer(
+        services=[service("a-service-with-a-very-long-name-indeed", **BUSY)],
+        servers=[
+            server("a-service-with-a-very-long-name-indeed", "host.of.a.long.name.example:8080", **BUSY,
+                   status="maintenance", reasons=["order: new disk, and more " * 9])
+        ],
+    )  # fmt: skip
+    heads, *rows = lines(found, width=columns, size=(columns, 24))[2:]
+    figures = ["12345.6", "0.27", "%", "0.375", "ms", "0.999", "ms"]
+    assert heads.split()[:6] == ["server", "status", "rate", "errors", "p50", "p99"]
+    assert ("in flight" in heads, "why" in heads) == (columns >= 80,) * 2
+    assert rows[0].split()[1:10] == ["0/1", "up", *figures]
+    assert rows[1].split()[1:9] == ["maintenance", *figures]
+    assert rows[0].startswith("a-service-wi") and rows[1].startswith("  host.of")
+    assert max(map(len, rows)) <= columns
+
+
+def test_where_it_cannot_be_read_it_says_so_in_one_line():
+    assert lines(answer(), width=30, size=(30, 24)) == ["needs 60 columns, has 30"]
+    assert lines(answer(), width=59, size=(59, 24), trouble="gone") == ["needs 60 columns, has 59"]
 
 
 def test_names_steer_nothing():
@@ -211,16 +238,16 @@ def admin():
 
 
 class Terminal:
-    """`lb top` on a terminal of 100 columns and 24 lines."""
+    """`lb top` on a terminal of 24 lines."""
 
-    def __init__(self, url):
+    def __init__(self, url, *words, columns=100):
         self.end_of_it, its = pty.openpty()
-        self.size(100, 24)
+        self.size(columns, 24)
         self.before = termios.tcgetattr(its)
         self.its = its
         env = {name: v for name, v in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
         self.process = subprocess.Popen(
-            [*PYTHON, "top", "--admin", url], cwd=ROOT, stdin=its, stdout=its, stderr=its,
+            [*PYTHON, "top", "--admin", url, *words], cwd=ROOT, stdin=its, stdout=its, stderr=its,
             env={**env, "TERM": "xterm", "PYTHONPATH": str(ROOT)}, start_new_session=True,
         )  # fmt: skip
         self.said = ""
@@ -271,6 +298,9 @@ def test_a_terminal(admin, terminal):
     terminal.said = ""
     terminal.size(60, 5)
     terminal.until(r"… 2 more rows")
+    terminal.size(30, 20)
+    terminal.until(r"needs 60 columns, has 30")
+    terminal.size(60, 5)
     admin.shown = shown(generation=8)
     terminal.until(r"generation 8 ")
 
@@ -295,6 +325,15 @@ def test_a_signal_leaves_the_terminal_as_it_was(terminal):
     assert terminal.process.wait(5) == 143
     terminal.until(r"\x1b\[\?1049l")
     assert termios.tcgetattr(terminal.its) == terminal.before
+
+
+def test_once_on_a_narrow_terminal_all_is_printed(admin):
+    found = Terminal(admin.url, "--once", columns=30)
+    try:
+        found.until(r"7 connections.*10\.0\.0\.2:80.*check: HTTP 503.*no server")
+        assert found.process.wait(5) == 0
+    finally:
+        found.close()
 
 
 def lb(url, *words):

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from lb.control.kept import BESIDE, KeptDecisions
 from lb.control.redacted import redacted
+from lb.outcomes import Outcome
 from lb.plan import AccessLogPlan
 from lb.telemetry.decision import Decision, Kept
 
@@ -51,8 +52,18 @@ def test_a_flood_of_one_kind_drives_out_no_other_and_stays_in_its_budget():
     assert ids(store)[0] == "0999" and ids(store)[-2:] == ["0002", "0001"]
     store.take([made(number, Kept.FAILED) for number in range(1000, 2000)])
     assert "0002" in ids(store) and "0999" in ids(store) and "0001" not in ids(store)
+    store.take([made(number, Kept.FAILED, outcome=int(Outcome.BAD_REQUEST)) for number in range(1000)])
     total = sum(len(encoded) + BESIDE for encoded in store.newest())
     assert most * 0.7 < total <= most
+
+
+def test_a_flood_of_what_clients_do_drives_out_no_failure_of_a_server():
+    store = KeptDecisions(40_000)
+    store.take([made(1, Kept.FAILED, outcome=int(Outcome.CONNECT_FAILED)), made(2, Kept.FAILED, status=500)])
+    for number in range(10, 1000):
+        outcome = Outcome.BAD_REQUEST if number % 2 else Outcome.NO_ROUTE
+        store.take([made(number, Kept.FAILED, outcome=int(outcome))])
+    assert ids(store)[0] == "0999" and ids(store)[-2:] == ["0002", "0001"]
 
 
 def test_a_reload_that_keeps_less_drops_the_oldest():
@@ -66,5 +77,7 @@ def test_what_the_access_log_does_not_tell_is_not_told():
     log = AccessLogPlan(subnet=True, query=("Token",), omit=("host", "bytes_in"))
     one = redacted(BASE, log)
     assert (one.client, one.target, one.host) == ("192.0.2.0", "/p?token=***&b=1", "")
+    other = replace(BASE, target="/p?a=1;token=x&b=1")  # of a client whose servers separate at ";"
+    assert redacted(other, log).target == "/p?a=1;token=***&b=1"
     assert redacted(BASE, AccessLogPlan(query=("*",))).target == "/p?token=***&b=***"
     assert redacted(BASE, AccessLogPlan()) == redacted(BASE, None) == BASE

@@ -25,7 +25,9 @@ class Looking:
 def test_the_workers_hear_of_every_change():
     looking = Looking()
     close = looking.open("failed", 3)
-    assert [(one.id, one.condition, one.rate) for one in looking.told[-1]] == [(1, Condition(failed=True), 2)]
+    assert [(one.id, one.condition, one.rate) for one in looking.told[-1]] == [
+        (1, Condition(failed="any"), 2)
+    ]
     looking.open()
     assert [one.id for one in looking.told[-1]] == [1, 2]
     close()

@@ -8,7 +8,7 @@ import pytest
 
 from lb.decisions import Select
 from lb.outcomes import Outcome
-from lb.plan import DecisionsPlan, RetryPlan, TailPlan
+from lb.plan import DecisionsPlan, MatchPlan, RetryPlan, TailPlan
 from lb.proxy import keeping
 from lb.proxy.keeping import Keeping
 from lb.telemetry import layout
@@ -87,6 +87,21 @@ def test_what_is_too_much_between_two_ticks_is_counted(monkeypatch):
         made.ask()
     assert len(kept.take()[0]) == 4
     assert made.cells.get(layout.WORKER_DECISIONS_DROPPED) == 6
+
+
+def test_a_flood_of_what_clients_do_leaves_room_for_failures_of_servers(monkeypatch):
+    monkeypatch.setattr(keeping, "OF_CLIENTS", 4)
+    made, kept = house(servers=("a:1",), match=MatchPlan(path_prefix=("/here",)))
+    rules = made.core.listeners["web"]
+    for _ in range(10):
+        kept.refused(rules, "192.0.2.1", Outcome.BAD_REQUEST, 400)
+        made.ask()  # no route
+    broken = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"
+    answered(made, broken, b"GET /here HTTP/1.1\r\nHost: a\r\n\r\n")
+    kept.refused(rules, "192.0.2.1", Outcome.TOO_MANY_CONNECTIONS, 503)
+    found = [Outcome(one.outcome) for one in kept.take()[0]]
+    assert len(found) == 6 and found[-2:] == [Outcome.DONE, Outcome.TOO_MANY_CONNECTIONS]
+    assert made.cells.get(layout.WORKER_DECISIONS_DROPPED) == 16
 
 
 def test_the_sample_is_bounded_between_two_ticks_and_what_went_wrong_is_not_of_it(monkeypatch):

@@ -9,12 +9,17 @@ import shutil
 import signal
 import threading
 import time
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from lb.telemetry.layout import BOUNDS_US
+from lb.telemetry.series import ERRORS, FIRST_BUCKET, NOTHING, REQUESTS, Series
 
 from .harness import Client, Origin, Scenario, answer, eventually
 from .harness.process import Lb
@@ -146,6 +151,93 @@ def test_rates_move_with_the_traffic(page: Page) -> None:
     assert rate(row(page, "other").locator("td.n").first.inner_text()) == 0
     assert rate(page.locator("#listener-rows td.n").first.inner_text()) > 10
     expect(row(page, "app").locator("svg.plot")).to_be_visible()
+
+
+def an_hour() -> dict[str, Any]:
+    """As lb answers for its last hour. An hour cannot be waited for, so lb's own ring takes one here: requests
+    from minute 5 on, none from 25 to 35, errors from 45 on, and slow ones then."""
+    counts = array("q", NOTHING)
+    series = Series(0, counts)
+    for second in range(1, 3601):
+        minute = second // 60
+        if 5 <= minute < 25 or minute >= 35:
+            counts = array("q", counts)
+            number = 120 + minute + second * 7 % 40
+            counts[REQUESTS] += number
+            counts[ERRORS] += number // 5 if minute >= 45 else 0
+            counts[FIRST_BUCKET + bisect_left(BOUNDS_US, 12_000 + second % 3 * 900)] += number
+            counts[FIRST_BUCKET + bisect_left(BOUNDS_US, 240_000 if minute >= 45 else 30_000)] += number // 20
+        series.take(second, counts)
+    total = {"kind": "total", "name": "", **series.hour(3600)._asdict()}
+    return {"span": "hour", "series": [total], "unknown": []}
+
+
+def boxes(found: Any) -> list[dict[str, float]]:
+    """Of the text, which may be wider than what it stands in."""
+    of_text = "one => { const text = document.createRange(); text.selectNodeContents(one); return text; }"
+    return found.evaluate_all(
+        f"all => all.map({of_text}).map((text) => text.getBoundingClientRect().toJSON())"
+    )
+
+
+def apart(one: dict[str, float], other: dict[str, float]) -> bool:
+    beside = one["right"] <= other["left"] or other["right"] <= one["left"]
+    return beside or one["bottom"] <= other["top"] or other["bottom"] <= one["top"]
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1300), ("dark", 1300), ("light", 400)])
+def test_the_plots_of_the_hour_can_be_read(browser: Browser, s: Scenario, scheme: Any, width: int) -> None:
+    page = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800}).new_page()
+    seen = Seen(page, f"http://{s.names['admin']}/")
+    page.route("**/api/v1/live/history", lambda route: route.fulfill(json=an_hour()))
+    page.goto(f"http://{s.names['admin']}/")
+    plots = page.locator("#total-plot > div")
+    expect(plots).to_have_count(2)
+    said = [
+        (plot.locator(".key").all_inner_texts(), plot.locator(".scale span").all_inner_texts())
+        for plot in plots.all()
+    ]
+    assert said == [
+        (["requests/s", "errors/s"], ["200", "100", "0"]),
+        (["p99", "p50"], ["500 ms", "250 ms", "0"]),
+    ]
+    for plot in plots.all():
+        drawn = plot.locator("svg")
+        hour = plot.locator(".hour span")
+        expect(hour).to_have_text(["1 h ago", "45 min", "30 min", "15 min", "now"])
+        # A label of the scale stands at its line, one of the hour at its quarter, and none on another.
+        frame = drawn.evaluate("one => one.getBoundingClientRect().toJSON()")
+        for place, label in enumerate(boxes(plot.locator(".scale span"))):
+            middle = (label["top"] + label["bottom"]) / 2 - frame["top"]
+            assert abs(middle - frame["height"] * place / 2) < 2.5, "a label beside its line"
+        for quarter, (label, side) in enumerate(zip(boxes(hour), (0, 0.5, 0.5, 0.5, 1), strict=True)):
+            anchor = label["left"] + label["width"] * side - frame["left"]
+            assert abs(anchor - frame["width"] * quarter / 4) < 2.5, "a label beside its quarter of the hour"
+        words = [*boxes(plot.locator(".key")), *boxes(plot.locator(".scale span")), *boxes(hour)]
+        for at, one in enumerate(words):
+            assert all(apart(one, other) for other in words[at + 1 :]), "one label stands on another"
+            assert apart(one, frame), "a label stands on the plot"
+    colours = "all => all.map((one) => getComputedStyle(one, one.tagName === 'SPAN' ? '::before' : null))"
+    for key, path, of in (
+        ("all", "area", "fill"),
+        ("errors", "bad", "fill"),
+        ("p99", "p99", "stroke"),
+        ("p50", "p50", "stroke"),
+    ):
+        shown = page.locator(f"#total-plot .key.{key}").evaluate_all(
+            f"{colours}.map((s) => s.backgroundColor)"
+        )
+        drawn = page.locator(f"#total-plot path.{path}").evaluate_all(f"{colours}.map((s) => s.{of})")
+        assert shown == drawn, f"the key of {key} has another colour than its line"
+    for name in ("p99", "p50"):  # no line where no request ended: before minute 5, and from 25 to 35
+        path = page.locator(f"#total-plot path.{name}").get_attribute("d") or ""
+        minutes = [
+            [round(float(point.split()[0]) / 460 * 60) for point in piece.split("L")]
+            for piece in path.split("M")[1:]
+        ]
+        assert [(piece[0], piece[-1]) for piece in minutes] == [(5, 25), (35, 60)]
+    seen.check()
+    page.context.close()
 
 
 def test_filter_and_sort(page: Page, s: Scenario) -> None:
@@ -340,7 +432,20 @@ def test_failed_requests_are_shown(browser: Browser, s: Scenario) -> None:
     s.b.reset()
     eventually(lambda: "/broken" in s.lb.admin("GET", "/api/v1/requests?condition=failed")[1])
     page, seen = opened(browser, s)
-    expect(page.locator("#failed-rows")).to_contain_text("/broken?a=%3Cscript%3E")
+    rows = page.locator("#failed-rows")
+    expect(rows).to_contain_text("/broken?a=%3Cscript%3E")
+    # What clients do wrong hides no failure of a server, however much it is.
+    for _ in range(60):
+        with s.client() as client:
+            client.send(b"GET /wrong HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+            assert client.recv_response().status == 400
+    eventually(lambda: "bad_request" in s.lb.admin("GET", "/api/v1/requests?condition=failed%3Dclient")[1])
+    page.reload()
+    expect(rows).to_contain_text("/broken?a=%3Cscript%3E")
+    expect(rows).not_to_contain_text("bad_request")
+    page.get_by_label("Because of").select_option("client")
+    expect(rows).to_contain_text("bad_request")
+    expect(rows).not_to_contain_text("/broken")
     seen.check()
     page.context.close()
 

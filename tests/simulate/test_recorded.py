@@ -68,7 +68,8 @@ def test_other_services_and_samples_are_counted():
     reading = recorded([line(service="next"), line(sample=0.1), line()], "app")
     assert (reading.others, reading.sampled, len(reading.load)) == (1, 1, 2)
     with pytest.raises(
-        LoadError, match=r"no line .* service app \(1 to other services, 1 that cannot be read\)"
+        LoadError,
+        match=r"no line .* service app \(1 to other services, 1 that are none of a JSON access log\)",
     ):
         recorded([line(service="next"), b"x"], "app")
 

@@ -7,12 +7,13 @@ import pytest
 from lb.telemetry.condition import Condition, read_condition
 from lb.telemetry.debugtoken import holds, make
 
-FACTS = (("api", "app", "a:1"), "GET", "/v1/x", "192.0.2.1", 503, 0.5, True)
+FACTS = (("api", "app", "a:1"), "GET", "/v1/x", "192.0.2.1", 503, 0.5, "server")
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "failed", "route=api", "service=app server=a:1", "method=GET path=/v1", "client=192.0.2.1",
+    ["", "failed", "failed=server", "failed=any",
+     "route=api", "service=app server=a:1", "method=GET path=/v1", "client=192.0.2.1",
      "status=503", "status=5xx", "slower=500ms", "slower=0.5s failed status=5xx"],
 )  # fmt: skip
 def test_it_holds(text):
@@ -22,14 +23,15 @@ def test_it_holds(text):
 @pytest.mark.parametrize(
     "text",
     ["route=ap", "service=x", "server=a:2", "method=POST", "path=/v2", "client=192.0.2.2", "status=502",
-     "status=4xx", "slower=501ms", "route=api status=200"],
+     "status=4xx", "failed=client", "slower=501ms", "route=api status=200"],
 )  # fmt: skip
 def test_it_does_not_hold(text):
     assert not read_condition(text).holds(*FACTS)
 
 
 def test_failed_is_not_what_went_well():
-    assert not read_condition("failed").holds(*FACTS[:-1], False)
+    for text in ("failed", "failed=server", "failed=client"):
+        assert not read_condition(text).holds(*FACTS[:-1], "")
     assert read_condition("") == Condition()
 
 
@@ -39,6 +41,7 @@ def test_failed_is_not_what_went_well():
         ("rout=api", "did you mean route?"), ("route=", "expected failed, or"), ("x", "expected failed"),
         ("status=9xx", "such as 503, or 5xx"), ("slower=5", "a duration"), ("path=v1", "beginning of a path"),
         ("route=a route=b", "twice"), ("path=/" + "x" * 1000, "at most 1000"),
+        ("failed=lb", "any, server or client"), ("failed failed=server", "twice"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_told(text, said):

@@ -1,6 +1,7 @@
 """What is taken out of a line."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -36,6 +37,10 @@ def test_a_client_is_its_network(client, network):
         (b"/a?token&token=&b", b"/a?token&token=***&b"),
         (b"/token=x", b"/token=x"),
         (b"/a?", b"/a?"),
+        (b"/a?a=1;token=x&b=1;c", b"/a?a=1;token=***&b=1;c"),
+        (b"/a?token=x;y&b=1", b"/a?token=***&b=1"),
+        (b"/a?a;%74oken=x;b=2", b"/a?a;%74oken=***"),
+        (b"/a;token=x?b=1", b"/a;token=x?b=1"),
     ],
 )
 def test_the_value_of_a_named_parameter(url, shown):
@@ -44,6 +49,17 @@ def test_the_value_of_a_named_parameter(url, shown):
 
 def test_the_values_of_all_parameters():
     assert hide_values(b"/a?b=1&secret&&c=", frozenset()) == b"/a?b=***&***&&c=***"
+    assert hide_values(b"/a?b=1;c=2&secret;d=1&;e=1&f;g", frozenset()) == b"/a?b=***&***;d=***&;e=***&***"
+
+
+@given(
+    st.lists(st.sampled_from([b"a", b"token=s3cret", b"=", b"&", b";"]), max_size=12).map(b"".join),
+    st.sampled_from([b"[&]", b"[&;]"]),
+)
+def test_however_the_server_separates_the_value_is_hidden(query, separators):
+    shown = hide_values(b"/path?" + query, frozenset([b"token"]))
+    values = [p.partition(b"=")[2] for p in re.split(separators, shown[6:]) if p.startswith(b"token=")]
+    assert all(value == b"***" for value in values)
 
 
 @given(st.binary(max_size=80))

@@ -113,6 +113,7 @@ async function slow() {
 services.start(model);
 panels.explain();
 panels.configuration();
+$("blamed").addEventListener("change", panels.failed);
 follow();
 slow();
 setInterval(slow, 10_000);

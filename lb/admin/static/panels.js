@@ -81,7 +81,9 @@ function tried(attempts) {
 const opened = new Set(); // ids of failed requests of which all is shown, over every refresh
 
 export async function failed() {
-  const found = await api("/api/v1/requests?condition=failed&limit=50").catch(() => null);
+  const blamed = $("blamed").value;
+  const found = await api(`/api/v1/requests?${new URLSearchParams({ condition: `failed=${blamed}`, limit: 50 })}`).catch(() => null);
+  if (blamed !== $("blamed").value) return; // an answer to the question before
   $("failed").hidden = !found;
   if (!found || $("failed-rows").contains(document.activeElement)) return; // somebody reads, or walks it by keyboard
   const names = ["method", "host", "target", "status", "outcome", "route", "service", "server"];
