@@ -36,7 +36,7 @@ LEASE = {"consul": 10.0}  # seconds; the others:
 SHORT = 4.0
 LAPSES = {"consul": 30.0}  # seconds until a lock that nobody renews can be had; the others:
 SOON = 15.0
-WATCH = 5.0  # seconds, of a rollout that would go on by itself
+WATCH = 10.0  # seconds, of a rollout that would go on by itself; its engine has to be gone before, on busy cores too
 GOOD = ("reachable", "replica took over")
 
 
