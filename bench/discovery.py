@@ -46,9 +46,11 @@ class Bench:
     """One lb with its Consul, and everything that is asked of both."""
 
     def __init__(
-        self, site: Site, session: aiohttp.ClientSession, registry: Registry, names: list[str]
+        self, site: Site, session: aiohttp.ClientSession, registry: Registry, agent: int, names: list[str]
     ) -> None:
+        """`agent`: its process."""
         self.site = site
+        self.agent = agent
         self.session = session
         self.registry = registry
         self.loaded, *others = names
@@ -147,11 +149,12 @@ class Bench:
         whole, part = machine.memory(self.process.pid).pss, machine.memory(worker).pss
         return (whole - part) / 2**20, part / 2**20
 
-    async def spent(self) -> tuple[float, float]:
-        """CPU seconds of control and of the worker so far."""
+    async def spent(self) -> tuple[float, float, float]:
+        """CPU seconds of control, of the worker and of Consul so far."""
         (worker,) = await self.workers()
         times = machine.cpu_time(self.process.pid).alive
-        return times[self.process.pid] / 1e9, times[worker] / 1e9
+        consul = machine.cpu_time(self.agent).alive[self.agent]
+        return times[self.process.pid] / 1e9, times[worker] / 1e9, consul / 1e9
 
     # ------------------------------------------------------------------------------------- changing
 
@@ -208,6 +211,7 @@ class Bench:
             "delays": len(self.delays),
             "control": (after[0] - before[0]) / took,
             "worker": (after[1] - before[1]) / took,
+            "consul": (after[2] - before[2]) / took,
             "client_p50": seen["latency_us"]["p50"],
             "client_p99": seen["latency_us"]["p99"],
             "failures": float(sum(seen["failures"].values())),
@@ -219,7 +223,8 @@ async def measured(chosen: argparse.Namespace, consul: Consul, site: Site) -> No
     timeout = aiohttp.ClientTimeout(total=30)
     async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as session:
         registry = Registry(session, consul.port)
-        bench = Bench(site, session, registry, names)
+        assert consul.process is not None
+        bench = Bench(site, session, registry, consul.process.pid, names)
         await registry.leads(30.0)
         say("registering")
         await bench.fill(chosen.instances)
@@ -231,7 +236,7 @@ async def measured(chosen: argparse.Namespace, consul: Consul, site: Site) -> No
             before = await bench.spent()
             await asyncio.sleep(REST)
             rest = [100 * (b - a) / REST for a, b in zip(before, await bench.spent(), strict=True)]
-            print(f"at rest: control {rest[0]:.1f} %, worker {rest[1]:.1f} % of a core")
+            print("at rest: control {:.1f} %, worker {:.1f} %, Consul {:.1f} % of a core".format(*rest))
             print("memory (PSS): control {:.0f} MiB, worker {:.0f} MiB".format(*await bench.memory()))
             print(HEAD, flush=True)
             still = 0.0
@@ -247,8 +252,8 @@ async def measured(chosen: argparse.Namespace, consul: Consul, site: Site) -> No
 
 
 HEAD = """
-| changes /s | generations /s | to traffic p50 | p99 | control | per change | worker | clients p50 | p99 |
-|---|---|---|---|---|---|---|---|---|"""
+| changes /s | generations /s | to traffic p50 | p99 | control | each | worker | Consul | clients p50 | p99 |
+|---|---|---|---|---|---|---|---|---|---|"""
 
 
 def row(found: dict[str, float], still: float) -> None:
@@ -256,6 +261,7 @@ def row(found: dict[str, float], still: float) -> None:
     print(
         f"| {found['changes']:.0f} | {found['generations']:.1f} | {found['median'] * 1000:.0f} ms "
         f"| {found['p99'] * 1000:.0f} ms | {found['control']:.0%} | {each:.1f} ms | {found['worker']:.0%} "
+        f"| {found['consul']:.0%} "
         f"| {found['client_p50']:.0f} µs | {found['client_p99']:.0f} µs |",
         flush=True,
     )

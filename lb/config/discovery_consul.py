@@ -192,8 +192,8 @@ class ConsulSpec(Section):
     )
     max_watches: Annotated[int, whole(1, 100_000)] = Field(
         default=150,
-        description="Services that are watched at once; the others are read every 5s. An agent allows an "
-        "address 200 connections (its limits.http_max_conns_per_client).",
+        description="Services that are watched at once; the others are read every 5s, and when services or "
+        "checks change. An agent allows an address 200 connections (its limits.http_max_conns_per_client).",
     )
     tls: ConsulTlsSpec = Field(
         default_factory=always(ConsulTlsSpec()), description="How https agents are spoken to."

@@ -28,7 +28,7 @@ class ConsulProvider(ConsulWatch[Membership]):
         clock: Callable[[], float] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        asked = Question(path(query), question(client, query), blocks=not query.prepared_query)
+        asked = Question(path(query), question(client, query), not query.prepared_query, query.service)
         super().__init__(client, asked, partial(membership, query=query), clock, sleep)
 
 

@@ -22,6 +22,7 @@ from typing import Self
 import aiohttp
 from msgspec import Struct
 
+from lb.discovery.consul_bell import Bell
 from lb.discovery.consul_files import Tls, Token
 from lb.discovery.consul_settings import ConsulConnection
 from lb.discovery.contract import ProviderError
@@ -30,6 +31,7 @@ MOST_BODY = 64 * 2**20  # bytes of an answer
 MOST_REFUSAL = 300  # bytes of a refusal that are repeated to the operator
 CONNECT_TIME = 5.0  # seconds
 ANSWER_TIME = 10.0  # seconds for an answer that does not block; added to the wait of those that do
+WHERE = ("dc", "ns", "partition")  # parameters
 MOST_SHORT = 20  # questions at once that do not block: hundreds of services begin together
 RETURN_TIME = 60.0  # seconds after which the first agent is tried again
 WAIT_REFUSED = 10.0  # seconds to leave an agent alone that refuses our token
@@ -55,16 +57,18 @@ class AgentError(ProviderError):
 
 class ConsulClient:
     """The agents of one connection, for any number of Providers. Used as `async with`: the connections close
-    with the last one that leaves."""
+    with the last one that leaves. `news`: how many answers brought some, to all Providers together."""
 
     def __init__(self, connection: ConsulConnection, clock: Callable[[], float] | None = None) -> None:
         self.connection = connection
+        self.news = 0
         self._clock = clock
         self._token = Token(connection)
         self._tls = Tls(connection.tls)
         self._session: aiohttp.ClientSession | None = None
         self._users = 0
         self._watches = 0
+        self._bells: dict[tuple[tuple[str, str], ...], Bell] = {}
         self._current = 0  # the agent that is asked
         self._short = asyncio.Semaphore(MOST_SHORT)
         self._return_at = 0.0  # when the first one is tried again
@@ -99,6 +103,11 @@ class ConsulClient:
 
     def free_watch(self) -> None:
         self._watches -= 1
+
+    def bell(self, query: Mapping[str, str]) -> Bell:
+        """That of the part of Consul which `query` asks, for questions without such a place."""
+        where = {name: query[name] for name in WHERE if name in query}
+        return self._bells.setdefault(tuple(where.items()), Bell(self, where))
 
     async def ask(self, path: str, query: Mapping[str, str], index: int = 0, stale: bool = False) -> Answer:
         """`path` as it stands in the URL. `index`: above 0 the answer comes when there is a newer one, or

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+POLL = 5.0  # seconds between two questions that do not block
 BURST = 2.0  # questions that need not wait
 FIRST_PAUSE = 0.25  # seconds from question to question once the burst is spent
 LONGEST_PAUSE = 15.0

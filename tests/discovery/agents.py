@@ -37,7 +37,8 @@ def said(body: Any = (), index: int | None = 7, status=200, **headers) -> web.Re
 
 
 class Agent:
-    """Answers from the script, one after another; then it holds its questions for ever."""
+    """Answers from the script, one after another; then it holds its questions for ever, as it does those of
+    the `held` paths."""
 
     def __init__(self, script: list[Said]) -> None:
         self.script = list(script)
@@ -45,12 +46,13 @@ class Agent:
         self.tokens: list[str | None] = []
         self.paths: list[str] = []
         self.address = ""
+        self.held: frozenset[str] = frozenset()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(dict(request.query))
         self.paths.append(request.raw_path.partition("?")[0])
         self.tokens.append(request.headers.get("X-Consul-Token"))
-        if not self.script:
+        if not self.script or self.paths[-1] in self.held:
             await asyncio.Event().wait()
         given = self.script.pop(0)
         return given if isinstance(given, web.StreamResponse) else await given(request)

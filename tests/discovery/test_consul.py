@@ -8,6 +8,7 @@ import contextlib
 import pytest
 
 from lb.discovery.consul import ConsulProvider
+from lb.discovery.consul_bell import CHECKS, SERVICES
 from lb.discovery.consul_http import ConsulClient
 from lb.discovery.consul_settings import ConsulConnection, ConsulQuery
 from lb.discovery.contract import Membership, ProviderError
@@ -181,15 +182,16 @@ def test_watches_above_the_bound_are_polled_until_one_ends():
     async def run():
         pauses = Pauses()
         async with playing(*(said(ONE, 7) for _ in range(3))) as agent:
+            agent.held = frozenset({SERVICES, CHECKS})
             client = ConsulClient(ConsulConnection(addresses=(agent.address,), max_watches=1), pauses.clock)
             first, second = (
                 ConsulProvider(client, ConsulQuery(service=name), pauses.clock, pauses.sleep) for name in "ab"
             )
             async with contextlib.aclosing(first.watch()) as one:
                 await anext(one)
-                assert await silent(second, agent, 3)
+                assert await silent(second, agent, 5)
                 assert set(indices(agent)) == {None}
-                assert pauses.slept[0] == 5.0
+                assert pauses.slept[:2] == [0.0, 5.0]
             assert client.take_watch()
 
     asyncio.run(run())
