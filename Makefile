@@ -17,7 +17,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 PURE := $(wildcard tests/message tests/http1 tests/routing tests/balancing tests/upstream tests/proxy \
 	tests/snapshot tests/telemetry tests/project tests/architecture tests/test_*.py)
 
-# Tests that mostly wait, for real engines and their leases: four files at a time. Other scenarios: three, they work more.
+# Tests that mostly wait, for real engines and their leases: four files at a time. Other scenarios: three, they work
+# more. What is neither: two, it works all the time.
 WAITING := $(wildcard tests/cluster tests/safety tests/scenarios/test_cluster*.py tests/scenarios/test_consul*.py \
 	tests/scenarios/test_rollout.py tests/scenarios/test_availability.py tests/scenarios/test_compose.py)
 
@@ -31,7 +32,7 @@ test: test-compiled test-interpreted ## every test on the compiled build, then t
 
 test-compiled: install-dev ## the whole suite on the build that is installed
 	@$(BIN)/python -m tests.cluster.packages >/dev/null || true # the suite names what is missing
-	$(BIN)/python -m pytest --ignore=tests/scenarios $(foreach path,$(WAITING),--ignore=$(path)) $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore=tests/scenarios $(foreach path,$(WAITING),--ignore=$(path)) $(ARGS)
 	$(BIN)/python -m pytest -n 3 --dist loadfile $(filter-out $(WAITING),$(wildcard tests/scenarios/test_*.py)) $(ARGS)
 	$(BIN)/python -m pytest -n 4 --dist loadfile $(WAITING) $(ARGS)
 

@@ -109,7 +109,7 @@ def test_secrets_that_cannot_be(tmp_path, content, message):
 # Every message whole: a good error is the feature. The left side stands below BASE (lines 1 and 2).
 WHOLE = {
     "rutes: {}": ['3:1: rutes: unknown key "rutes"; allowed: workers, shutdown_grace, state_dir, listeners, admin, access_log, decisions, '
-                  'events, discovery, routes, services, cluster, tests (did you mean "routes"?)'],
+                  'tracing, events, discovery, routes, services, cluster, tests (did you mean "routes"?)'],
     "workers: 0": ["3:10: workers: found 0; expected auto (one per core) or a number from 1 to 256"],
     "shutdown_grace: 30": ["3:17: shutdown_grace: found 30 without a unit; write a duration such as 250ms, 5s, 2m or 1h, "
                            "or 0 for none (did you mean 30s?)"],
