@@ -105,8 +105,8 @@ class Front:
     def traffic(self, nodes=NODES):
         return {node: self.all[node].get().text for node in nodes}
 
-    def all_answer(self, letter, nodes=NODES):
-        eventually(lambda: set(self.traffic(nodes).values()) == {letter}, 15, f"{letter} is not in force")
+    def all_answer(self, letter, nodes=NODES, within=15):
+        eventually(lambda: set(self.traffic(nodes).values()) == {letter}, within, f"{letter} is not in force")
 
     def server(self, node, service, address):
         return self.ask(node, "GET", f"/api/v1/servers?service={service}&address={address}")[1]["servers"][0]
@@ -165,7 +165,9 @@ class Front:
     def goes_on(self):
         """A rollout that nobody ends; what was published after it."""
         self.published("e", first="two", watch="1s", requests="0", latency="999")
-        self.all_answer("e")
+        self.all_answer(
+            "e", within=45
+        )  # the next leader watches anew, should this one lose its term meanwhile
         return self.head()
 
     def comes_back(self):
