@@ -165,9 +165,7 @@ class Front:
     def goes_on(self):
         """A rollout that nobody ends; what was published after it."""
         self.published("e", first="two", watch="1s", requests="0", latency="999")
-        self.all_answer(
-            "e", within=45
-        )  # the next leader watches anew, should this one lose its term meanwhile
+        self.all_answer("e", within=45)  # the next leader watches anew, should this one lose its term
         return self.head()
 
     def comes_back(self):

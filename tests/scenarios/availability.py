@@ -36,7 +36,8 @@ LEASE = {"consul": 10.0}  # seconds; the others:
 SHORT = 4.0
 LAPSES = {"consul": 30.0}  # seconds until a lock that nobody renews can be had; the others:
 SOON = 15.0
-WATCH = 10.0  # seconds, of a rollout that would go on by itself; its engine has to be gone before, on busy cores too
+WATCH = 5.0  # seconds, of a rollout that would go on by itself
+LONG = 10.0  # of one whose engine has to be gone before, on busy cores too
 GOOD = ("reachable", "replica took over")
 
 
@@ -88,7 +89,7 @@ class Days:
             self._begin(stack)
             self._meet("reachable")
             if self.engine != "local":
-                self._trouble(self.lease + 8, "e")
+                self._trouble(self.lease + 8, "e", WATCH)
                 cut = self.front.leader(5)
                 self._cut(cut, True)
                 self._meet("cut off", [cut])
@@ -137,16 +138,16 @@ class Days:
 
     # ------------------------------------------------------------------------------- the states
 
-    def _trouble(self, seconds, letter):
+    def _trouble(self, seconds, letter, watch=LONG):
         """What is to be under way when the engine goes: an order, one that ends after these seconds, and a
         rollout that would go on by itself."""
         front = self.front
         assert front.order(SPARE[0], "drain") == 0
         assert front.order(SPARE[1], "drain", for_=f"{seconds:g}s") == 0
         self.until = time.time() + seconds
-        front.published(letter, first=self._first(), watch=f"{WATCH:g}s", requests="0", latency="999")
+        front.published(letter, first=self._first(), watch=f"{watch:g}s", requests="0", latency="999")
         self.runs, self.staged = front.traffic(), front.head()["revision"]
-        self.changed = time.monotonic()
+        self.changed, self.watch = time.monotonic(), watch
 
     def _first(self):
         """A node that does not lead."""
@@ -268,7 +269,9 @@ class Days:
         found["refused"] = front.refused(node)
         found["asking"] = front.asking()
         found["dies"] = front.dies(nodes)
-        eventually(lambda: time.monotonic() > self.changed + WATCH, WATCH, "")  # it would have gone on
+        eventually(
+            lambda: time.monotonic() > self.changed + self.watch, self.watch, ""
+        )  # it would have gone on
         found["sharing"] = front.sharing(nodes)
 
     def _others(self, found, others):
