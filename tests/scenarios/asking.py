@@ -106,7 +106,11 @@ class Front:
         return {node: self.all[node].get().text for node in nodes}
 
     def all_answer(self, letter, nodes=NODES, within=15):
-        eventually(lambda: set(self.traffic(nodes).values()) == {letter}, within, f"{letter} is not in force")
+        try:
+            eventually(lambda: set(self.traffic(nodes).values()) == {letter}, within)
+        except AssertionError:
+            said = [self.status(node) for node in nodes]
+            raise AssertionError(f"{letter} is not in force within {within} s: {said}") from None
 
     def server(self, node, service, address):
         return self.ask(node, "GET", f"/api/v1/servers?service={service}&address={address}")[1]["servers"][0]
