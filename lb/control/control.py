@@ -36,6 +36,7 @@ from lb.control.filewatch import watch
 from lb.control.kept import KeptDecisions
 from lb.control.listeners import BoundAddress, Listeners
 from lb.control.loading import Reading
+from lb.control.looperrors import report
 from lb.control.notify import notify, reloading
 from lb.control.overrides import Overrides
 from lb.control.redacted import redacted
@@ -152,6 +153,7 @@ class Control:
     async def run(self) -> None:
         """Serve until a signal ends it. Where it cannot start, raises BindError, PlanRefusedError,
         WorkerFailedError or OSError, and leaves nothing running."""
+        asyncio.get_running_loop().set_exception_handler(report)
         signals = Signals(
             asyncio.get_running_loop(),
             lambda: self._spawn(self._reload("signal")),
