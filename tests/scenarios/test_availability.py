@@ -6,7 +6,6 @@ The page is the source: its cells are what is tested, and a cell that says somet
 from __future__ import annotations
 
 import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -58,17 +57,7 @@ def cells():
 def days():
     """Two engines side by side: they wait most of the time, but leases are short, and a start is busy."""
     with ThreadPoolExecutor(2) as threads:
-        yield {engine: threads.submit(lived, engine) for engine in ENGINES}
-
-
-def lived(engine):
-    """What was seen. A machine that stands still for a second lets a lease end in the middle of a state, which
-    then cannot be made: once more, from the beginning. What is seen in a state is never asked for again."""
-    try:
-        return Days(engine).live()
-    except AssertionError as failed:
-        print(f"{engine}, once more: {failed}", file=sys.stderr)
-        return Days(engine).live()
+        yield {engine: threads.submit(Days(engine).live) for engine in ENGINES}
 
 
 @pytest.fixture

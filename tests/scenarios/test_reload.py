@@ -273,7 +273,7 @@ def test_a_reload_of_five_thousand_routes_stalls_nobody() -> None:
         for t in threads:
             t.start()
         worst = []
-        for service, answers in (("two", b"b"), ("one", b"a")) * 3:
+        for service, answers in (("two", b"b"), ("one", b"a"), ("two", b"b")):
             s.write(routes(service))
             status, body = s.lb.admin("POST", "/api/v1/reload")
             assert status == 200, body
@@ -282,7 +282,7 @@ def test_a_reload_of_five_thousand_routes_stalls_nobody() -> None:
             stalls = [v for k, v in s.lb.metrics().items() if k.startswith("lb_snapshot_build_stall_seconds")]
             worst.append(max(stalls))
             if worst[-1] < 0.05:
-                break  # the best of six: it is wall time, and other processes want these cores too
+                break  # the best of three: it is wall time, and other processes want these cores too
         stop.set()
         for t in threads:
             t.join(10)
