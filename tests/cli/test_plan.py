@@ -115,7 +115,7 @@ def test_a_log_from_stdin(asked, monkeypatch):
     assert asked(OLD, log="-")[1]["replay"]["requests"] == 2
 
 
-@pytest.mark.parametrize("content", [None, gzip.compress(b"{}\n")])
+@pytest.mark.parametrize("content", [None, gzip.compress(b"{}\n", mtime=0)], ids=["missing", "gzip"])
 def test_a_log_that_cannot_be_read_says_why(tmp_path, capsys, content):
     (tmp_path / "old.yaml").write_text(OLD)
     if content is not None:

@@ -171,7 +171,9 @@ def test_a_coding_that_cannot_be_undone():
 
 
 @pytest.mark.parametrize(
-    "broken", [b"no gzip", gzip.compress(b"x" * 100)[:-9], gzip.compress(b"x")[:5] + b"zzzz"]
+    "broken",
+    [b"no gzip", gzip.compress(b"x" * 100)[:-9], gzip.compress(b"x")[:5] + b"zzzz"],
+    ids=["none", "cut", "garbage"],
 )
 def test_a_body_that_is_not_what_it_says_differs(broken):
     assert not bodies(broken, b"x" * 100, GZIP, "")
