@@ -53,7 +53,7 @@ def judge(stage: Stage, progress: Progress) -> Verdict:
         if not over:
             return Verdict(Way.WAIT, figures)
         return Verdict(Way.WAIT, f"{figures}; nothing is decided before {stage.requests}")
-    if others.requests >= stage.requests:
+    if others.requests >= max(1, stage.requests):  # beside nobody, nothing is slow
         ours, theirs = quantile(first.buckets), quantile(others.buckets)
         if ours > theirs * stage.latency + SLACK:
             return Verdict(Way.BACK, f"its requests take too long: {figures}")

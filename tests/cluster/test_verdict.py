@@ -12,6 +12,7 @@ from lb.telemetry.layout import BOUNDS_US, BUCKETS
 
 NONE = Traffic()
 STAGE = Stage(first=["a"], stable=1, watch=60.0)
+ANY = Stage(first=["a"], stable=1, watch=60.0, requests=0)
 OVER, YET = 60.0, 10.0
 
 
@@ -23,6 +24,14 @@ def traffic(requests, failures=0, bucket=3):
 
 def verdict(watched, first, others=NONE, stage=STAGE):
     return judge(stage, Progress(revision=2, watched=watched, first=first, others=others))
+
+
+def test_beside_nobody_nothing_is_slow():
+    """Where no request need be seen, there may be none of the others."""
+    assert verdict(YET, traffic(1000, bucket=7), stage=ANY).way is Way.WAIT
+    assert verdict(OVER, traffic(1000, bucket=7), stage=ANY).way is Way.ON
+    assert verdict(OVER, NONE, stage=ANY).way is Way.ON
+    assert verdict(OVER, traffic(1, bucket=7), traffic(1, bucket=4), ANY).way is Way.BACK
 
 
 @pytest.mark.parametrize(
