@@ -98,6 +98,28 @@ def test_a_silent_server_costs_its_share_of_the_time():
     with_servers([lambda _: GOOD], test)
 
 
+def test_two_calls_that_one_server_fails_leave_it_once():
+    """Else the second one would ask the server that failed again, and not the one that lives."""
+    both, waiting = asyncio.Event(), []
+
+    async def hang(reader, writer):
+        waiting.append(writer)
+        if len(waiting) == 2:
+            both.set()
+        await both.wait()
+        writer.close()
+
+    async def test(http, second, third):
+        failing = await asyncio.start_server(hang, "127.0.0.1", 0)
+        http._urls = (f"http://127.0.0.1:{failing.sockets[0].getsockname()[1]}", *http._urls)
+        calls = [asyncio.create_task(http.ask("GET", f"/{at}", safe=True)) for at in range(2)]
+        assert {(await call).status for call in calls} == {200}
+        assert (sorted(second.asked), third.asked, http._first) == (["GET /0", "GET /1"], [], 1)
+        failing.close()
+
+    with_servers([lambda _: GOOD, lambda _: GOOD], test)
+
+
 def test_all_fail_and_each_is_named():
     async def test(http):
         with pytest.raises(EngineError) as error:

@@ -84,38 +84,44 @@ class Http:
             raise EngineError(f"{self.where}: closed")
         data = None if body is None else json.dumps(body).encode()
         failures = []
+        first = self._first
+        url, where = self._urls[first], self.where
         try:
             async with asyncio.timeout(wait + self._timeout) as limit:
                 end = limit.when() or 0.0
                 for tried in range(len(self._urls)):
+                    url = self._urls[(first + tried) % len(self._urls)]
+                    where = f"{self._engine} at {url}"
                     share = (end - asyncio.get_running_loop().time()) / (len(self._urls) - tried)
                     try:
                         async with asyncio.timeout(wait + share if safe else None):
-                            answer = await self._send(method, path, data, headers or {}, share)
+                            answer = await self._send(method, url + path, data, headers or {}, share)
                         if not safe or answer.status < 500:
                             return answer
-                        failures.append(f"{self.where}: status {answer.status}{shown(answer.body)}")
+                        failures.append(f"{where}: status {answer.status}{shown(answer.body)}")
                     except aiohttp.ClientConnectorError as error:
-                        failures.append(f"{self.where}: {error.os_error or 'no connection'}")
+                        failures.append(f"{where}: {error.os_error or 'no connection'}")
                     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-                        failures.append(f"{self.where}: {str(error) or 'no answer in time'}")
+                        failures.append(f"{where}: {str(error) or 'no answer in time'}")
                         if not safe and not isinstance(error, aiohttp.ConnectionTimeoutError):
-                            self._next()
+                            self._leave(url)
                             break
-                    self._next()
+                    self._leave(url)
         except TimeoutError:
-            failures.append(f"{self.where}: no answer in {wait + self._timeout:g} s")
-            self._next()
+            failures.append(f"{where}: no answer in {wait + self._timeout:g} s")
+            self._leave(url)
         raise EngineError("; ".join(failures))
 
-    def _next(self) -> None:
-        self._first = (self._first + 1) % len(self._urls)
+    def _leave(self, url: str) -> None:
+        """Ask the next server from now on; nothing is done where another call left this one already."""
+        if self._urls[self._first] == url:
+            self._first = (self._first + 1) % len(self._urls)
 
     async def _send(
-        self, method: str, path: str, data: bytes | None, headers: Mapping[str, str], connect: float
+        self, method: str, url: str, data: bytes | None, headers: Mapping[str, str], connect: float
     ) -> Answer:
         async with self._session().request(
-            method, self._urls[self._first] + path, data=data, headers=headers,
+            method, url, data=data, headers=headers,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=max(0.05, connect)), allow_redirects=False,
         ) as response:  # fmt: skip
             body = bytearray()
@@ -130,17 +136,18 @@ class Http:
         self, path: str, body: Any, headers: Mapping[str, str]
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """The lines of an answer that goes on. Raises EngineError, and TimeoutError is the caller's."""
+        url = self._urls[self._first]
+        where = self.where
         try:
             async with self._session().post(
-                self._urls[self._first] + path, data=json.dumps(body).encode(), headers=headers,
+                url + path, data=json.dumps(body).encode(), headers=headers,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeout), allow_redirects=False,
             ) as response:  # fmt: skip
                 if response.status != 200:
-                    raise EngineError(f"{self.where}: status {response.status}")
+                    raise EngineError(f"{where}: status {response.status}")
                 yield aiter(response.content)
         except (aiohttp.ClientError, ValueError) as error:
-            where = self.where
-            self._next()
+            self._leave(url)
             raise EngineError(f"{where}: {error or 'the connection ended'}") from None
 
     def _session(self) -> aiohttp.ClientSession:
