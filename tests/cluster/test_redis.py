@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
@@ -15,6 +16,7 @@ from tests.cluster.ground import LONG, SLACK, TIMEOUT, Cluster, awaited, until  
 from tests.cluster.naive import NaiveEngine  # noqa: E402
 from tests.cluster.real import Server, running  # noqa: E402
 from tests.cluster.remote import RemoteSuite  # noqa: E402
+from tests.cluster.wire import Wire  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +74,26 @@ class TestRedis(RedisSuite):
                 assert connection.hget(values, "a") == b"3"
         finally:
             replica.close()
+
+    @awaited
+    async def test_a_primary_that_became_a_replica_is_left(self, cluster):
+        """It keeps its connections, and its name may lead to the new one."""
+        other = Server("redis")
+        wire = await Wire(cluster.real.port).start()
+        engine = cluster.engine(wire.port)
+        try:
+            await asyncio.gather(*[engine.put(Write(f"key-{at}", b"1")) for at in range(3)])
+            run(cluster, "REPLICAOF", "127.0.0.1", other.port)
+            wire.server = other.port
+            with pytest.raises(EngineError, match="read only"):
+                await engine.put(Write("key", b"2"))
+            await until(lambda: engine.put(Write("key", b"2")), 10)  # when its new replica follows
+            with redis.Redis(port=other.port) as connection:
+                assert connection.hget(f"{{lb/{cluster.name}}}:values", "key") == b"2"
+        finally:
+            run(cluster, "REPLICAOF", "NO", "ONE")
+            await wire.stop()
+            other.close()
 
 
 async def linked(connection):

@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 import redis.asyncio as aioredis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import ReadOnlyError, RedisError
 
 from lb.cluster import contract
 from lb.cluster.contract import Conflict, Deposed, EngineError, Entry, Holder, Term, Write
@@ -229,6 +229,9 @@ class RedisEngine:
         except TimeoutError:
             raise EngineError(f"{self._where}: no answer in {self._timeout + wait:g} s") from None
         except (RedisError, OSError, ValueError) as error:
+            if isinstance(error, ReadOnlyError):
+                # A primary that became a replica keeps its connections, though its name may lead elsewhere.
+                await self._redis.connection_pool.disconnect()
             raise EngineError(f"{self._where}: {error or type(error).__name__}") from None
         finally:
             if (
