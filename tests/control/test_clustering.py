@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from lb.admin.view import Unavailable
+from lb.cluster.contract import EngineError
 from lb.cluster.memory import Mark
-from lb.cluster.records import Traffic
+from lb.cluster.records import Stage, Traffic
 from lb.cluster.shared import digest_of
 from lb.config import Problem
 from lb.control.clustering import FOLDER, Clustering, memory_of, recalled
@@ -196,6 +197,28 @@ async def test_a_revision_that_this_node_cannot_put_in_force_is_told(node, reloa
     await until(lambda: "no 2" in node.follower.trouble)
     assert "no 3" not in node.follower.trouble
     assert ClusterView(node).facts().trouble and not reloader.texts
+
+
+@alive
+async def test_an_engine_that_is_silent_costs_one_timeout(node, reloader, events):
+    """Three of them would be longer than `lb cluster status` waits."""
+    view, asked, gate = ClusterView(node), [], asyncio.Event()
+    await view.push((SHARED % 7).encode(), 0, "x", "ada", "", None)
+    await view.push((SHARED % 8).encode(), 1, "x", "ada", "", Stage(first=["one"], watch=3600.0))
+    await until(lambda: node.follower.head is not None and node.follower.head.stage is not None)
+
+    async def silent(what):
+        asked.append(what)
+        await gate.wait()
+        raise EngineError("no answer")
+
+    node.shared.engine.holder = lambda: silent("holder")
+    node.shared.nodes = lambda: silent("nodes")
+    node.shared.progress = lambda _: silent("progress")
+    status = asyncio.create_task(view.status())
+    await until(lambda: sorted(asked) == ["holder", "nodes", "progress"])
+    gate.set()
+    assert (await status)["rollout"]["revision"] == 2
 
 
 def test_without_the_engine_everything_that_is_read_says_so(file, tmp_path):
