@@ -9,6 +9,7 @@ the store anyway. What comes back is certain: a wish that was withdrawn was not 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import secrets
 import time
@@ -36,7 +37,8 @@ async def ask(
     now: Callable[[], float] = time.monotonic,
 ) -> Answer:
     """What the leader says to `wish`, with `data` where it is a push. Raises UnheardError after `wait`
-    seconds; EngineError, and then it may yet be done within LATE seconds of its time; CorruptError."""
+    seconds; EngineError where the wish could not be laid there, or not be withdrawn: it may yet be done
+    within LATE seconds of its time; CorruptError."""
     engine, name = shared.engine, secrets.token_hex(8)
     if data:
         pieces = await shared.save(f"wished/{name}", data)
@@ -44,8 +46,11 @@ async def ask(
     until = now() + wait
     await engine.changed("answers", 0)
     version = await engine.put(Write(f"wishes/{name}", encode(wish), 0))
-    answer = await _answer(shared, name)
-    while answer is None:
+    while True:
+        with contextlib.suppress(EngineError):  # that an answer got lost decides nothing
+            answer = await _answer(shared, name)
+            if answer is not None:
+                break
         left = until - now()
         if left <= 0:
             try:
@@ -59,8 +64,10 @@ async def ask(
                 for at in range(wish.pieces):
                     await engine.put(Write(f"wished/{name}/{at}", None))
             raise UnheardError(f"no leader took it within {wait:g}s; it was withdrawn")
-        await engine.changed("answers", min(STEP, left))
-        answer = await _answer(shared, name)
+        try:
+            await engine.changed("answers", min(STEP, left))
+        except EngineError:
+            await asyncio.sleep(min(STEP, left))
     with contextlib.suppress(EngineError):  # it is in hand; the leader throws away what stays
         await engine.put(Write(f"answers/{name}", None))
     return answer

@@ -96,6 +96,29 @@ async def test_an_engine_that_goes_away_meanwhile_is_said(one, call):
 
 
 @asking
+async def test_an_answer_that_got_lost_is_asked_for_again(one, call):
+    get, changed, lost = one.engine.get, one.engine.changed, []
+
+    async def losing_get(key):
+        if key.startswith("answers/") and len(lost) < 4:
+            lost.append(key)
+            raise EngineError("lost")
+        return await get(key)
+
+    async def losing_changed(prefix, wait):
+        if prefix == "answers" and wait and len(lost) < 4:
+            lost.append(prefix)
+            raise EngineError("lost")
+        return await changed(prefix, wait)
+
+    one.engine.get, one.engine.changed = losing_get, losing_changed
+    waiting = asyncio.create_task(call())
+    await asyncio.sleep(0.5)
+    await one.desk.step()
+    assert (await waiting).revision == 1 and len(lost) == 4
+
+
+@asking
 async def test_an_answer_of_somebody_else_is_not_ours(one, call):
     await one.put("answers/other", encode(Answer(at=NOW, revision=9)))
     with pytest.raises(UnheardError):
