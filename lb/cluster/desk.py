@@ -20,6 +20,7 @@ from typing import Protocol
 import msgspec
 
 from lb.cluster.contract import MOST_WRITES, Conflict, EngineError, Entry, Term, Write, is_key
+from lb.cluster.heard import Heard
 from lb.cluster.memory import Memory
 from lb.cluster.ordering import Decide
 from lb.cluster.records import HEAD, Answer, CorruptError, Revision, Stage, Wish, cut, decode, encode
@@ -47,6 +48,7 @@ class Leader(Protocol):
     def term(self) -> Term | None: ...
     async def commit(self, epoch: int, writes: Sequence[Write]) -> None: ...
     def resign(self) -> None: ...
+    def outdated(self) -> None: ...
 
 
 class _Refused(Exception):  # noqa: N818  (an answer, not a failure)
@@ -65,6 +67,7 @@ class Desk:
         memory: Memory,
         check: Callable[[str, str], Awaitable[Problems]],
         *,
+        heard: Heard | None = None,
         decide: Decide | None = None,
         history: int = HISTORY,
         told: Callable[[str, str], None] = lambda reason, text: None,
@@ -72,7 +75,8 @@ class Desk:
         now: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`check`: the name of a document and its text → all that is wrong with it. `decide`: of orders
+        """`check`: the name of a document and its text → all that is wrong with it. `heard`: what nodes saw,
+        where others ask it too. `decide`: of orders
         (lb.cluster.ordering); None: this desk takes none. `told` hears how rollouts go: reason (promoted,
         aborted, stuck) and a sentence; `bug`: of what nobody expected, after which `run` goes on. `wall`:
         unix seconds."""
@@ -80,6 +84,7 @@ class Desk:
         self._leader = leader
         self._memory = memory
         self._check = check
+        self._heard = heard or Heard(shared)
         self._decide = decide
         self._history = history
         self._told = told
@@ -108,6 +113,9 @@ class Desk:
         term = self._leader.term
         if term is None:
             return
+        await self._heard.look()
+        if self._heard.epoch > term.epoch:  # nodes would refuse all that it publishes
+            return self._leader.outdated()
         wishes = await self._shared.engine.list("wishes")
         for key, entry in wishes.items():
             if is_key(key):  # no lb laid down any other, and no lb can take it off
@@ -121,8 +129,10 @@ class Desk:
         staged = head.revision
         if staged is None or staged.stage is None or staged.revision != self._memory.seen.revision:
             return
+        if self._stuck == staged.revision:
+            return
         verdict = await self._rollout.look(epoch, staged, staged.stage)
-        if verdict.way is Way.WAIT or self._stuck == staged.revision:
+        if verdict.way is Way.WAIT:
             return
         promoted = verdict.way is Way.ON
         words = f"revision {staged.revision} {'goes on to all nodes' if promoted else 'is taken back'}"
@@ -177,12 +187,14 @@ class Desk:
         done = [Write(f"wishes/{name}", None, entry.version), Write(f"answers/{name}", encode(answer), 0)]
         try:
             await self._leader.commit(epoch, [*writes, *done])
-        except Conflict:
-            for written in writes:  # withdrawn, or somebody else's by now: the next look tells
+        except EngineError as error:
+            for written in writes:
                 if written.key == HEAD and written.value is not None:
                     lost = decode(HEAD, written.value, Revision)
                     self._unpublished[lost.digest] = lost.pieces
-            return
+            if isinstance(error, Conflict):  # withdrawn, or somebody else's by now: the next look tells
+                return
+            raise
         await self._remove(epoch, [f"wished/{name}/{at}" for at in range(pieces)])
         if resigns:
             self._leader.resign()
@@ -192,7 +204,8 @@ class Desk:
         head = await self._shared.head()
         now = head.revision
         # Where the store lost its memory, what nodes remember counts: they refuse anything below.
-        latest = max(now.revision if now is not None else await self._highest(), self._memory.seen.revision)
+        stored = now.revision if now is not None else await self._highest()
+        latest = max(stored, self._memory.seen.revision, self._heard.revision)
         if wish.base is not None and wish.base != latest:
             raise _Refused("conflict", _overtaken(wish.base, latest, now))
         if wish.kind in (Way.ON.value, Way.BACK.value):

@@ -65,6 +65,11 @@ class Electing:
         if self._elector is not None and self._loop is not None:
             self._loop.call_soon_threadsafe(self._elector.resign)
 
+    def outdated(self) -> None:
+        """See Elector.outdated."""
+        if self._elector is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._elector.outdated)
+
     async def commit(self, epoch: int, writes: Sequence[Write]) -> None:
         """See Elector.commit."""
         if self._elector is None or self._loop is None:

@@ -91,6 +91,12 @@ class Elector:
         self._resigning = self.standing.term is not None
         self._wake.set()
 
+    def outdated(self) -> None:
+        """A node saw a higher epoch: this term is over, and the next one begins above that."""
+        if self.standing.term is not None and self.standing.term.epoch < self._above():
+            self._doubted = "deposed"
+            self._wake.set()
+
     def end(self) -> None:
         """Give the lock back; `run` ends."""
         self._ending = True

@@ -18,10 +18,12 @@ import msgspec
 
 from lb.cluster.contract import Conflict, EngineError, Write
 from lb.cluster.memory import Mark, Memory
-from lb.cluster.records import CorruptError, Report, Revision, Traffic, cut, encode
+from lb.cluster.records import CorruptError, Orders, Report, Revision, Traffic, cut, encode
 from lb.cluster.shared import Shared
 
 POLL = 5.0  # seconds between two looks where nothing is heard
+FAILED = 1.0  # seconds after one that failed: the engine told of the change already
+SPACING = 0.1  # seconds between two looks, at the least: engines tell of writes to other keys, too
 LOOKS = 10  # at least so many while a staged revision is watched
 AGAIN = 30.0  # seconds until a revision that this node refused is tried again
 REPORT = 20.0  # seconds between two reports that say the same, while no rollout waits for them
@@ -58,12 +60,13 @@ class Follower:
         told: Callable[[str, str], None] = lambda reason, text: None,
         bug: Callable[[Exception], None] = lambda error: None,
         traffic: Callable[[], Traffic] = Traffic,
+        orders: Callable[[], Orders] = Orders,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """`apply`: all or nothing; does not raise. `generation`: the one in force. `told` hears what an
         operator may want to know: reason (taken, refused, distrusted, namesake) and a sentence; `bug`: of
         what nobody expected, after which `run` goes on. `traffic`: this node's since it started, asked for
-        while a staged revision is watched."""
+        while a staged revision is watched. `orders`: the latest that this node obeys."""
         self.running = memory.running
         self.head: Revision | None = None
         self.reached = Reached()
@@ -76,10 +79,12 @@ class Follower:
         self._told = told
         self._bug = bug
         self._traffic = traffic
+        self._orders = orders
         self._now = now
         self._refused = Mark()
         self._again = 0.0
         self._reported: Report | None = None
+        self._reported_at = 0.0
         self._version: int | None = None  # of the last report, where it is known
         self._overwritten = 0  # reports in a row
         self._overwritten_at = 0.0
@@ -92,17 +97,19 @@ class Follower:
 
     async def run(self) -> None:
         """Until cancelled. Nothing that the engine or the store does ends it."""
-        wait = 0.0
         while True:
-            if wait:
-                await self._wait(wait)
             try:
                 await self.step()
             except Exception as error:
                 self._bug(error)
                 self._trouble = cut(f"an error in lb: {type(error).__name__}: {error}")
-            stage = self.head.stage if self.head is not None else None
-            wait = POLL if stage is None else max(0.5, min(POLL, stage.watch / LOOKS))
+            await asyncio.sleep(SPACING)
+            await self._wait((FAILED if self.reached.error else self._pace()) - SPACING)
+
+    def _pace(self) -> float:
+        """Seconds between two looks where nothing is heard."""
+        stage = self.head.stage if self.head is not None else None
+        return POLL if stage is None else max(0.5, min(POLL, stage.watch / LOOKS))
 
     async def step(self) -> None:
         """Look once, take over what is new, report."""
@@ -216,16 +223,22 @@ class Follower:
     async def _report(self) -> None:
         last = self._reported
         watched = self.head is not None and self.head.stage is not None
+        seen = self._memory.seen
         report = Report(
             node=self._node, revision=self.running.revision, epoch=self.running.epoch,
             generation=self._generation(), at=time.time(), refused=self._refused.revision,
-            error=cut(self.trouble), traffic=self._traffic() if watched else None,
+            error=cut(self.trouble), traffic=self._traffic() if watched else None, seen=seen.revision,
+            seen_epoch=max(seen.epoch, self._orders().epoch),
         )  # fmt: skip
-        if not watched and last is not None and report.at - last.at < REPORT:
-            if msgspec.structs.replace(report, at=last.at) == last:
+        kept = not self.reached.error  # an engine that was away may have lost what it was told
+        due = self._reported_at + (self._pace() - SPACING if watched else REPORT)
+        if kept and last is not None and self._now() < due:
+            # A report that says what the one before said would wake all nodes, this one too.
+            traffic = last.traffic if watched and last.traffic is not None else report.traffic
+            if msgspec.structs.replace(report, at=last.at, traffic=traffic) == last:
                 return
         await self._put(encode(report))
-        self._reported = report
+        self._reported, self._reported_at = report, self._now()
 
     async def _put(self, report: bytes) -> None:
         """Two nodes of one name take turns, and whoever counts nodes counts one."""

@@ -16,13 +16,14 @@ from pathlib import Path
 
 import msgspec
 
-from lb.cluster.contract import Engine, EngineError
+from lb.cluster.contract import Engine, EngineError, Write
 from lb.cluster.following import Reached
-from lb.cluster.ordering import KEY, over, read
-from lb.cluster.records import CorruptError, Orders
+from lb.cluster.ordering import KEY, OBEYED, over, read
+from lb.cluster.records import CorruptError, Orders, encode
 
 FILE = "orders.json"
 POLL = 5.0  # seconds between two looks where nothing is heard
+AGAIN = 1.0  # seconds after a look that failed: the engine told of the change already
 
 
 class Remembered:
@@ -53,6 +54,7 @@ class Obeying:
     def __init__(
         self,
         engine: Engine,
+        node: str,
         remembered: Remembered,
         apply: Callable[[Orders], None],
         *,
@@ -65,6 +67,8 @@ class Obeying:
         self.reached = Reached()
         self.trouble = ""  # why what the store says is not what holds; "" where it is
         self._engine = engine
+        self._key = f"{OBEYED}/{node}"
+        self._laid = False  # it may be there
         self._remembered = remembered
         self._apply = apply
         self._told = told
@@ -83,7 +87,8 @@ class Obeying:
         """Until cancelled. Nothing that the engine does ends it."""
         while True:
             await self.step()
-            await self._wait(self.expire())
+            wait = self.expire()
+            await self._wait(min(wait, AGAIN) if self.reached.error else wait)
 
     async def step(self) -> None:
         """Look once, and obey what is new."""
@@ -97,8 +102,11 @@ class Obeying:
             try:
                 found = read(entry)
             except CorruptError as error:
-                return self._distrust(str(error))
-            await self._take(found)
+                found = Orders()
+                self._distrust(str(error))
+            else:
+                await self._take(found)
+            await self._lay(found)
 
     def expire(self) -> float:
         """Let go of what is over. Returns the seconds until this is to be asked again."""
@@ -127,6 +135,25 @@ class Obeying:
             return self._distrust(f"orders {found.number} cannot be saved: {error}")
         self.trouble = ""
         self.expire()
+
+    async def _lay(self, found: Orders) -> None:
+        """Where the store says something older, lay there what is obeyed here: its leader may have seen less,
+        and what it orders next takes the place of all. Taken off when the store has it again."""
+        latest = self.latest
+        older = (found.number, found.epoch) < (latest.number, latest.epoch)
+        value = encode(latest) if older else None
+        if not older and not self._laid:
+            return
+        if value is not None and len(value) > self._engine.value_limit:
+            return  # kept by an engine that took more
+        try:
+            entry = await self._engine.get(self._key)
+            if (entry.value if entry is not None else None) != value:
+                await self._engine.put(Write(self._key, value))
+        except EngineError as error:
+            self.reached = self.reached._replace(error=str(error))
+            return
+        self._laid = older
 
     def _distrust(self, text: str) -> None:
         text = f"{text}; orders {self.latest.number} hold on"

@@ -9,6 +9,7 @@ has not seen the one that it would take the place of.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 
@@ -18,6 +19,7 @@ from lb.cluster.contract import Engine, Entry, Write
 from lb.cluster.records import Answer, CorruptError, Order, Orders, Wish, decode, encode
 
 KEY = "overrides/all"
+OBEYED = "obeyed"  # where nodes lay what they obey, should the store say something older
 SHARE = 0.5  # of the engine's limit: the answer is in the same transaction
 
 Decide = Callable[[int, Wish], Awaitable[tuple[Answer, list[Write]]]]
@@ -38,7 +40,8 @@ def over(order: Order, now: float) -> bool:
 
 
 class Ordering:
-    """What the desk asks. `remembered`: what this node obeys, for a store that lost its memory."""
+    """What the desk asks. `remembered`: what this node obeys, for a store that lost its memory; what other
+    nodes obey then is in the store (lb.cluster.obeying)."""
 
     def __init__(
         self, engine: Engine, remembered: Callable[[], Orders], wall: Callable[[], float] = time.time
@@ -58,7 +61,8 @@ class Ordering:
             stored = read(entry)
         except CorruptError:
             stored = Orders()  # every node refuses it too: what is remembered takes its place
-        latest = max(stored, self._remembered(), key=lambda one: (one.number, one.epoch))
+        known = [stored, self._remembered(), *await self._obeyed()]
+        latest = max(known, key=lambda one: (one.number, one.epoch))
         held = [one for one in latest.orders if not over(one, now)]
         before = find(Orders(orders=held), order.service, order.address)
         if wish.base is not None and wish.base != (before.number if before is not None else 0):
@@ -80,6 +84,13 @@ class Ordering:
             )  # fmt: skip
         write = Write(KEY, value, entry.version if entry is not None else 0)
         return Answer(at=now, revision=number), [write]
+
+    async def _obeyed(self) -> list[Orders]:
+        found = []
+        for key, entry in (await self._engine.list(OBEYED)).items():
+            with contextlib.suppress(CorruptError):
+                found.append(decode(key, entry.value, Orders))
+        return found
 
     def _refused(self, error: str, message: str, latest: Orders) -> tuple[Answer, list[Write]]:
         return Answer(at=self._wall(), revision=latest.number, error=error, message=message), []

@@ -11,6 +11,7 @@ lb.cluster.following).
     nodes/NAME        what this node runs (a Report)
     rollout/progress  what a staged revision has shown so far (a Progress)
     overrides/all     what operators ordered of servers everywhere (Orders)
+    obeyed/NAME       what this node obeys, where the store says something older (Orders)
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ PROGRESS = "rollout/progress"
 MOST_TEXT = 300  # characters of a sentence: what is written fits into one value of any engine
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+_Seen = Annotated[int, msgspec.Meta(ge=0, le=2**52)]  # what is given above it is a Count still
 Moment = Annotated[
     float, msgspec.Meta(ge=0, le=32_503_680_000)
 ]  # unix seconds, to the year 3000: a date can be shown
@@ -138,8 +140,8 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What a node runs: `revision` 0 is its own file. `refused`: the revision that it could not put in force,
-    0 for none, and why as `error`. `at`: unix seconds. `traffic`: since it started, while a staged revision
-    is watched."""
+    0 for none, and why as `error`. `seen`, `seen_epoch`: the highest revision and epoch that it saw. `at`:
+    unix seconds. `traffic`: since it started, while a staged revision is watched."""
 
     node: str
     revision: Count
@@ -148,6 +150,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     at: Moment
     refused: Count = 0
     error: str = ""
+    seen: _Seen = 0
+    seen_epoch: _Seen = 0
     traffic: Traffic | None = None
 
 

@@ -18,6 +18,7 @@ from lb.cluster.electing import Electing
 from lb.cluster.elector import Elector
 from lb.cluster.engines import MissingExtraError, connect
 from lb.cluster.following import Applied, Follower
+from lb.cluster.heard import Heard
 from lb.cluster.memory import Memory
 from lb.cluster.obeying import Obeying
 from lb.cluster.ordering import Ordering
@@ -114,6 +115,7 @@ class Clustering:
         self.electing = Electing(self._elector, _bug)
         self.shared: Shared
         self.follower: Follower
+        self._heard: Heard
         self._desk: Desk
         self._obeying: Obeying
         self._bulletin: Bulletin | None = None
@@ -134,16 +136,18 @@ class Clustering:
         except MissingExtraError as error:
             raise PlanRefusedError(str(error)) from None
         self.shared = Shared(self._engine)
+        remembered = self.everywhere.remembered
         self.follower = Follower(
             self.shared, self.node, self.memory, self._apply, lambda: self.reloader.generation,
-            told=self._followed, bug=_bug, traffic=self._traffic,
+            told=self._followed, bug=_bug, traffic=self._traffic, orders=lambda: remembered.orders,
         )  # fmt: skip
-        remembered = self.everywhere.remembered
+        self._heard = Heard(self.shared)
         decide = Ordering(self._engine, lambda: remembered.orders).decide
         self._desk = Desk(
-            self.shared, self.electing, self.memory, self._check, decide=decide, told=self._rolled, bug=_bug
-        )
-        self._obeying = self.everywhere.prepare(self._engine, partial(ask, self.shared))
+            self.shared, self.electing, self.memory, self._check, heard=self._heard, decide=decide,
+            told=self._rolled, bug=_bug,
+        )  # fmt: skip
+        self._obeying = self.everywhere.prepare(self._engine, self.node, partial(ask, self.shared))
         if self.sharing is not None:
             self._bulletin = self.sharing.prepare(self._engine)
 
@@ -201,7 +205,7 @@ class Clustering:
         )
 
     def _highest_epoch(self) -> int:
-        return max(self.memory.seen.epoch, self.everywhere.remembered.orders.epoch)
+        return max(self.memory.seen.epoch, self.everywhere.remembered.orders.epoch, self._heard.epoch)
 
     def _led_elsewhere(self, reason: str, epoch: int, text: str) -> None:
         self._loop.call_soon_threadsafe(self._led, reason, epoch, text)

@@ -52,9 +52,9 @@ class Everywhere:
         self._obeying: Obeying
         self._ask: Ask
 
-    def prepare(self, engine: Engine, ask: Ask) -> Obeying:
+    def prepare(self, engine: Engine, node: str, ask: Ask) -> Obeying:
         """In the loop, before anything is served; what is returned is to be run."""
-        self._obeying = Obeying(engine, self.remembered, self._take, told=self._told, wall=self._wall)
+        self._obeying = Obeying(engine, node, self.remembered, self._take, told=self._told, wall=self._wall)
         self._ask = ask
         self._known = True
         return self._obeying

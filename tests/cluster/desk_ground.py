@@ -10,7 +10,7 @@ from lb.cluster.contract import Deposed, Write
 from lb.cluster.desk import Desk
 from lb.cluster.following import Applied, Follower
 from lb.cluster.memory import Memory
-from lb.cluster.records import Answer, Wish, decode, encode
+from lb.cluster.records import Answer, Orders, Wish, decode, encode
 from lb.cluster.shared import Shared, digest_of
 from tests.cluster.memory import MemoryEngine, MemoryStore
 
@@ -21,7 +21,7 @@ class Leader:
     """Leads as long as it is told to."""
 
     def __init__(self, engine):
-        self.engine, self.term, self.resigned = engine, None, 0
+        self.engine, self.term, self.resigned, self.outdated_terms = engine, None, 0, []
 
     async def lead(self):
         self.term = await self.engine.acquire("lb-1", 1e9)
@@ -33,6 +33,9 @@ class Leader:
 
     def resign(self):
         self.resigned += 1
+
+    def outdated(self):
+        self.outdated_terms.append(self.term.epoch)
 
 
 class One:
@@ -48,12 +51,12 @@ class One:
         self.shared, self.leader = Shared(self.engine), Leader(self.engine)
         self.memory = Memory(folder, Path.write_bytes)
         self.problems, self.wall, self.refuses = [], NOW, ""
-        self.runs, self.said = [], []
+        self.runs, self.said, self.orders = [], [], Orders()
         self.desk = Desk(self.shared, self.leader, self.memory, self.check, wall=lambda: self.wall)
         self.follower = Follower(
             self.shared, node, self.memory, self.apply, lambda: len(self.runs),
             told=lambda reason, text: self.said.append((reason, text)),
-            now=asyncio.get_running_loop().time,
+            now=asyncio.get_running_loop().time, orders=lambda: self.orders,
         )  # fmt: skip
 
     async def check(self, file, text):

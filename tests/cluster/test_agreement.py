@@ -16,6 +16,7 @@ from lb.cluster.contract import Deposed, EngineError
 from lb.cluster.desk import Desk
 from lb.cluster.elector import Elector
 from lb.cluster.following import Applied, Follower
+from lb.cluster.heard import Heard
 from lb.cluster.memory import Memory
 from lb.cluster.records import HEAD, CorruptError, Revision, Stage, Traffic, Wish
 from lb.cluster.shared import Shared
@@ -65,11 +66,12 @@ class Member:
             self.kind(self.store, Random(self.random.random()), value_limit=3000) for _ in range(2)
         ]
         memory = Memory(self.folder, Path.write_bytes)
+        self.shared = Shared(self.engines[1])
+        heard = Heard(self.shared)
         self.elector = Elector(
-            self.engines[0], self.name, TTL, above=lambda: memory.seen.epoch, now=now,
+            self.engines[0], self.name, TTL, above=lambda: max(memory.seen.epoch, heard.epoch), now=now,
             bug=self.bugs.append, random=Random(self.random.random()),
         )  # fmt: skip
-        self.shared = Shared(self.engines[1])
         self.follower = Follower(
             self.shared,
             self.name,
@@ -80,7 +82,9 @@ class Member:
             bug=self.bugs.append,
             now=now,
         )
-        desk = Desk(self.shared, self.elector, memory, no_problems, bug=self.bugs.append, now=now)
+        desk = Desk(
+            self.shared, self.elector, memory, no_problems, heard=heard, bug=self.bugs.append, now=now
+        )
         self.tasks = [asyncio.create_task(part.run()) for part in (self.elector, self.follower, desk)]
 
     def traffic(self):

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from lb.cluster.contract import Conflict, Deposed, Write
+from lb.cluster.contract import Conflict, Deposed, EngineError, Write
 from lb.cluster.desk import GONE, HISTORY, LATE, LITTER, POLL
 from lb.cluster.memory import Mark
 from lb.cluster.records import HEAD, MOST_TEXT, Report, encode
@@ -180,6 +180,33 @@ def test_a_head_that_is_gone_or_broken_does_not_stop_publishing(broken, remember
 
 
 @leading
+async def test_the_next_revision_is_above_what_any_node_saw(one):
+    """A store lost its last writes, which another node has seen and its leader has not."""
+    await one.push(b"a")
+    for node, seen in (("lb-2", 7), ("lb-3", 5)):
+        report = Report(node=node, revision=1, epoch=1, generation=1, at=NOW, seen=seen, seen_epoch=1)
+        await one.put(f"nodes/{node}", encode(report))
+    said = await one.push(b"b", base=1)
+    assert (
+        said.error == "conflict" and "revision 7 is in force; this one is based on revision 1" in said.message
+    )
+    assert (await one.push(b"b", base=7)).revision == 8
+    assert (await one.shared.head()).revision.previous == 7
+
+
+@leading
+async def test_a_term_below_what_a_node_saw_publishes_nothing(one):
+    report = Report(node="lb-2", revision=1, epoch=1, generation=1, at=NOW, seen=1, seen_epoch=5)
+    await one.put("nodes/lb-2", encode(report))
+    await one.wish("w", b"a")
+    await one.desk.step()
+    assert one.leader.outdated_terms == [1] and HEAD not in one.store.entries
+    one.leader.term = await one.engine.acquire("lb-1", 1e9, 5)
+    said = await one.answer()
+    assert (said.error, said.revision, one.leader.outdated_terms) == ("", 2, [1])
+
+
+@leading
 async def test_a_thousand_pushes_leave_no_more_than_twenty(one):
     for number in range(1000):
         one.wall += 1
@@ -299,3 +326,29 @@ async def test_the_document_of_a_publication_that_was_too_late_is_thrown_away(on
         await one.desk.step()
         assert bool([key for key in one.store.entries if key == f"pieces/{digest_of(data)}/0"]) is stays
     assert await one.shared.document((await one.shared.head()).revision) == b"a"
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_the_document_of_a_publication_whose_outcome_got_lost(done, tmp_path):
+    """It is thrown away where it was not published, and its author asks no more."""
+    leading(_outcome_lost)(tmp_path, done=done)
+
+
+async def _outcome_lost(one, done):
+    commit = one.engine.commit
+
+    async def away(term, writes):
+        one.engine.commit = commit
+        if done:
+            await commit(term, writes)
+        else:
+            await one.engine.put(Write("wishes/w", None))
+        raise EngineError("no answer")
+
+    one.engine.commit = away
+    await one.wish(data=b"a")
+    with pytest.raises(EngineError):
+        await one.desk.step()
+    assert f"pieces/{digest_of(b'a')}/0" in one.store.entries
+    await one.push(b"b", name="next")
+    assert (f"pieces/{digest_of(b'a')}/0" in one.store.entries) is done

@@ -193,6 +193,27 @@ def test_it_begins_above_the_epoch_that_it_remembers():
     run(life())
 
 
+def test_a_term_below_what_a_node_saw_is_over_and_the_next_begins_above():
+    async def life():
+        above = 0
+        engine = MemoryEngine(MemoryStore())
+        elector = Elector(engine, "a", TTL, above=lambda: above, now=asyncio.get_running_loop().time)
+        task = asyncio.create_task(elector.run())
+        await until(lambda: elector.term)
+        elector.outdated()
+        await asyncio.sleep(1)
+        assert elector.guard().epoch == 1, "nobody saw a higher one"
+        above = 41
+        elector.outdated()
+        elector.outdated()
+        await until(lambda: elector.term and elector.guard().epoch == 42)
+        assert elector.transitions == {"elected": 2, "deposed": 1}
+        elector.end()
+        await task
+
+    run(life())
+
+
 @pytest.mark.parametrize("seed", range(25))
 def test_never_two_at_once_whatever_the_engine_does(seed):
     """Answers lost, requests late by more than a lease, nodes cut off at random."""

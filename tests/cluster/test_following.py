@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lb.cluster.contract import Write
-from lb.cluster.following import AGAIN, POLL, REPORT
+from lb.cluster.contract import EngineError, Write
+from lb.cluster.following import AGAIN, FAILED, POLL, REPORT
 from lb.cluster.memory import Mark, Memory
-from lb.cluster.records import HEAD, MOST_TEXT, Report, Revision, decode, encode
+from lb.cluster.records import HEAD, MOST_TEXT, Orders, Report, Revision, Stage, decode, encode
 from lb.cluster.shared import digest_of
 from tests.cluster.desk_ground import NOW, One
 from tests.cluster.virtual import run
@@ -215,25 +215,72 @@ async def test_a_node_that_is_renamed_keeps_its_memory(one):
 
 @following
 async def test_it_reports_when_something_is_different_and_now_and_then(one):
-    clock = [NOW]
-
     async def reports(seconds):
-        clock[0] += seconds
+        await asyncio.sleep(seconds)
         one.engine.calls.clear()
         await one.follower.step()
         return one.engine.calls.count("put nodes/lb-1")
 
+    assert await reports(0) == 1
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lb.cluster.following.time.time", lambda: clock[0])
-        assert await reports(0) == 1
+        patch.setattr("lb.cluster.following.time.time", lambda: NOW)  # a clock that is put back, and stands
         assert await reports(REPORT - 1) == 0
         assert await reports(1.5) == 1
-        await one.push(b"a")
-        assert await reports(0) == 1
-        for _ in range(3):  # a report that was thrown away is no other node's
-            one.store.entries.pop("nodes/lb-1")
-            await reports(REPORT + 1)
-            assert (report(one).revision, one.follower.trouble) == (1, "")
+    await one.push(b"a")
+    assert await reports(0) == 1
+    for _ in range(3):  # a report that was thrown away is no other node's
+        one.store.entries.pop("nodes/lb-1")
+        await reports(REPORT + 1)
+        assert (report(one).revision, one.follower.trouble) == (1, "")
+
+
+@following
+async def test_a_report_that_wakes_everybody_is_not_made_on_every_look(one):
+    """Engines that tell of every write tell a node of its own report."""
+    await one.push(b"a")
+    await one.follower.step()
+    await one.push(b"b", stage=Stage(first=["lb-1"], watch=100))
+    running = asyncio.create_task(one.follower.run())
+    await asyncio.sleep(1)
+    one.engine.calls.clear()
+    await asyncio.sleep(60)
+    assert 10 <= one.engine.calls.count("put nodes/lb-1") <= 14
+    assert one.engine.calls.count(f"get {HEAD}") < 40
+    running.cancel()
+
+
+@following
+async def test_a_change_whose_look_failed_is_not_waited_for_again(one):
+    await one.push(b"a")
+    get = one.engine.get
+
+    async def lost(key):
+        one.engine.get = get
+        raise EngineError("lost")
+
+    one.engine.get = lost
+    running = asyncio.create_task(one.follower.run())
+    await asyncio.sleep(FAILED + 0.2)
+    assert one.runs == ["a"]
+    running.cancel()
+
+
+@following
+async def test_it_reports_what_it_saw_anew_to_an_engine_that_was_away(one):
+    """What it said before may be lost with it."""
+    await one.push(b"a")
+    await one.follower.step()
+    await one.follower.step()
+    assert (report(one).seen, report(one).seen_epoch) == (1, 1)
+    one.orders = Orders(number=4, epoch=3)
+    await one.follower.step()
+    assert (report(one).seen, report(one).seen_epoch) == (1, 3)
+    one.engine.cut = True
+    await one.follower.step()
+    del one.store.entries["nodes/lb-1"]
+    one.engine.cut = False
+    await one.follower.step()
+    assert (report(one).seen, report(one).seen_epoch) == (1, 3)
 
 
 @following

@@ -13,10 +13,11 @@ import pytest
 from lb.cluster.contract import EngineError, Write
 from lb.cluster.desk import Desk
 from lb.cluster.elector import Elector
+from lb.cluster.heard import Heard
 from lb.cluster.memory import Memory
 from lb.cluster.obeying import FILE, Obeying, Remembered
 from lb.cluster.ordering import KEY, Ordering
-from lb.cluster.records import CorruptError, Order, Orders, Wish, encode
+from lb.cluster.records import CorruptError, Order, Orders, Report, Wish, decode, encode
 from lb.cluster.shared import Shared
 from lb.cluster.wishing import UnheardError, ask
 from tests.cluster.memory import MemoryEngine, MemoryStore
@@ -47,17 +48,18 @@ class Node:
         ]
         memory = Memory(self.folder, Path.write_bytes)
         self.remembered = Remembered(self.folder, Path.write_bytes)
-        self.elector = Elector(
-            self.engines[0], self.name, 6.0, above=lambda: self.remembered.orders.epoch, now=loop.time,
-            random=Random(self.random.random()),
-        )  # fmt: skip
         self.shared = Shared(self.engines[1])
+        heard = Heard(self.shared)
+        self.elector = Elector(
+            self.engines[0], self.name, 6.0, now=loop.time, random=Random(self.random.random()),
+            above=lambda: max(heard.epoch, self.remembered.orders.epoch),
+        )  # fmt: skip
         self.obeying = Obeying(
-            self.engines[1], self.remembered, self.applied.append, now=loop.time, wall=wall,
+            self.engines[1], self.name, self.remembered, self.applied.append, now=loop.time, wall=wall,
             told=lambda reason, text: self.told.append((reason, text)),
         )  # fmt: skip
         ordering = Ordering(self.engines[1], lambda: self.remembered.orders, wall)
-        desk = Desk(self.shared, self.elector, memory, None, decide=ordering.decide, wall=wall)
+        desk = Desk(self.shared, self.elector, memory, None, heard=heard, decide=ordering.decide, wall=wall)
         self.tasks = [asyncio.create_task(part.run()) for part in (self.elector, self.obeying, desk)]
 
     async def kill(self):
@@ -177,12 +179,38 @@ def test_a_store_that_forgot_lifts_nothing_and_the_next_order_goes_on_above(tmp_
         both = {"a:1": "drain", "b:1": "drain"}
         assert one.held == two.held == three.held == both
         assert two.told and two.told[-1][0] == "distrusted"
+        for node in (one, two, three):  # for a leader that saw less
+            obeyed = decode("obeyed", one.store.entries[f"obeyed/{node.name}"].value, Orders)
+            assert (obeyed.number, {order.address for order in obeyed.orders}) == (2, {"a:1", "b:1"})
         assert (await three.order("c:1")).revision == 3
         await asyncio.sleep(1)
         assert one.held == two.held == three.held == both | {"c:1": "drain"}
         assert two.obeying.trouble == ""
+        await asyncio.sleep(10)
+        assert not [key for key in one.store.entries if key.startswith("obeyed")]
 
     simulated(work, tmp_path)
+
+
+def test_the_next_order_is_above_what_any_node_saw(tmp_path):
+    """A store lost its last orders, which other nodes obey and the leader has not seen."""
+
+    async def work(leads, one):
+        await one.order("a:1")
+        await asyncio.sleep(1)
+        report = Report(node="n3", revision=0, epoch=0, generation=1, at=one.wall(), seen_epoch=2)
+        await one.engines[1].put(Write("nodes/n3", encode(report)))
+        await one.engines[1].put(Write("obeyed/n3", b"?"))
+        there = Orders(5, 2, [Order(service="app", address="c:1", mode="maintenance", number=5)])
+        await one.engines[1].put(Write("obeyed/n4", encode(there)))
+        await asyncio.sleep(10)
+        answer = await one.order("b:1")
+        assert (answer.error, answer.revision) == ("", 6)
+        await asyncio.sleep(1)
+        assert leads.held == one.held == {"b:1": "drain", "c:1": "maintenance"}
+        assert {node.remembered.orders.epoch for node in (leads, one)} == {3}, "n3 would refuse it"
+
+    simulated(work, tmp_path, count=2)
 
 
 def test_no_more_than_the_engine_takes(tmp_path):

@@ -53,6 +53,11 @@ class Wire:
             writer.close()
             return
         both = (writer, server_writer)
+        if self.cut:  # meanwhile
+            self.harmed += 1
+            for end in both:
+                end.close()
+            return
         self._ends.update(both)
         tasks = [
             asyncio.create_task(self._pump(reader, server_writer, True)),

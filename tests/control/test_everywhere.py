@@ -27,7 +27,7 @@ class Life:
         self.events = Events()
         self.engine = MemoryEngine(store, value_limit=10_000)
         self.everywhere = Everywhere(folder, self, self.events, lambda: self.now)
-        self.obeying = self.everywhere.prepare(self.engine, self.ask)
+        self.obeying = self.everywhere.prepare(self.engine, "lb-1", self.ask)
 
     def override_everywhere(self, service, address, override):
         if override is None:

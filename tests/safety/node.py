@@ -29,6 +29,7 @@ from lb.cluster.electing import Electing  # noqa: E402
 from lb.cluster.elector import Elector, NotLeading  # noqa: E402
 from lb.cluster.engines import connect  # noqa: E402
 from lb.cluster.following import Applied, Follower  # noqa: E402
+from lb.cluster.heard import Heard  # noqa: E402
 from lb.cluster.memory import Memory  # noqa: E402
 from lb.cluster.records import HEAD, CorruptError, Revision, Stage, Wish  # noqa: E402
 from lb.cluster.shared import Shared  # noqa: E402
@@ -130,9 +131,11 @@ async def main(given):
     log, memory, applied = Log(given["log"]), Memory(folder, write_whole), [0]
     log.say("started", pid=os.getpid())
     Recorded.log = log
+    shared = Shared(engine_of(given))
+    heard = Heard(shared)
     electing = Recorded(
         lambda: Elector(
-            engine_of(given), given["node"], given["ttl"], above=lambda: memory.seen.epoch,
+            engine_of(given), given["node"], given["ttl"], above=lambda: max(memory.seen.epoch, heard.epoch),
             told=lambda reason, epoch, text: log.say(reason, epoch=epoch),
         )
     )  # fmt: skip
@@ -142,9 +145,9 @@ async def main(given):
         applied[0] += 1
         return Applied(applied[0])
 
-    shared = Shared(engine_of(given))
     follower = Follower(shared, given["node"], memory, apply, lambda: applied[0])
-    desk = Desk(shared, electing, memory, no_problems, history=1000)  # the judge reads all of them
+    # The judge reads all of the history.
+    desk = Desk(shared, electing, memory, no_problems, heard=heard, history=1000)
     await electing.start()
     tasks = {asyncio.create_task(part.run()) for part in (follower, desk)}
 

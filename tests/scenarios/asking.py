@@ -214,6 +214,14 @@ class Front:
             return orders.lift(orders.Order(admin, of, None, None, "", "", "ada", everywhere))
         return orders.give(orders.Order(admin, of, mode, None, "", for_, "ada", everywhere))
 
+    def orders(self, address, mode, **more):
+        """The exit code of the first that was not refused for want of an answer."""
+        codes: list[int] = []
+        eventually(
+            lambda: codes.append(self.order(address, mode, **more)) or codes[-1] != publishing.CANNOT_RUN, 40
+        )
+        return codes[-1]
+
     def ordered_here(self, node):
         """What one can order of a node alone: exit codes, and what held meanwhile."""
         codes = [self.order(SPARE[2], "maintenance", node, everywhere=False)]

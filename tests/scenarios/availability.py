@@ -18,6 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from lb.admin.view import Unavailable
+from lb.cli import publishing
 from lb.cluster.records import Traffic
 from lb.control.clustering import Clustering, memory_of, recalled
 from lb.control.clusterview import ClusterView
@@ -90,7 +91,7 @@ class Days:
             self._meet("reachable")
             if self.engine != "local":
                 self._trouble(self.lease + 8, "e", WATCH)
-                cut = self.front.leader(5)
+                cut = self._leads_and_tries_nothing()
                 self._cut(cut, True)
                 self._meet("cut off", [cut])
                 self._cut(cut, False)
@@ -142,8 +143,8 @@ class Days:
         """What is to be under way when the engine goes: an order, one that ends after these seconds, and a
         rollout that would go on by itself."""
         front = self.front
-        assert front.order(SPARE[0], "drain") == 0
-        assert front.order(SPARE[1], "drain", for_=f"{seconds:g}s") == 0
+        assert front.orders(SPARE[0], "drain") == 0
+        assert front.orders(SPARE[1], "drain", for_=f"{seconds:g}s") == 0
         self.until = time.time() + seconds
         front.published(letter, first=self._first(), watch=f"{watch:g}s", requests="0", latency="999")
         self.runs, self.staged = front.traffic(), front.head()["revision"]
@@ -152,6 +153,18 @@ class Days:
     def _first(self):
         """A node that does not lead."""
         return next(node for node in NODES if node not in self.front.leaders())
+
+    def _leads_and_tries_nothing(self):
+        """The others could not go on with a rollout that is tried on the node that is cut off."""
+        tries = self.front.head()["stage"]["first"]
+
+        def found():
+            leaders = self.front.leaders()
+            if leaders and leaders[0] in tries:
+                publishing.resign(self.front.signed(leaders[0]))
+            return leaders and leaders[0] not in tries and leaders[0]
+
+        return eventually(found, self.lapses, "who tries it leads")
 
     def _cut(self, node, on):
         def do():
@@ -246,10 +259,10 @@ class Days:
         for node in NODES:  # what is read once can be shown later
             front.ask(node, "GET", "/api/v1/cluster/history")
         found["leaders"] = front.leaders()
-        found["order everywhere"] = front.order(SPARE[1], "maintenance")
+        found["order everywhere"] = front.orders(SPARE[1], "maintenance")
         eventually(lambda: set(front.ordered(SPARE[1]).values()) == {"maintenance"}, 10, "it is not obeyed")
         found["ordered"] = front.ordered(SPARE[1])
-        assert front.order(SPARE[1], "") == 0
+        assert front.orders(SPARE[1], "") == 0
         eventually(lambda: set(front.sharing().values()) == {3}, 15, "they do not share")
         left = len(front.checked.addresses)
         eventually(lambda: sum(front.here()) == 2 * left, 15, "they do not share the checks")
@@ -279,6 +292,7 @@ class Days:
         front = self.front
         found["others lead"] = eventually(lambda: front.leaders(others), self.lapses, "nobody leads")
         eventually(lambda: front.head(others[0])["revision"] > self.staged, WATCH + 15, "it does not go on")
+        assert front.head(others[0])["restores"] == self.staged, front.status(others[0])
         front.all_answer("e", others)
         found["others run"] = front.head(others[0])
         eventually(lambda: set(front.sharing(others).values()) == {2}, 15, "the others do not share")
