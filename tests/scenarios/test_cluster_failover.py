@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 from itertools import islice
 
 import pytest
@@ -14,20 +17,21 @@ import pytest
 redis = pytest.importorskip("redis")
 
 from tests.cluster.real import running  # noqa: E402
+from tests.cluster.wire import Wire  # noqa: E402
 
 from .harness import Origin, Scenario, answer, eventually  # noqa: E402
 from .harness.process import ROOT  # noqa: E402
 
 OWN = """
 listeners: [{name: web, bind: "$web"}]
-services: {app: ["$a"]}
+services: {app: ["$a"], spare: ["127.0.0.1:1", "127.0.0.1:2"]}
 routes: {"/": app}
 state_dir: "$dir/state"
 cluster: {engine: redis, name: front, node: %s, ttl: 2s, redis: {url: "redis://127.0.0.1:%d"}}
 """
 SHARED = """
 listeners: [{name: web, bind: "${LB_TEST_WEB}"}]
-services: {app: ["%s"]}
+services: {app: ["%s"], spare: ["127.0.0.1:1", "127.0.0.1:2"]}
 routes: {"/": app}
 """
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%s"
@@ -118,6 +122,108 @@ def test_a_replica_that_missed_a_revision_takes_over(pair, monkeypatch):
         assert code == 0 and "2 of 2 nodes run revision 3" in said, said
         all_answer("d")
         assert [status(s)["trouble"] for s in (one, two)] == ["", ""]
+
+
+def test_a_leader_that_missed_what_others_saw_goes_on_above_it(pair, monkeypatch):
+    """Of a revision and an order, the replica that takes over has nothing, and the node that leads then saw nothing."""
+    primary, replica = pair
+    origins = {letter: Origin(answer(OK % letter.encode())) for letter in "bcd"}
+    with contextlib.ExitStack() as stack:
+        wire = stack.enter_context(wired(primary.port))
+        nodes = {}
+        for node in ("one", "two"):
+            others = origins if not nodes else {}
+            s = Scenario(OWN % (node, wire.port), quiet=True, a=Origin(), **others)
+            monkeypatch.setenv("LB_TEST_WEB", s.names["web"])
+            nodes[node] = stack.enter_context(s)
+        one, two = nodes.values()
+
+        def all_answer(letter):
+            eventually(lambda: {s.get().body.decode() for s in (one, two)} == {letter}, 20, "they differ")
+
+        def leads(s):
+            eventually(lambda: status(s)["role"] == "leader", 20, "it does not lead")
+
+        leads(one if status(one)["role"] == "leader" else two)
+        assert push(one, "b", origins["b"], "0")[0] == 0
+        all_answer("b")
+        order(replica, "REPLICAOF", "127.0.0.1", one.names["closed"].rpartition(":")[2])
+        eventually(lambda: order(primary, "INFO", "replication")["connected_slaves"] == 0, 10)
+
+        with stopped(two):
+            leads(one)
+            assert published(one, "c", origins["c"], 1) == 2
+            assert ordered(one, 1) is True
+            eventually(lambda: status(one)["seen"]["revision"] == 2 and everywhere(one) == {1}, 10)
+            epoch = status(one)["seen"]["epoch"]
+        with stopped(one):
+            primary.stop()
+            order(replica, "REPLICAOF", "NO", "ONE")
+            wire.server = replica.port
+            wire.hang_up()
+            leads(two)
+            assert (status(two)["seen"]["revision"], everywhere(two)) == (1, set())
+
+        eventually(lambda: said(two, "one")["seen"] == 2, 20, "what was seen is not told")
+        eventually(lambda: order(replica, "HEXISTS", "{lb/front}:values", "obeyed/one"), 20)
+        assert "revision 2 of epoch" in status(one)["trouble"] and everywhere(one) == {1}
+        assert published(two, "d", origins["d"], 2) == 3
+        all_answer("d")
+        assert ordered(two, 2) is True
+        eventually(lambda: everywhere(one) == everywhere(two) == {1, 2}, 20, "an order got lost")
+        eventually(lambda: [status(s)["trouble"] for s in (one, two)] == ["", ""], 20)
+        assert status(one)["seen"]["epoch"] > epoch
+
+
+@contextlib.contextmanager
+def wired(port):
+    """A wire to this port, whose other end can be moved."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    wire = asyncio.run_coroutine_threadsafe(Wire(port).start(), loop).result(10)
+    try:
+        yield wire
+    finally:
+        asyncio.run_coroutine_threadsafe(wire.stop(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+
+
+@contextlib.contextmanager
+def stopped(s):
+    """Its control stands still, for longer than its lease."""
+    os.kill(s.lb.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(s.lb.pid, signal.SIGCONT)
+
+
+def said(s, node):
+    """What this node says of another one."""
+    return next(one for one in status(s)["nodes"] if one["node"] == node)
+
+
+def published(s, letter, origin, base):
+    """The revision."""
+    code, text = s.lb.admin(
+        "POST", "/api/v1/cluster/push", SHARED % origin.address, {"If-Match": f'"{base}"'}
+    )
+    assert code == 200, text
+    return json.loads(text)["revision"]
+
+
+def ordered(s, port):
+    there = f"/api/v1/services/spare/servers/127.0.0.1%3A{port}/override/everywhere"
+    code, text = s.lb.admin("PUT", there, '{"mode": "drain"}', {"If-Match": '"0"'})
+    return code == 200 or text
+
+
+def everywhere(s):
+    """Of which servers something is ordered everywhere, as the node's own file has it."""
+    files = s.directory.rglob("orders.json")
+    return {int(one["address"][-1]) for file in files for one in json.loads(file.read_text())["orders"]}
 
 
 def other_process(s, before):
