@@ -20,11 +20,14 @@ from lb.control.sight import TOTAL, Identity, Looked, Sight, Turns
 from lb.plan import Plan
 from lb.telemetry.cells import Cells
 from lb.telemetry.series import NOTHING, Points, Series
+from lb.worker.journal import Journal
 
 MOST_RINGS = 5000  # series with a last hour; about 50 MiB
 ASKED = 5  # seconds for which figures are made ahead after somebody asked for them
 
 Standing = Callable[[str, str], Mapping[str, Any]]
+
+log = Journal("lb.control")
 
 
 class Live:
@@ -54,12 +57,17 @@ class Live:
         self._listeners: set[Callable[[Rows, bool], None]] = set()
 
     async def run(self) -> None:
-        """For ever."""
+        """For ever. After an error, in whatever state it left all this, it begins anew."""
         began = time.monotonic()
         while True:
             await asyncio.sleep(max(0.0, began + self.tick + 1 - time.monotonic()))
-            for _ in self.look(max(self.tick + 1, int(time.monotonic() - began))):
-                await asyncio.sleep(0)
+            tick = max(self.tick + 1, int(time.monotonic() - began))
+            try:
+                for _ in self.look(tick):
+                    await asyncio.sleep(0)
+            except Exception as error:
+                log.bug("an error in the live view; it begins anew, and its last hour with it", error)
+                self.tick, self._sight, self._rings, self._moving = tick, None, 0, {}
 
     def take(self, tick: int) -> None:
         """Look at everything at this tick, in one go."""
@@ -73,12 +81,13 @@ class Live:
             self.tick = tick
             return
         turns = Turns()
-        anew = self._sight is None or plan is not self._sight.plan
-        if anew:
-            self._sight = Sight(plan, self._cells(), self._origins(), self._sight)
-            self._forget(self._sight.gone)
-        assert self._sight is not None
         sight = self._sight
+        anew = sight is None or plan is not sight.plan
+        if sight is None or anew:
+            before, sight = sight, Sight(plan, self._cells())
+            yield from sight.begin(self._origins(), before, turns)
+            self._sight = sight
+            self._forget(sight.gone)
         yield from sight.look(turns)
         if anew:
             for looked in sight.looked.values():
