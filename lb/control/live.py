@@ -5,7 +5,8 @@ follows. Must not live here: whose counters are read (lb.control.sight), rates a
 (lb.telemetry.series), HTTP (lb.admin.live).
 
 Where nobody looks on, a second costs what its requests moved: their history. Figures and rows are made when
-somebody asks. All of it goes in slices, between which control's loop has its turn.
+somebody asks. A second goes in slices, between which control's loop has its turn; all rows, for who asks or
+begins to follow, are made in one piece.
 """
 
 from __future__ import annotations
@@ -115,17 +116,19 @@ class Live:
         """All rows, of the last tick."""
         self._asked = self.tick
         rows = self._all()
-        for identity, row in rows.items():
-            if self._told.get(identity, row) != row:  # who asks first must hear if it is so again
-                del self._told[identity]
+        self._doubt(rows)
         return self._shaped(rows)
 
     def follow(self, listener: Callable[[Rows, bool], None]) -> Callable[[], None]:
-        """Call `listener`, which must not block or raise, every second with the rows that changed, or (True)
-        all, until the function that is returned is called."""
-        if not self._listeners:
-            self._told = self._all()
+        """Call `listener`, which must not block or raise, at once with all rows (True), then every second
+        with those that changed, or all, until the function that is returned is called."""
+        rows = self._all()
+        if self._listeners:
+            self._doubt(rows)
+        else:
+            self._told = rows
         self._listeners.add(listener)
+        listener(self._shaped(rows), True)
         return lambda: self._listeners.discard(listener)
 
     def history(self, identity: Identity, hour: bool) -> Points | None:
@@ -168,6 +171,12 @@ class Live:
     def _all(self) -> dict[Identity, Row]:
         looked = self._sight.looked.values() if self._sight is not None else ()
         return {one.identity: self._row(one) for one in looked if one.series is not None}
+
+    def _doubt(self, rows: Mapping[Identity, Row]) -> None:
+        """One of those who follow is told these: it must hear where they are again what the others know."""
+        for identity, row in rows.items():
+            if self._told.get(identity, row) != row:
+                del self._told[identity]
 
     def _row(self, looked: Looked) -> Row:
         kind, figures = looked.identity[0], _series(looked).figures

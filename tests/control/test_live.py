@@ -213,6 +213,26 @@ def test_a_rest_of_minutes_leaves_the_hour_right(ground):
     assert [(place, rate) for place, rate in enumerate(hour.rate) if rate] == [(321, 1.0), (350, 1.0)]
 
 
+def test_who_follows_hears_of_all_at_once_and_its_rows_are_made_once(ground, monkeypatch):
+    made = []
+    one = ground.live._row
+    monkeypatch.setattr(ground.live, "_row", lambda looked: made.append(looked.identity) or one(looked))
+    ground.follow()
+    assert ground.told == [(["a", "b", "split", "a", "b", "a:1", "b:1", "web"], True)]
+    assert all(made.count(identity) == 1 for identity in made if identity != ("total",))
+
+
+def test_a_new_plan_is_looked_at_in_slices(ground, monkeypatch):
+    monkeypatch.setattr(module, "SLICE", 0.0)
+    ground.plan = replace(ground.plan, generation=2, routes=ground.plan.routes[1:])
+    found = []
+    for _ in ground.live.look(2):
+        shown = ground.live.whole()
+        found.append((shown["generation"], len(shown["routes"])))
+    assert found.count((1, 3)) >= 4, "the one before, until the new one is complete"
+    assert set(found) == {(1, 3), (2, 2)}
+
+
 def test_who_follows_hears_of_what_changed_and_of_the_way_back_to_rest(ground):
     ground.follow()
     ground.live.take(2)
@@ -226,13 +246,14 @@ def test_who_follows_hears_of_what_changed_and_of_the_way_back_to_rest(ground):
     assert ground.told[-1] == ([], False)
 
 
-def test_who_follows_hears_of_a_standing_that_changes(ground):
+@pytest.mark.parametrize("ask", [Live.whole, lambda live: live.follow(lambda rows, whole: None)])
+def test_who_follows_hears_of_a_standing_that_changes(ground, ask):
     ground.follow()
     ground.standing["status"] = "down"
     ground.live.take(2)
     assert ground.told.pop() == (["a:1", "b:1"], False)
     ground.standing["status"] = "up"
-    ground.live.whole()  # somebody else hears that it is up
+    ask(ground.live)  # somebody else hears that it is up
     ground.standing["status"] = "down"
     ground.live.take(3)
     assert ground.told.pop() == (["a:1", "b:1"], False)
