@@ -75,7 +75,7 @@ class _Stream:
         self._waiting: deque[bytes] = deque()
         self._events: deque[bytes] = deque(maxlen=EVENTS_WAITING)
         self._more = asyncio.Event()
-        self._behind = True
+        self._behind = False
         self._over = False
 
     async def run(self) -> web.StreamResponse:

@@ -189,8 +189,8 @@ class LiveView(Protocol):
         `services` and `servers`; JSON-ready."""
 
     def follow(self, listener: Callable[[Rows, bool], None]) -> Callable[[], None]:
-        """Call `listener`, which must not block or raise, every second with the rows that changed, or (True)
-        with all, until the function that is returned is called."""
+        """Call `listener`, which must not block or raise, at once with all rows (True), then every second
+        with those that changed, or all, until the function that is returned is called."""
 
     def history(self, identity: tuple[str, ...], hour: bool) -> Points | None:
         """The last hour, or the last two minutes, of ("total",), ("listener", name), ("route", name),

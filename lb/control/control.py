@@ -39,7 +39,7 @@ from lb.control.loading import Reading
 from lb.control.looperrors import report
 from lb.control.notify import notify, reloading
 from lb.control.overrides import Overrides
-from lb.control.redacted import redacted
+from lb.control.redacted import exported, redacted
 from lb.control.registering import Registering
 from lb.control.reload import Reloader
 from lb.control.signals import Signals
@@ -271,7 +271,7 @@ class Control:
         decisions = [redacted(decision, log) for decision in said.decisions]
         self.kept.take(decisions)
         self.tails.take(decisions, said.left_out)
-        self.spans.take(decisions)
+        self.spans.take(exported(decisions, log))
         self.view.exemplars.take(decisions)
 
     async def _prepare(self, spec: Spec) -> Spec:

@@ -5,7 +5,8 @@ follows. Must not live here: whose counters are read (lb.control.sight), rates a
 (lb.telemetry.series), HTTP (lb.admin.live).
 
 Where nobody looks on, a second costs what its requests moved: their history. Figures and rows are made when
-somebody asks. All of it goes in slices, between which control's loop has its turn.
+somebody asks. A second goes in slices, between which control's loop has its turn; all rows, for who asks or
+begins to follow, are made in one piece.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ from lb.control.sight import TOTAL, Identity, Looked, Sight, Turns
 from lb.plan import Plan
 from lb.telemetry.cells import Cells
 from lb.telemetry.series import NOTHING, Points, Series
+from lb.worker.journal import Journal
 
 MOST_RINGS = 5000  # series with a last hour; about 50 MiB
 ASKED = 5  # seconds for which figures are made ahead after somebody asked for them
 
 Standing = Callable[[str, str], Mapping[str, Any]]
+
+log = Journal("lb.control")
 
 
 class Live:
@@ -54,12 +58,17 @@ class Live:
         self._listeners: set[Callable[[Rows, bool], None]] = set()
 
     async def run(self) -> None:
-        """For ever."""
+        """For ever. After an error, in whatever state it left all this, it begins anew."""
         began = time.monotonic()
         while True:
             await asyncio.sleep(max(0.0, began + self.tick + 1 - time.monotonic()))
-            for _ in self.look(max(self.tick + 1, int(time.monotonic() - began))):
-                await asyncio.sleep(0)
+            tick = max(self.tick + 1, int(time.monotonic() - began))
+            try:
+                for _ in self.look(tick):
+                    await asyncio.sleep(0)
+            except Exception as error:
+                log.bug("an error in the live view; it begins anew, and its last hour with it", error)
+                self.tick, self._sight, self._rings, self._moving = tick, None, 0, {}
 
     def take(self, tick: int) -> None:
         """Look at everything at this tick, in one go."""
@@ -73,12 +82,13 @@ class Live:
             self.tick = tick
             return
         turns = Turns()
-        anew = self._sight is None or plan is not self._sight.plan
-        if anew:
-            self._sight = Sight(plan, self._cells(), self._origins(), self._sight)
-            self._forget(self._sight.gone)
-        assert self._sight is not None
         sight = self._sight
+        anew = sight is None or plan is not sight.plan
+        if sight is None or anew:
+            before, sight = sight, Sight(plan, self._cells())
+            yield from sight.begin(self._origins(), before, turns)
+            self._sight = sight
+            self._forget(sight.gone)
         yield from sight.look(turns)
         if anew:
             for looked in sight.looked.values():
@@ -106,17 +116,19 @@ class Live:
         """All rows, of the last tick."""
         self._asked = self.tick
         rows = self._all()
-        for identity, row in rows.items():
-            if self._told.get(identity, row) != row:  # who asks first must hear if it is so again
-                del self._told[identity]
+        self._doubt(rows)
         return self._shaped(rows)
 
     def follow(self, listener: Callable[[Rows, bool], None]) -> Callable[[], None]:
-        """Call `listener`, which must not block or raise, every second with the rows that changed, or (True)
-        all, until the function that is returned is called."""
-        if not self._listeners:
-            self._told = self._all()
+        """Call `listener`, which must not block or raise, at once with all rows (True), then every second
+        with those that changed, or all, until the function that is returned is called."""
+        rows = self._all()
+        if self._listeners:
+            self._doubt(rows)
+        else:
+            self._told = rows
         self._listeners.add(listener)
+        listener(self._shaped(rows), True)
         return lambda: self._listeners.discard(listener)
 
     def history(self, identity: Identity, hour: bool) -> Points | None:
@@ -159,6 +171,12 @@ class Live:
     def _all(self) -> dict[Identity, Row]:
         looked = self._sight.looked.values() if self._sight is not None else ()
         return {one.identity: self._row(one) for one in looked if one.series is not None}
+
+    def _doubt(self, rows: Mapping[Identity, Row]) -> None:
+        """One of those who follow is told these: it must hear where they are again what the others know."""
+        for identity, row in rows.items():
+            if self._told.get(identity, row) != row:
+                del self._told[identity]
 
     def _row(self, looked: Looked) -> Row:
         kind, figures = looked.identity[0], _series(looked).figures

@@ -6,6 +6,8 @@ Lives here: the one way of every decision into control. Must not live here: the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from lb.plan import AccessLogPlan
@@ -30,3 +32,11 @@ def redacted(decision: Decision, log: AccessLogPlan | None) -> Decision:
     if "target" in left_out:
         left_out["sent"] = ""
     return replace(decision, **left_out) if left_out else decision
+
+
+def exported(decisions: Sequence[Decision], log: AccessLogPlan | None) -> Sequence[Decision]:
+    """The same for a collector. The id, which a client may have chosen, stays for `lb why` alone: that is
+    asked by it."""
+    if log is None or "request_id" not in log.omit:
+        return decisions
+    return [replace(decision, request_id="") for decision in decisions]

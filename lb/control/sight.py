@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from lb.admin.view import Row
@@ -19,7 +19,7 @@ from lb.plan import ListenerPlan, Plan, RoutePlan, ServerPlan, ServicePlan
 from lb.telemetry import layout
 from lb.telemetry.buckets import CLASSIC_ENDS
 from lb.telemetry.cells import Cells
-from lb.telemetry.series import NOTHING, REQUESTS, Series, added, counts_of, grown
+from lb.telemetry.series import IN_FLIGHT, NOTHING, REQUESTS, Series, added, counts_of, grown
 from lb.telemetry.stirred import Stirred
 
 SLICE = 0.002  # seconds of work, after which the loop has its turn
@@ -28,6 +28,7 @@ Identity = tuple[
     str, ...
 ]  # (total,) · (listener, name) · (route, name) · (service, name) · (server, service, address)
 TOTAL: Identity = ("total",)
+Key = tuple[int, tuple[Identity, ...]]
 
 
 class Looked:
@@ -46,13 +47,14 @@ class Looked:
 
 
 class _Block:
-    """The cells at `slot`, and in whose counts they are."""
+    """The cells at `slot`, and in whose counts they are. `key`: the same in the next plan, where both are."""
 
-    __slots__ = ("counts", "slot", "sums")
+    __slots__ = ("counts", "key", "slot", "sums")
 
-    def __init__(self, slot: int, *sums: Looked) -> None:
+    def __init__(self, slot: int, sums: tuple[Looked, ...]) -> None:
         self.slot = slot
         self.sums = sums
+        self.key: Key = slot, tuple(looked.identity for looked in sums)
         self.counts = NOTHING
 
 
@@ -71,46 +73,61 @@ class Turns:
 
 
 class Sight:
-    """Of one plan. `looked` are all in it; those that `before` knew go on, `gone` are those it knew alone.
-    `moved`: those whose counts are others than when it was emptied last."""
+    """Of one plan; complete after `begin`. `looked` are all in it; those that the Sight before it knew go on,
+    `gone` are those that only that one knew. `moved`: those whose counts are others than when it was emptied
+    last.
 
-    def __init__(
-        self, plan: Plan, cells: Cells, origins: Mapping[Identity, str], before: Sight | None = None
-    ) -> None:
+    What stays never falls or jumps when a block goes or comes, for it is made of growth: of a block that
+    comes, which may have a life behind it, only what is in flight is added, and that alone goes with it."""
+
+    def __init__(self, plan: Plan, cells: Cells) -> None:
         self.plan = plan
         self.moved: dict[Identity, Looked] = {}
-        self._cells = cells
-        self._known = before.looked if before is not None else {}
-        self._bytes: dict[Identity, tuple[int, int]] = before._bytes if before is not None else {}
         self.looked: dict[Identity, Looked] = {}
-        self._total = self._take(TOTAL)
-        self._lost = 0
-        for listener in plan.listeners:
+        self.gone: list[Looked] = []
+        self._cells = cells
+        self._known: dict[Identity, Looked] = {}  # while it begins: those of the Sight before
+        self._left: dict[Key, _Block] = {}  # and those of its blocks that were not met yet
+        self._bytes: dict[Identity, tuple[int, int]] = {}
+        self._lost = 0  # requests that no route matched, as far as they are in TOTAL
+        self._routes: list[_Block] = []
+        self._servers: list[_Block] = []
+        self._stirred: tuple[Stirred, Stirred]
+
+    def begin(self, origins: Mapping[Identity, str], before: Sight | None, turns: Turns) -> Iterator[None]:
+        """Once, before all else; yields between slices."""
+        if before is not None:
+            self._known, self._lost = before.looked, before._lost
+            self._left = {block.key: block for block in (*before._routes, *before._servers)}
+        total = self._take(TOTAL)
+        for listener in self.plan.listeners:
             self._take(("listener", listener.name), listener)
-        blocks: list[_Block] = []
-        for service in plan.services:
+        for service in self.plan.services:
             self._take(("service", service.name), service, origins)
-        for route in plan.routes:
+            for server in service.servers:
+                mine = self._take(("server", service.name, server.address), server)
+                self._servers.append(self._block(server.slot, self._attempts, mine))
+                if turns.over:
+                    yield
+        for route in self.plan.routes:
             mine = self._take(("route", route.name), route, origins)
             for one in route.services:
                 service_of = self.looked["service", one.service]
-                blocks.append(_Block(one.slot, mine, service_of, self._total))
+                self._routes.append(self._block(one.slot, self._exchanges, mine, service_of, total))
             if not route.services:
-                blocks.append(_Block(route.slot, mine, self._total))
-        self._routes = blocks
-        self._servers = [
-            _Block(server.slot, self._take(("server", service.name, server.address), server))
-            for service in plan.services
-            for server in service.servers
-        ]
+                self._routes.append(self._block(route.slot, self._exchanges, mine, total))
+            if turns.over:
+                yield
+        for block in self._left.values():
+            self._fly(block, -block.counts[IN_FLIGHT])
         self._stirred = (
-            Stirred(cells, [one.slot for one in self._routes], layout.ROUTE_DURATION_CELLS),
-            Stirred(cells, [one.slot for one in self._servers], layout.SERVER_DURATION_CELLS),
+            Stirred(self._cells, [one.slot for one in self._routes], layout.ROUTE_DURATION_CELLS),
+            Stirred(self._cells, [one.slot for one in self._servers], layout.SERVER_DURATION_CELLS),
         )
-        self._known = {}
-        self.gone = (
-            [] if before is None else [before.looked[it] for it in before.looked.keys() - self.looked.keys()]
-        )
+        if before is not None:
+            self._bytes = {it: found for it, found in before._bytes.items() if it in self.looked}
+            self.gone = [looked for it, looked in before.looked.items() if it not in self.looked]
+        self._known, self._left = {}, {}
 
     def look(self, turns: Turns) -> Iterator[None]:
         """Bring all counts up to date; yields between slices."""
@@ -127,10 +144,11 @@ class Sight:
                     yield
         lost = self._cells.total(layout.WORKER_OUTCOMES + Outcome.NO_ROUTE)
         if lost != self._lost:  # requests that no route matched are of the whole lb alone
-            counts = array("q", self._total.counts)
-            counts[REQUESTS] += lost - self._lost
-            self._lost, self._total.counts = lost, counts
-            self.moved[TOTAL] = self._total
+            total = self.looked[TOTAL]
+            total.counts = array("q", total.counts)
+            total.counts[REQUESTS] += lost - self._lost
+            self._lost = lost
+            self.moved[TOTAL] = total
         for listener in self.plan.listeners:
             self._listener(listener)
 
@@ -142,7 +160,6 @@ class Sight:
         found = self._known.get(identity)
         if found is None:
             found = Looked(identity)
-        found.counts = NOTHING  # the first look adds it up again
         self.looked[identity] = found
         origin = origins.get(identity, "file") if origins is not None else ""
         if plan is not found.plan or origin != found.origin:
@@ -151,6 +168,22 @@ class Sight:
             if origin:
                 found.shown["origin"] = origin
         return found
+
+    def _block(self, slot: int, read: Callable[[int], array[int]], *sums: Looked) -> _Block:
+        block = _Block(slot, sums)
+        known = self._left.pop(block.key, None)
+        if known is not None:
+            return known
+        block.counts = read(slot)
+        self._fly(block, block.counts[IN_FLIGHT])
+        return block
+
+    def _fly(self, block: _Block, more: int) -> None:
+        for looked in block.sums if more else ():
+            if self.looked.get(looked.identity) is looked:
+                looked.counts = array("q", looked.counts)
+                looked.counts[IN_FLIGHT] += more
+                self.moved[looked.identity] = looked
 
     def _settle(self, block: _Block, counts: array[int]) -> None:
         if counts == block.counts:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 import uuid
 from collections import deque
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ EVERY = 1.0  # seconds between two messages where fewer wait
 TIMEOUT = 10.0  # seconds for one POST
 FIRST_DELAY, LAST_DELAY = 1.0, 30.0  # seconds before a message is sent again: doubled from try to try
 LAST_WORDS = 2.0  # seconds at the end of lb for what still waits
+QUIET = 60.0  # seconds after it was said that it works again in which no trouble is said
 AGAIN = (429, 502, 503, 504)  # OTLP: only after these answers may a message be sent again
 REASONS = ("queue", "refused", "unsent")
 _MOST_ANSWER = 64 * 1024  # bytes
@@ -62,7 +64,10 @@ class SpanExport:
         self._changed = asyncio.Event()  # the section is another one: try at once
         self._empty = asyncio.Event()
         self._empty.set()
-        self._failing = False  # one line in the log when it begins, one when it works again
+        self._failing: set[str] = (
+            set()
+        )  # what was said since it worked: a line of each, one when it does again
+        self._quiet = 0.0  # until when nothing is said of trouble
         self._instance = str(uuid.uuid4())
         self._host = socket.gethostname()
 
@@ -129,7 +134,7 @@ class SpanExport:
                 self._forget("refused", len(batch), refused)
                 self.exported += size - refused
             if answer.problem:
-                self._fail(answer.problem)
+                self._fail(answer)
             else:
                 self._worked()
             if not answer.again:
@@ -152,7 +157,7 @@ class SpanExport:
             async with session.post(
                 str(spec.endpoint), data=body, headers=headers, allow_redirects=False
             ) as response:
-                said = await response.content.read(_MOST_ANSWER)
+                said = await _whole(response.content)
                 if 200 <= response.status < 300:
                     refused, why = rejected(said)
                     return _Answer(f"it refused some: {why[:200]}" if refused else "", refused=refused)
@@ -172,18 +177,26 @@ class SpanExport:
         gone = [self._waiting.popleft() for _ in range(decisions)]
         self.dropped[reason] += sum(map(count, gone)) if spans is None else spans
 
-    def _fail(self, problem: str) -> None:
-        if not self._failing:
-            self._failing = True
-            log.warning(
-                f"the collector does not take spans: {QUEUE} exchanges wait, more are lost",
-                host=self._where(), problem=problem,
-            )  # fmt: skip
+    def _fail(self, answer: _Answer) -> None:
+        fate = f"{QUEUE} exchanges wait, more are lost" if answer.again else "what it refuses is lost"
+        if fate in self._failing or time.monotonic() < self._quiet:
+            return
+        self._failing.add(fate)
+        log.warning(f"the collector does not take spans: {fate}", host=self._where(), problem=answer.problem)
 
     def _worked(self) -> None:
         if self._failing:
-            self._failing = False
+            self._failing.clear()
+            self._quiet = time.monotonic() + QUIET
             log.note("the collector takes spans again", host=self._where(), lost=sum(self.dropped.values()))
 
     def _where(self) -> str:
         return urlsplit(self._spec.endpoint or "").netloc if self._spec is not None else ""
+
+
+async def _whole(content: aiohttp.StreamReader) -> bytes:
+    """Up to _MOST_ANSWER."""
+    found = b""
+    while len(found) < _MOST_ANSWER and (piece := await content.read(_MOST_ANSWER - len(found))):
+        found += piece
+    return found

@@ -82,9 +82,11 @@ class Keeping:
 
     def lose(self, decisions: Sequence[Decision]) -> None:
         """These could not be told."""
-        self.core.cells.add(layout.WORKER_DECISIONS_DROPPED, len(decisions))
+        core = self.core
+        core.cells.add(layout.WORKER_DECISIONS_DROPPED, len(decisions))
+        exported = core.tracing is not None and core.tracing.export
         for decision in decisions:
-            if decision.kept & TRACE:
+            if exported and decision.kept & TRACE:
                 self._lose_spans(len(decision.attempts))
 
     def _lose_spans(self, attempts: int) -> None:
@@ -115,7 +117,8 @@ class Keeping:
             self.traced += 1
             if self.traced > TRACED:
                 why &= ~TRACE
-                self._lose_spans(len(attempts_of(exchange, duration)))
+                if exchange.trace is not None and exchange.trace.recorded:
+                    self._lose_spans(len(attempts_of(exchange, duration)))
         if why & ~_ELSEWHERE == SAMPLE:
             self.sampled += 1
             if self.sampled > SAMPLED:

@@ -58,10 +58,12 @@ class Trace:
 
     @cython.ccall
     def copied(self) -> Trace:
-        """That of a copy of the request: below this exchange, and not sampled, for nobody waits for it."""
-        if not self.drop:
+        """That of a copy of the request: below this exchange, or below the client's span where lb has none,
+        and not sampled, for nobody waits for it."""
+        if not self.flags & SAMPLED:
             return self
-        return Trace(self.id, self.parent, self.span, self.flags & ~SAMPLED, False, self.drop)
+        span = self.span or self.parent
+        return Trace(self.id, self.parent, span, self.flags & ~SAMPLED, False, self.drop | (1 << TRACEPARENT))
 
 
 @cython.cclass

@@ -80,18 +80,20 @@ class Series:
         """Take in how the counters stand at `tick`; `room`: there is memory for a ring. Returns whether it is
         at rest: then it need not be told of ticks before they change. Counters that went back begin anew."""
         last = self._window[-1][1]
+        more = NOTHING
         if counts == last:
             if self._same > STEP:
                 return True
             self._same += 1
         else:
+            more = grown(counts, last)
             if self._same > STEP:  # ticks of which nobody told it, because nothing happened
                 self._window.extend((tick - back, last) for back in range(WINDOW, 0, -1))
             self._same = 0
-            if any(counts[i] < last[i] for i in (REQUESTS, ERRORS)):
+            if more[REQUESTS] < 0 or more[ERRORS] < 0 or min(more[FIRST_BUCKET:]) < 0:
                 self._window.clear()
                 self._window.append((tick - 1, counts))
-                self._ten = last = counts
+                self._ten, last, more = counts, counts, NOTHING
         self._window.append((tick, counts))
         if self._seconds is None and room and not self._same:
             self._seconds = array("I", [0]) * (SECONDS * FIELDS)
@@ -99,9 +101,9 @@ class Series:
             self._at = tick - 1
         if self._seconds is not None and self._tens is not None:
             self._fill(tick - 1, last[IN_FLIGHT])
-            _put(self._seconds, tick % SECONDS, counts, last)
+            _put(self._seconds, tick % SECONDS, more, counts[IN_FLIGHT])
             if tick % STEP == 0:
-                _put(self._tens, tick // STEP % TENS, counts, self._ten)
+                _put(self._tens, tick // STEP % TENS, grown(counts, self._ten), counts[IN_FLIGHT])
                 self._ten = counts
             self._at = tick
         self._figures = None
@@ -173,13 +175,13 @@ def _figures(window: deque[tuple[int, array[int]]]) -> Figures:
     )
 
 
-def _put(ring: array[int], place: int, late: array[int], early: array[int]) -> None:
-    if late[REQUESTS] == early[REQUESTS]:
-        _set(ring, place, array("I", [0, 0, 0, 0, late[IN_FLIGHT]]))
+def _put(ring: array[int], place: int, more: array[int], in_flight: int) -> None:
+    """`more`: what the counts grew by."""
+    if not more[REQUESTS]:
+        _set(ring, place, array("I", [0, 0, 0, 0, in_flight]))
         return
-    more = grown(late, early)
     ends = more[FIRST_BUCKET:]
-    point = [more[REQUESTS], more[ERRORS], quantile(ends, 0.5), quantile(ends, 0.99), late[IN_FLIGHT]]
+    point = [more[REQUESTS], more[ERRORS], quantile(ends, 0.5), quantile(ends, 0.99), in_flight]
     _set(ring, place, array("I", point))
 
 

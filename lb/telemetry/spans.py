@@ -69,7 +69,8 @@ def rejected(answer: bytes) -> tuple[int, str]:
         response.ParseFromString(answer)
     except Exception:  # DecodeError, whose module the extra brings
         return 0, ""
-    return response.partial_success.rejected_spans, response.partial_success.error_message
+    partial = response.partial_success
+    return max(0, partial.rejected_spans), partial.error_message
 
 
 def _exchange(span: Any, one: Decision) -> None:

@@ -119,7 +119,7 @@ def test_no_event_is_lost_where_many_come_at_once(control):
 
 def test_who_does_not_read_is_dropped(control, monkeypatch):
     monkeypatch.setattr(module, "WRITE_TIMEOUT", 0.05)
-    monkeypatch.setattr(control.live, "whole", lambda: {"rows": "x" * (16 << 20)})
+    monkeypatch.setattr(module, "_encoded", lambda name, data: b"x" * (16 << 20))
 
     async def script(response, server):
         async with asyncio.timeout(10):

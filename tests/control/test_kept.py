@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from lb.control.kept import BESIDE, KeptDecisions
-from lb.control.redacted import redacted
+from lb.control.redacted import exported, redacted
 from lb.outcomes import Outcome
 from lb.plan import AccessLogPlan
 from lb.telemetry.decision import Decision, Kept
@@ -81,3 +81,10 @@ def test_what_the_access_log_does_not_tell_is_not_told():
     assert redacted(other, log).target == "/p?a=1;token=***&b=1"
     assert redacted(BASE, AccessLogPlan(query=("*",))).target == "/p?token=***&b=***"
     assert redacted(BASE, AccessLogPlan()) == redacted(BASE, None) == BASE
+
+
+def test_an_id_that_the_access_log_does_not_tell_is_kept_and_not_exported():
+    log = AccessLogPlan(omit=("request_id",))
+    assert redacted(BASE, log) == BASE, "lb why is asked for it"
+    assert exported([BASE], log) == [replace(BASE, request_id="")]
+    assert exported([BASE], AccessLogPlan(omit=("host",))) == exported([BASE], None) == [BASE]

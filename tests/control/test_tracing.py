@@ -21,15 +21,16 @@ from lb.telemetry.decision import Kept
 from tests.telemetry.test_spans import ONE
 
 
-def partly() -> bytes:
+def partly(why="") -> bytes:
     answer = ExportTraceServiceResponse()
     answer.partial_success.rejected_spans = 1
+    answer.partial_success.error_message = why
     return answer.SerializeToString()
 
 
 def play(answers, script, headers=None):
     """Runs `script(export, got, spec)` against a collector with these answers, the last one for ever: a
-    status, None (silence), or the bytes of an answer of status 200. `got`: spans by
+    status, None (silence), or the bytes of an answer of status 200, as a tuple in pieces. `got`: spans by
     request."""
     got, left, seen = [], list(answers), []
 
@@ -40,6 +41,13 @@ def play(answers, script, headers=None):
         answer = left.pop(0) if len(left) > 1 else left[0]
         if answer is None:
             await asyncio.sleep(60)
+        if isinstance(answer, tuple):
+            response = web.StreamResponse()
+            await response.prepare(request)
+            for piece in answer:
+                await response.write(piece)
+                await asyncio.sleep(0.05)
+            return response
         if isinstance(answer, bytes):
             return web.Response(body=answer)
         return web.Response(status=answer)
@@ -119,6 +127,56 @@ def test_what_it_takes_in_part():
         assert (export.exported, lost(export)) == (1, {"refused": 1})
 
     play([partly(), 200], script)
+
+
+def test_what_it_says_in_pieces_is_read_to_its_end():
+    async def script(export, got, _):
+        export.take([ONE])
+        await until(lambda: export.exported)
+        assert (export.exported, lost(export)) == (1, {"refused": 1})
+
+    said = partly("no room")
+    play([(said[:2], said[2:]), 200], script)
+
+
+def test_an_answer_without_end_is_not_read_to_its_end():
+    async def script(export, got, _):
+        export.take([ONE])
+        await until(lambda: export.exported)
+        assert (export.exported, lost(export)) == (2, {})
+
+    play([(b"x" * module._MOST_ANSWER, *[b"x"] * 1000), 200], script)
+
+
+def test_who_refuses_some_now_and_then_does_not_fill_the_log(monkeypatch, caplog):
+    caplog.set_level("INFO")
+
+    async def script(export, got, _):
+        for number in range(1, 8):
+            export.take([ONE])
+            await until(lambda number=number: len(got) >= number and not export._waiting)
+
+    answers = [partly("no room"), 200, partly(), 200, partly(), 200, 200]
+    play(answers, script)
+    said = caplog.text
+    assert said.count("the collector does not take spans: what it refuses is lost") == 1 and "no room" in said
+    assert said.count("the collector takes spans again") == 1 and "wait" not in said
+    caplog.clear()
+    monkeypatch.setattr(module, "QUIET", 0.0)
+    play(answers, script)
+    assert caplog.text.count("the collector does not take spans") == 3, "a minute later it is said again"
+
+
+def test_that_spans_wait_is_said_though_some_were_refused_before(caplog):
+    async def script(export, got, _):
+        export.take([ONE])
+        await until(lambda: got)
+        export.take([ONE])
+        await until(lambda: export.exported > 1)
+
+    play([400, 503, 503, 200], script)
+    assert caplog.text.count("what it refuses is lost") == 1
+    assert caplog.text.count("exchanges wait, more are lost") == 1
 
 
 def test_while_it_is_away_the_queue_is_bounded_and_one_line_says_so(monkeypatch, caplog):

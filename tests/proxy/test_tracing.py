@@ -270,6 +270,20 @@ def test_what_control_is_not_told_is_counted():
     assert made.cells.get(layout.WORKER_DECISIONS_DROPPED) == 1
 
 
+def test_spans_that_nobody_wants_are_not_lost(monkeypatch):
+    monkeypatch.setattr(keeping, "TRACED", 3)
+    made, kept = house(TracingPlan(sample=1.0, export=False), respond=RespondPlan(200, "ok"))
+    for line in (b"Accept: */*", b"traceparent: " + SAMPLED):
+        for _ in range(5):
+            made.ask(asked(line))
+    found, _ = kept.take()
+    assert [Kept(one.kept) for one in found] == [Kept.TRACE] * 3
+    kept.lose(found)
+    made.core.tracing = None
+    kept.lose(found)
+    assert made.cells.get(layout.WORKER_SPANS_DROPPED) == 0
+
+
 # -------------------------------------------------------------------------------------- attempts
 
 
@@ -323,6 +337,29 @@ def test_a_copy_is_below_the_exchange_and_not_sampled():
     copy = made.opened[-1]
     copy.connect()
     assert OURS.findall(copy.out) == [(TRACE, one.span_id.encode(), b"00")]
+
+
+@pytest.mark.parametrize("sampled", [SAMPLED, b"cc" + SAMPLED[2:]])
+def test_a_copy_is_not_sampled_where_nothing_is_exported(sampled):
+    mirror = MirrorPlan("other", slot=6000)
+    other = ServicePlan("other", servers=(ServerPlan("m:1", slot=5000),))
+    tracing = TracingPlan(sample=1.0, export=False)
+    made, _ = house(tracing, servers=("a:1",), mirror=mirror, more=(other,))
+    out = sent(made, b"traceparent: " + sampled, b"tracestate: a=1")
+    copy = made.opened[-1]
+    copy.connect()
+    assert b"\r\ntraceparent: %b\r\n" % sampled in out
+    assert OURS.findall(copy.out) == [(TRACE, SPAN, b"00")]
+    assert copy.out.lower().count(b"traceparent") == 1 and b"\r\ntracestate: a=1\r\n" in copy.out
+
+
+def test_a_copy_of_what_is_not_sampled_is_told_what_the_client_said():
+    mirror = MirrorPlan("other", slot=6000)
+    other = ServicePlan("other", servers=(ServerPlan("m:1", slot=5000),))
+    made, _ = house(servers=("a:1",), mirror=mirror, more=(other,))
+    sent(made, b"Traceparent:  " + NOT)
+    made.opened[-1].connect()
+    assert b"\r\nTraceparent:  %b\r\n" % NOT in made.opened[-1].out
 
 
 def test_the_target_that_a_server_was_asked_for_is_kept():

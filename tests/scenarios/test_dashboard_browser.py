@@ -376,6 +376,10 @@ def test_hostile_words_are_text(page: Page, s: Scenario) -> None:
 def test_axe_finds_nothing_serious(browser: Browser, s: Scenario, scheme: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
+    path = f"/api/v1/services/other/servers/{s.names['c']}/override"
+    body = json.dumps({"mode": "drain", "author": "ann", "reason": "new disk"})
+    assert s.lb.admin("PUT", path, body)[0] == 200  # an event, that there is one to look at
+    assert s.lb.admin("DELETE", path)[0] == 200
     page, _ = opened(browser, s, color_scheme=scheme, bypass_csp=True)
     row(page, "app").locator("button.name").click()
     expect(page.locator("#total-plot svg").first).to_be_visible()

@@ -42,6 +42,17 @@ def test_counters_that_went_back_begin_anew():
     assert min(series.seconds(3).rate) >= 0
 
 
+def test_a_bucket_that_went_back_begins_anew():
+    series = Series(0, counts(0))
+    series.take(1, counts(400, bucket=5))
+    series.take(2, counts(410, bucket=2))
+    assert series.figures.rate == 0.0
+    series.take(3, counts(413, in_flight=7))
+    series.take(4, counts(416, in_flight=2))
+    assert series.figures.rate == 2.0, "what is in flight may fall"
+    assert series.seconds(4).rate[-4:] == [400.0, 0.0, 3.0, 3.0]
+
+
 def test_what_nothing_happens_to_has_no_ring_and_plain_zeros():
     series = Series(0, counts(5))
     for tick in range(1, 100):

@@ -103,6 +103,8 @@ def test_what_a_collector_refused():
     answer = ExportTraceServiceResponse()
     answer.partial_success.rejected_spans, answer.partial_success.error_message = 3, "why"
     assert rejected(answer.SerializeToString()) == (3, "why")
+    answer.partial_success.rejected_spans = -5
+    assert rejected(answer.SerializeToString()) == (0, "why")
     assert rejected(b"") == (0, "") and rejected(b"\xff not protobuf") == (0, "")
 
 
