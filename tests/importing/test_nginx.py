@@ -154,6 +154,73 @@ def test_what_try_files_ends_with_gets_all_requests(tmp_path):
     assert [gap.directive for gap in draft.lost] == [*["try_files $uri @app"] * 2, "try_files $uri @none"]
 
 
+ASK = "auth_basic staff;"
+OFFICE = "allow 10.0.0.0/8; deny all;"
+LEADING = "location / { %s try_files $uri @app; } location @app { %s proxy_pass http://10.0.0.9; }"
+CONDITION = "if ($arg_a) { return 403; }"
+
+
+@pytest.mark.parametrize(
+    ("inside", "why"),
+    [
+        (f"{ASK} try_files $uri @app; location @app {{ proxy_pass http://10.0.0.9; }}", "auth_basic staff"),
+        (f"try_files $uri @app; location @app {{ {ASK} proxy_pass http://10.0.0.9; }}", "auth_basic staff"),
+        (LEADING % ("", ASK), "auth_basic staff"),
+        (LEADING % (ASK, ""), "auth_basic staff"),
+        (LEADING % ("", CONDITION), "if $arg_a"),
+        (LEADING % ("", "limit_except GET { allow 10.0.0.1; deny all; }"), "limit_except GET"),
+        (LEADING % (OFFICE, "allow 10.1.0.0/16; deny all;"), "allow 10.1.0.0/16; deny all"),
+        (f"location / {{ {CONDITION} return 200; }}", "if $arg_a"),
+    ],
+)
+def test_what_guards_the_way_to_a_named_location_and_does_not_map_closes_it(tmp_path, inside, why):
+    draft = made(tmp_path, f"server {{ {inside} }}")
+    routed = Routed(draft, tmp_path)
+    assert routed.ask("GET", "http://x/a", client="10.1.1.1") == (403, "")
+    assert [gap.directive for gap in draft.lost if "refuses with 403" in gap.why] == [why]
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        f"{OFFICE} try_files $uri @app; location @app {{ proxy_pass http://10.0.0.9; }}",
+        f"try_files $uri @app; location @app {{ {OFFICE} proxy_pass http://10.0.0.9; }}",
+        LEADING % ("", OFFICE),
+        LEADING % (OFFICE, ""),
+        LEADING % (OFFICE, OFFICE),
+    ],
+)
+def test_who_may_come_to_a_named_location(tmp_path, inside):
+    routed = Routed(made(tmp_path, f"server {{ {inside} }}"), tmp_path)
+    assert routed.ask("GET", "http://x/a", client="10.1.1.1") == ("10.0.0.9", "/a")
+    assert routed.ask("GET", "http://x/a") == (403, "")
+
+
+def test_methods_and_addresses_of_two_locations_hold_together(tmp_path):
+    text = LEADING % ("limit_except GET { deny all; }", OFFICE)
+    routed = Routed(made(tmp_path, f"server {{ {text} }}"), tmp_path)
+    assert routed.ask("GET", "http://x/a", client="10.1.1.1") == ("10.0.0.9", "/a")
+    assert routed.ask("POST", "http://x/a", client="10.1.1.1") == (403, "")
+    assert routed.ask("GET", "http://x/a") == (403, "")
+
+
+def test_try_files_is_of_its_own_block_alone_and_comes_before_proxy_pass(tmp_path):
+    text = """server { try_files $uri @app; location @app { proxy_pass http://10.0.0.9; }
+        location /in/ { }
+        location /both/ { try_files $uri @app;
+        proxy_pass http://10.0.0.8; }
+        location /answer/ { try_files $uri @answer; }
+        location @answer { return 410;
+        if ($arg_a) { set $b 1; } } }"""
+    draft = made(tmp_path, text)
+    routed = Routed(draft, tmp_path)
+    assert routed.ask("GET", "http://x/a") == ("10.0.0.9", "/a")
+    assert routed.ask("GET", "http://x/in/a") == (404, "")
+    assert routed.ask("GET", "http://x/both/a") == ("10.0.0.9", "/both/a")
+    assert routed.ask("GET", "http://x/answer/a") == (410, "")
+    assert {(4, "proxy_pass http://10.0.0.8"), (7, "if $arg_a")} <= {*directives(draft.lost)}
+
+
 def test_an_include_without_files_is_named(tmp_path):
     draft = made(tmp_path, "http { include conf.d/*.conf; }")
     assert (1, "include conf.d/*.conf") in directives(draft.lost)
