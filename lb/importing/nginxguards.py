@@ -23,7 +23,6 @@ UNCHECKED = (
     "secure_link",
     "ssl_verify_client",
 )
-GUARDS = (*UNCHECKED, "limit_except", "allow", "deny")
 GUARDED = "lb cannot check it, so the route refuses with 403"
 
 
@@ -104,8 +103,10 @@ def disguises(match: dict[str, Any], whole: bool) -> str:
     if text == "/":
         return ""
     fuzzy = "".join("(/|%2[fF])+" if char == "/" else f"({_plain(char)}|{_escaped(char)})" for char in text)
-    end = "$" if "path" in match else "(/|%2[fF]|$)" if whole else ""
-    return f"^(?!{re.escape(text)}{'$' if 'path' in match else '(/|$)' if whole else ''}){fuzzy}{end}"
+    end, plain = ("(/|%2[fF]|$)", "(/|$)") if whole else ("", "(?!%2[fF])")
+    if "path" in match:
+        end = plain = "$"
+    return f"^(?!{re.escape(text)}{plain}){fuzzy}{end}"
 
 
 def _plain(char: str) -> str:

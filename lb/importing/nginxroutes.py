@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from lb.importing.nginxactions import NOWHERE, REFUSED, proxied, returned
-from lb.importing.nginxguards import GUARDS, admitted, disguises, refuses
+from lb.importing.nginxguards import admitted, disguises, refuses
 from lb.importing.nginxvalues import IN_REDIRECTS, Directive, Settings, settings_of, translated
 from lb.importing.result import Draft
 from lb.importing.values import UnmappableError, regex
@@ -28,12 +29,11 @@ Layer = tuple[Settings, Settings]
 
 class Place(NamedTuple):
     """Where a server is found: `hosts` None: by every host; `base`: what its routes have over other servers'
-    of the same listeners, 0 where nothing needs priorities."""
+    of the same listeners."""
 
     listeners: Sequence[str]
     hosts: Sequence[str] | None
     base: int
-    ranked: bool
     names: Mapping[str, str]
 
 
@@ -54,14 +54,17 @@ def add_routes(draft: Draft, server: Directive, settings: Settings, place: Place
     """The routes of one server at one place."""
     own = settings_of(server.block)
     host = place.hosts[0] if place.hosts else ""
+    for one in takewhile(lambda one: one.name != "return", server.block):
+        if one.name == "if":
+            one.used = True
+            _condition(draft, one, place, host)
+        elif one.name == "rewrite":
+            one.used = True
+            _server_rewrite(draft, one, place, host)
     if "return" in own:
         action = returned(draft, settings, own, place.names)
-        _add(draft, place, host or "all", {"path_prefix": "/"}, SERVER, action)
+        _add(draft, place, host or "all", {"path_prefix": "/"}, PLAIN, action)
         return
-    for condition in own.found("if"):
-        _condition(draft, condition, place, host)
-    for one in own.found("rewrite"):
-        _server_rewrite(draft, one, place, host)
     named = {
         one.args[0]: (settings_of(one.block, settings), settings_of(one.block))
         for one in server.block
@@ -83,15 +86,6 @@ def add_routes(draft: Draft, server: Directive, settings: Settings, place: Place
 def _tried(one: Location) -> Layer | None:
     """The named location that its `try_files` ends with."""
     return next((one.named.get(tries.args[-1]) for tries in one.own.get("try_files", ())), None)
-
-
-def is_ranked(block: Sequence[Directive]) -> bool:
-    """Whether any location in it needs a rank of its own."""
-    return any(
-        one.name in ("if", *GUARDS)
-        or (one.name == "location" and (len(one.args) > 1 or is_ranked(one.block)))
-        for one in block
-    )
 
 
 def _locations(
@@ -249,6 +243,6 @@ def _add(
     if place.hosts:
         where["host"] = list(place.hosts)
     route: dict[str, Any] = {"match": {**where, **match}}
-    if place.ranked and place.base + rank:
+    if place.base + rank:
         route["priority"] = place.base + rank
     draft.add_route(title, {**route, **action})

@@ -221,6 +221,44 @@ def test_try_files_is_of_its_own_block_alone_and_comes_before_proxy_pass(tmp_pat
     assert {(4, "proxy_pass http://10.0.0.8"), (7, "if $arg_a")} <= {*directives(draft.lost)}
 
 
+PLAIN = "location / { proxy_pass http://10.0.0.9; }"
+
+
+@pytest.mark.parametrize("inside", ["return 403;", "return 404;", "root /srv;", "deny all;"])
+def test_the_same_place_in_other_words_is_refused_too(tmp_path, inside):
+    draft = made(tmp_path, f"server {{ {PLAIN} location /admin {{ {inside} }} }}")
+    routed = Routed(draft, tmp_path)
+    refused = routed.ask("GET", "http://x/admin/a")
+    assert refused in ((403, ""), (404, ""))
+    for path in ("//admin/a", "/%61dmin/a", "/admin%2fa"):
+        assert routed.ask("GET", f"http://x{path}") == (403, "")
+    assert routed.ask("GET", "http://x/a") == ("10.0.0.9", "/a")
+
+
+def test_priorities_are_where_the_order_of_lb_is_another_alone(tmp_path):
+    draft = made(tmp_path, f"server {{ server_name a *.a; {PLAIN} location = /a {{ return 200; }} }}")
+    assert not any("priority" in route for route in draft.routes)
+
+
+def test_a_rewrite_of_a_server_comes_before_its_locations(tmp_path):
+    draft = made(tmp_path, f"server {{ rewrite ^/old$ http://new.test/ permanent; {PLAIN} }}")
+    routed = Routed(draft, tmp_path)
+    assert routed.ask("GET", "http://x/old") == (301, "http://new.test/")
+    assert routed.ask("GET", "http://x/a") == ("10.0.0.9", "/a")
+
+
+def test_a_return_of_a_server_comes_after_what_stands_before_it(tmp_path):
+    text = """server { server_name a;
+        if ($host = a) { return 301 https://$host$request_uri; } return 404; }
+        server { server_name b; if ($arg_a) { return 403; } rewrite ^/x$ http://c/; return 200 open;
+        if ($host = b) { return 301 https://$host$request_uri; } }"""
+    draft = made(tmp_path, text)
+    routed = Routed(draft, tmp_path)
+    assert routed.ask("GET", "http://a/x") == (301, "https://${host}${uri}")
+    assert routed.ask("GET", "http://b/x") == (403, "")
+    assert [gap.line for gap in draft.lost] == [3, 4]
+
+
 def test_an_include_without_files_is_named(tmp_path):
     draft = made(tmp_path, "http { include conf.d/*.conf; }")
     assert (1, "include conf.d/*.conf") in directives(draft.lost)
