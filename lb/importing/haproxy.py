@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lb.importing.haproxyacls import Acls
-from lb.importing.haproxyactions import CLOSING, CONDITIONS, action_of, edits, guards, is_rate
+from lb.importing.haproxyactions import CONDITIONS, action_of, closes, edits, guards, is_rate
 from lb.importing.haproxylines import SECTIONS, Line, Section, read, words_of
 from lb.importing.haproxyrules import Choice, conditions, put_before, reachable
 from lb.importing.haproxyservices import Servers, time
@@ -191,7 +191,7 @@ class _File:
             [line for line in proxy.lines if line.words[0] == "acl"],
             tls,
             plain,
-            lambda line, why: self._draft.note(line.place, str(line), why),
+            self._draft,
         )
         listeners = {"listener": [*plain, *tls]}
         chosen = reachable(self._rules(proxy, acls, self._default(proxy)), listeners)
@@ -211,7 +211,7 @@ class _File:
 
     def _rule(self, line: Line, proxy: Proxy, acls: Acls, rest: list[Choice]) -> list[Choice]:
         line.used = True
-        acls.at, acls.exact = line, line.words[0] == "http-request" and line.words[1] in CLOSING
+        acls.at, acls.exact = line, closes(line)
         at = next((at for at, word in enumerate(line.words) if at and word in CONDITIONS), len(line.words))
         try:
             found = conditions(line.words[at:], acls)
@@ -224,11 +224,7 @@ class _File:
             action = action_of(self._draft, line, line.words[:at])
             return put_before(found, [Choice({}, action, line.words[1])], rest)
         except UnmappableError as error:
-            if (
-                line.words[0] == "http-request"
-                and line.words[1] in CLOSING
-                and not is_rate(acls.behind(line.words))
-            ):
+            if closes(line) and not is_rate(acls.behind(line.words)):
                 why = f"{error}; so what comes after it refuses with 403"
                 self._draft.gap(line.place, str(line), why, "write routes with match")
                 return [Choice({}, REFUSED, "closed")]
@@ -258,7 +254,7 @@ class _File:
             [one for one in proxy.section.lines if one.words[0] == "acl"],
             [],
             [],
-            lambda one, why: self._draft.note(one.place, str(one), why),
+            self._draft,
         )
         inner = [one for one in proxy.section.lines if one.words[0] not in FRONT_ONLY]
         return self._rules(Proxy(proxy.section, inner), own, sent)

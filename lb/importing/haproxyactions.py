@@ -40,6 +40,17 @@ def guards(line: Line) -> bool:
     return line.words[1] in ANSWERING
 
 
+def closes(line: Line) -> bool:
+    """Whether it refuses requests."""
+    if line.words[0] != "http-request":
+        return False
+    return line.words[1] in CLOSING or (line.words[1] == "return" and _status(line.words[2:]) >= 400)
+
+
+def _status(words: Sequence[str]) -> int:
+    return int(dict(pairwise(words)).get("status", 200))
+
+
 def is_rate(words: Iterable[str]) -> bool:
     """Whether it asks for counters of clients: without it, more is allowed, but nobody else."""
     return any(re.match(r"!?(sc\d?_|src_|sc\d?\()|.*_rate\b", word) for word in words)
@@ -54,8 +65,10 @@ def action_of(draft: Draft, line: Line, words: Sequence[str]) -> dict[str, Any]:
     if kind == "return":
         text = given.get("string", "")
         if any(word in given for word in ("file", "errorfile", "errorfiles", "lf-string", "lf-file")):
-            raise UnmappableError("respond has a fixed text")
-        answer: dict[str, Any] = {"status": int(given.get("status", 200))}
+            if not closes(line):
+                raise UnmappableError("respond has a fixed text")
+            draft.gap(line.place, str(line), "respond has a fixed text; here none")
+        answer: dict[str, Any] = {"status": _status(rest)}
         headers = {"content-type": given["content-type"]} if "content-type" in given else {}
         return {
             "respond": {

@@ -137,6 +137,97 @@ backend b from web
     assert directives(draft.lost) == [(8, "http-request deny if abuse")]
 
 
+def ruled(tmp_path, *rules):
+    """What an import makes of a frontend with these rules before one backend."""
+    lines = "\n".join(f"  {rule}" for rule in rules)
+    text = f"frontend f\n  mode http\n  bind :80\n{lines}\n  default_backend b\n"
+    return made(tmp_path, f"{text}backend b\n  mode http\n  server s 10.0.0.1:80\n")
+
+
+DENIED = [
+    ("path,lower -m beg /admin", ["/admin", "/ADMIN/x"], {}),
+    ("path_beg,lower /admin", ["/Admin"], {}),
+    ("path,lower /admin", ["/ADMIN"], {}),
+    ("hdr(x-a),lower bad", ["/"], {"x_a": "BAD"}),
+    ("hdr(x-a) bad", ["/"], {"x_a": "bad"}),
+    ("hdr(x-a) bad", ["/"], {"x_a": "good, bad"}),
+    ("hdr(x-a) worse bad", ["/"], {"x_a": "a ,bad , b"}),
+    ("req.fhdr(x-a) bad", ["/"], {"x_a": "good, bad"}),  # two lines, as lb joins them
+    ("hdr_beg(x-a) bad", ["/"], {"x_a": "good, badly"}),
+    ("hdr_end(x-a) bad", ["/"], {"x_a": "very-bad , good"}),
+    ("hdr_dir(x-a) bad", ["/"], {"x_a": "/a/bad, /good"}),
+    ("hdr_reg(x-a) -i ^b[$^,]?ad$|^x", ["/"], {"x_a": "good, BAD, good"}),
+    ("cook(a),lower bad", ["/"], {"cookie": "a=BAD"}),
+    ("url_param(a),lower bad", ["/?a=BAD"], {}),
+]
+PASSED = [
+    ("path,lower -m beg /admin", "/a/admin", {}),
+    ("hdr(x-a) bad", "/", {"x_a": "BAD, worse, not bad, badly"}),
+    ("hdr_beg(x-a) bad", "/", {"x_a": "good, abad"}),
+    ("hdr_end(x-a) bad", "/", {"x_a": "good, badly"}),
+    ("hdr_reg(x-a) ^bad$", "/", {"x_a": "good, abad, badly"}),
+]
+
+
+@pytest.mark.parametrize(("condition", "paths", "headers"), DENIED)
+def test_what_haproxy_denies_is_denied(tmp_path, condition, paths, headers):
+    routed = Routed(ruled(tmp_path, f"http-request deny if {{ {condition} }}"), tmp_path)
+    assert [routed.ask("GET", f"http://x{path}", **headers) for path in paths] == [(403, "")] * len(paths)
+
+
+@pytest.mark.parametrize(("condition", "path", "headers"), PASSED)
+def test_what_it_does_not_deny_is_not(tmp_path, condition, path, headers):
+    routed = Routed(ruled(tmp_path, f"http-request deny if {{ {condition} }}"), tmp_path)
+    assert routed.ask("GET", f"http://x{path}", **headers) == ("b", path)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "path,lower -m beg /Admin",  # never holds
+        "path,host_only /a",
+        "path,url_dec -m beg /a",
+        "hdr(x-a),field(1,:) bad",
+        "src,lower 10.0.0.1",
+        "hdr(x-forwarded-for,-1) 10.0.0.1",
+        "url_param(a,;) b",
+    ],
+)
+def test_a_converter_or_argument_without_counterpart_does_not_map(tmp_path, condition):
+    draft = ruled(tmp_path, f"http-request deny if {{ {condition} }}")
+    assert Routed(draft, tmp_path).ask("GET", "http://x/") == (403, "")
+    assert [gap.line for gap in draft.lost] == [4]
+
+
+@pytest.mark.parametrize("part", ["cook(a)", "url_param(a)"])
+def test_that_the_first_of_a_name_counts_is_said(tmp_path, part):
+    draft = ruled(tmp_path, f"http-request deny if {{ {part} bad }}", f"use_backend b if {{ {part} x }}")
+    assert [gap.line for gap in draft.lost] == [4]
+    assert [gap.line for gap in draft.notes] == [5]
+    assert {"lb looks at the first of that name, HAProxy at all"} == {gap.why for gap in draft.gaps}
+    there = ruled(tmp_path, f"http-request deny if {{ {part} -m found }}")
+    assert there.gaps == []
+
+
+def test_that_a_header_is_compared_as_a_whole_is_said_where_it_only_routes(tmp_path):
+    draft = ruled(tmp_path, "use_backend b if { hdr(x-a) 1 }", "use_backend b if { hdr_sub(x-a) 1 }")
+    assert [(gap.line, gap.why) for gap in draft.gaps] == [
+        (4, "lb compares the whole header, HAProxy each of its values between commas")
+    ]
+    assert draft.routes[0]["match"] == {"header": {"x-a": ["1"]}}
+
+
+def test_a_return_that_refuses_is_a_refusal(tmp_path):
+    draft = ruled(tmp_path, "http-request return status 404 if { path_beg /admin }")
+    assert Routed(draft, tmp_path).ask("GET", "http://x/administrator") == (404, "")
+    draft = ruled(tmp_path, "http-request return status 404 if { req.body_len gt 1 }")
+    assert Routed(draft, tmp_path).ask("GET", "http://x/") == (403, "")
+    draft = ruled(tmp_path, "http-request return status 503 errorfile /down.http if { path /a }")
+    routed = Routed(draft, tmp_path)
+    assert (routed.ask("GET", "http://x/a"), routed.ask("GET", "http://x/")) == ((503, ""), ("b", "/"))
+    assert [gap.line for gap in draft.lost] == [4]
+
+
 def test_an_address_behind_the_name_of_a_section_is_a_bind(tmp_path):
     text = """defaults
   mode http

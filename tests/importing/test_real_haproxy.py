@@ -66,6 +66,27 @@ FRONT = [
     Ask("/x", method="POST", body=b"x" * 100),
     Ask("/x", headers={"X-Secret": "1", "X-Edge": "client", "X-Trace": "c", "X-Real-IP": "6.6.6.6"}),
     Ask("/x?say=500"),
+    # what refuses, in other words
+    Ask("/PRIVATE/x"),
+    Ask("/privately"),
+    *(
+        Ask("/x", headers={name: value})
+        for name in ("X-A", "X-B", "X-C")
+        for value in (
+            "bad",
+            "BAD",
+            "good, bad",
+            "good ,  worse , x",
+            "a, bad7, b",
+            "a bad",
+            "badly",
+            "b, bad ",
+        )
+    ),
+    Ask("/x", headers={"X-D": "bad"}),
+    Ask("/x", headers={"X-D": "badly"}),
+    Ask("/x?w=bad"),
+    Ask("/x?w=good&w=bad", differs="lb looks at the first of that name"),
 ]
 
 
