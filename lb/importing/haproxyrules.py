@@ -58,12 +58,17 @@ def put_before(rules: Iterable[Condition], chosen: Sequence[Choice], rest: Seque
     found = list(rest)
     for one in reversed(list(rules)):
         exempt = _narrowed(one.fails, found)
+        _bound(exempt)
         with suppress(UnmappableError):  # without it there are more routes than needed, which decide the same
             exempt = _narrowed(one.holds, exempt)
         found = exempt + _narrowed(one.holds, chosen) + found
-    if len(found) > MOST:
-        raise UnmappableError(f"it would take more than {MOST} routes")
+        _bound(found)
     return found
+
+
+def _bound(made: Sequence[object]) -> None:
+    if len(made) > MOST:
+        raise UnmappableError(f"it would take more than {MOST} routes")
 
 
 def _narrowed(matches: Iterable[Match], choices: Sequence[Choice]) -> list[Choice]:
@@ -199,4 +204,5 @@ def _all_of(words: Sequence[str], acls: Acls) -> Condition:
                 for made in [both(one, other)]
                 if made is not None
             ]
+            _bound(holds)
     return Condition(holds, fails)

@@ -228,6 +228,24 @@ def test_a_return_that_refuses_is_a_refusal(tmp_path):
     assert [gap.line for gap in draft.lost] == [4]
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        " || ".join(f"!{{ hdr(h{number}) v }}" for number in range(40)),
+        " ".join(f"{{ hdr(h{number}) a b c }}" for number in range(40)),
+        " ".join(f"!{{ hdr(h{number}) a b c }}" for number in range(40)),
+    ],
+    ids=["alternatives", "all", "none"],
+)
+def test_conditions_that_multiply_are_refused_before_they_do(tmp_path, condition):
+    allows = [f"http-request return status 200 if {{ hdr(x) {number} }}" for number in range(20)]
+    draft = ruled(tmp_path, f"http-request deny if {condition}", *allows)
+    assert Routed(draft, tmp_path).ask("GET", "http://x/") == (403, "")
+    assert [gap.why for gap in draft.lost] == [
+        "it would take more than 500 routes; so what comes after it refuses with 403"
+    ]
+
+
 def test_an_address_behind_the_name_of_a_section_is_a_bind(tmp_path):
     text = """defaults
   mode http
