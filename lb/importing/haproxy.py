@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lb.importing.haproxyacls import Acls
-from lb.importing.haproxyactions import CONDITIONS, action_of, closes, edits, guards, is_rate
+from lb.importing.haproxyactions import CONDITIONS, action_of, closes, guards, is_rate
+from lb.importing.haproxyedits import edits
 from lb.importing.haproxylines import SECTIONS, Line, Section, read, words_of
 from lb.importing.haproxyrules import Choice, conditions, put_before, reachable
 from lb.importing.haproxyservices import Servers, time
@@ -70,6 +71,12 @@ MOOT = {
         "option contstats",
     ),
     *("option http-no-delay",),
+}
+RETRIED: dict[str, list[int | str]] = {
+    "conn-failure": ["connect"],
+    "empty-response": ["reset"],
+    "response-timeout": ["timeout"],
+    "all-retryable-errors": ["connect", "reset", "timeout", 500, 502, 503, 504],
 }
 ADVICE = {
     "stats": "admin has /metrics and the dashboard",
@@ -246,7 +253,7 @@ class _File:
             self._draft.gap(line.place, str(line), f"{name} has no servers that map; here 503")
             return [Choice({}, UNREACHED, name)]
         both_lines = front.lines if proxy is front else [*front.lines, *proxy.section.lines]
-        action = {"service": name, **edits(self._draft, both_lines), **_times(proxy)}
+        action = {"service": name, **edits(self._draft, both_lines), **_times(self._draft, proxy)}
         sent = [Choice({}, action, name)]
         if proxy is front:
             return sent
@@ -342,7 +349,7 @@ def _limits(proxy: Proxy) -> dict[str, Any]:
     return {"limits": found} if found else {}
 
 
-def _times(proxy: Proxy) -> dict[str, Any]:
+def _times(draft: Draft, proxy: Proxy) -> dict[str, Any]:
     """Time-outs and retries of a route to these servers."""
     waits = {
         key: value
@@ -353,12 +360,21 @@ def _times(proxy: Proxy) -> dict[str, Any]:
     retry: dict[str, Any] = {}
     if line := proxy.last("retries"):
         retry["attempts"] = min(int(line.words[1]), 10)
+        if int(line.words[1]) > 10:
+            draft.gap(line.place, str(line), "lb tries 10 times more at most")
     if line := proxy.last("retry-on"):
-        known = {"conn-failure": ["connect"], "empty-response": ["reset"], "response-timeout": ["timeout"]}
-        on = [
-            one for word in line.words[1:] for one in known.get(word, [int(word)] if word.isdigit() else [])
-        ]
-        retry["on"] = on or ["connect", "reset"]
+        on: list[int | str] = []
+        for word in line.words[1:]:
+            if word == "none":
+                retry["attempts"] = 0
+            elif word.isdigit():
+                on.append(int(word))
+            elif word in RETRIED:
+                on += RETRIED[word]
+            else:
+                draft.gap(line.place, f"retry-on {word}", "lb has no such reason to try again")
+        if on:
+            retry["on"] = on
     return {**({"timeout": waits} if waits else {}), **({"retry": retry} if retry else {})}
 
 
@@ -384,6 +400,9 @@ def _process(draft: Draft, lines: Sequence[Line]) -> None:
 def _name(draft: Draft, line: Line) -> None:
     """Says of a line that nothing came of it."""
     word, both_words = line.words[0], " ".join(line.words[:2])
+    if both_words == "option forwardfor" and "header" in line.words:
+        draft.gap(line.place, str(line), "the header has a fixed name", "write request_headers")
+        return
     if word in MOOT or both_words in MOOT:
         draft.needless(line.place, str(line))
         return

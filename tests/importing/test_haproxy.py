@@ -228,6 +228,157 @@ def test_a_return_that_refuses_is_a_refusal(tmp_path):
     assert [gap.line for gap in draft.lost] == [4]
 
 
+def edited(draft):
+    """The keys of the route to the servers that change what they get, and the lines that are named."""
+    route = next(one for one in draft.routes if "service" in one)
+    named = [gap.line for gap in draft.lost], [int(one.split(":")[1]) for one in draft.left_out]
+    assert draft.problems() == []
+    return {key: route[key] for key in ("rewrite", "request_headers", "retry") if key in route}, *named
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "set-header X-Forwarded-For %[src]",
+        "set-header X-Forwarded-Host %[req.hdr(host)]",
+        "set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]",
+        "add-header X-Forwarded-Proto https if { ssl_fc }",
+        "set-header X-Forwarded-Proto http if !{ ssl_fc }",
+        "set-header X-Forwarded-Proto http unless { ssl_fc }",
+        "del-header X-Forwarded-For",
+    ],
+)
+def test_what_lb_says_to_servers_by_itself_is_left_out(tmp_path, rule):
+    assert edited(ruled(tmp_path, f"http-request {rule}")) == ({}, [], [4])
+
+
+def test_an_acl_that_asks_for_tls_says_as_much(tmp_path):
+    rules = ("acl tls ssl_fc", "http-request set-header X-Forwarded-Proto https if tls")
+    assert edited(ruled(tmp_path, *rules)) == ({}, [], [5])
+
+
+def test_what_lb_does_not_say_by_itself_is_mapped_or_named(tmp_path):
+    rules = (
+        "http-request set-header X-Forwarded-Proto https",
+        "http-request set-header X-Forwarded-Port 443",
+        "http-request set-header X-Forwarded-Port %[dst_port]",
+        "http-request set-header X-Forwarded-Proto https if { dst_port 443 }",
+        "http-request set-header X-Forwarded-Host %[hdr(host)] if { path /a }",
+    )
+    assert edited(ruled(tmp_path, *rules)) == (
+        {"request_headers": {"set": {"x-forwarded-proto": "https", "x-forwarded-port": "443"}}},
+        [6, 7, 8],
+        [],
+    )
+
+
+def test_edits_are_done_in_their_order(tmp_path):
+    rules = (
+        "http-request del-header X-A",
+        "http-request set-header X-A one",
+        "http-request set-header X-A two",
+        "http-request add-header X-A three",
+        "http-request add-header X-A four",
+        "http-request set-header X-B one",
+        "http-request del-header X-B",
+        "http-request add-header X-B two",
+        "http-request add-header X-C one",
+        "http-request set-header X-C two",
+    )
+    assert edited(ruled(tmp_path, *rules)) == (
+        {
+            "request_headers": {
+                "set": {"x-a": "two", "x-c": "two"},
+                "add": {"x-a": "three", "x-b": "two"},
+                "remove": ["x-b"],
+            }
+        },
+        [8],
+        [4, 5, 9, 12],
+    )
+
+
+def test_what_cannot_be_edited_is_named(tmp_path):
+    rules = (
+        "http-request del-header Host",
+        "http-request set-header Connection close",
+        "http-request set-header X-A %[path,lower]",
+        "http-request set-header X-B %[hdr(host),lower]",
+    )
+    expected = {"request_headers": {"set": {"x-b": "${host}"}}}
+    assert edited(ruled(tmp_path, *rules)) == (expected, [4, 5, 6], [])
+
+
+def test_a_path_is_rewritten_once(tmp_path):
+    rules = (
+        "http-request replace-path ^/a(.*) /b\\1",
+        "http-request replace-path ^/b(.*) /c\\1",
+        "http-request set-path /d%[path]",
+    )
+    assert edited(ruled(tmp_path, *rules)) == (
+        {"rewrite": {"regex": "^/a(.*)", "to": r"/b\1"}},
+        [5, 6],
+        [],
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "retry", "named"),
+    [
+        (["retries 20"], {"attempts": 10}, [4]),
+        (["retries 3"], {"attempts": 3}, []),
+        (
+            ["retry-on all-retryable-errors"],
+            {"on": ["connect", "reset", "timeout", 500, 502, 503, 504]},
+            [],
+        ),
+        (["retry-on conn-failure junk-response 0rtt-rejected"], {"on": ["connect"]}, [4, 4]),
+        (["retry-on none"], {"attempts": 0}, []),
+        (["retry-on 404 503"], {"on": [404, 503]}, []),
+    ],
+)
+def test_retries(tmp_path, lines, retry, named):
+    text = "\n".join(lines)
+    draft = made(
+        tmp_path,
+        f"defaults\n  mode http\n  timeout connect 1s\n{text}\nlisten l\n  bind :80\n"
+        "  server a 10.0.0.1:80\n",
+    )
+    assert edited(draft)[:2] == ({"retry": retry}, named)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "http-request deny status 429 hdr retry-after 1 if { path /a }",
+        "http-request deny deny_status 429 string slow if { path /a }",
+        "http-request return status 200 string a hdr x-a b if { path /a }",
+    ],
+)
+def test_what_an_answer_has_besides_is_named(tmp_path, rule):
+    draft = ruled(tmp_path, rule)
+    assert Routed(draft, tmp_path).ask("GET", "http://x/a")[0] in (200, 429)
+    assert [gap.line for gap in draft.lost] == [4]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "option forwardfor header X-Client",
+        "balance uri depth 3",
+        "balance url_param a check_post",
+        "cookie S insert postonly",
+        "option httpchk GET /a HTTP/1.1\\r\\nX-A:\\ b",
+        "http-check send meth GET uri /a body x",
+    ],
+)
+def test_what_a_line_has_besides_is_named(tmp_path, line):
+    text = f"listen l\n  mode http\n  bind :80\n  {line}\n  option httpchk\n  server a 10.0.0.1:80 check\n"
+    draft = made(tmp_path, text)
+    assert 4 in [gap.line for gap in draft.lost]
+    assert draft.problems() == []
+
+
 @pytest.mark.parametrize(
     "condition",
     [

@@ -56,6 +56,7 @@ FRONT = [
     Ask("/old/a/b?c", headers={"X-Canary": "1"}),
     Ask("/closed", headers={"X-Canary": "1"}),
     Ask("/x?v=9"),
+    Ask("/x?v=9", headers={"X-Many": "0", "X-Gone": "0", "X-Late": "0"}),
     Ask("/x?v=91"),
     Ask("/static/x"),
     Ask("/img/x"),
@@ -93,6 +94,13 @@ FRONT = [
 @pytest.mark.parametrize("ask", FRONT, ids=str)
 def test_rules(front: Alike, ask: Ask) -> None:
     compared(front, ask)
+
+
+def test_servers_are_told_the_scheme_that_a_rule_says(front: Alike) -> None:
+    for side in ("real", "lb"):
+        told = front.seen(side, Ask("/x?v=9"))
+        assert told["forwarded"]["x-forwarded-proto"] == "https", side
+        assert dict(told["sent"])["x-forwarded-port"] == "443", side
 
 
 POOLS = [
