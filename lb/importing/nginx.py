@@ -116,6 +116,8 @@ def _process(draft: Draft, main: Settings, http: Settings) -> None:
         draft.top["workers"] = "auto" if one.args[0] == "auto" else int(one.args[0])
     for one in main.found("worker_shutdown_timeout"):
         draft.top["shutdown_grace"] = duration(one.args[0])
+    for one in http.found("access_log")[1:]:
+        draft.gap(one.place, str(one), "lb has one access log")
     for one in http.found("access_log")[:1]:
         if one.args[0] == "off":
             draft.top["access_log"] = "off"
@@ -146,16 +148,21 @@ def _listen(draft: Draft, one: Directive) -> Listen:
         if not colon or place.endswith("]"):
             host, port = place, "80"
         place = f"{host.replace('*', '').replace('localhost', '127.0.0.1')}:{port}"
-    for word in sorted(words - {"ssl", "http2", "default_server", "default", "reuseport", "deferred"}):
+    for word in sorted(words - {"ssl", "default_server", "default"}):
         if word == "proxy_protocol":
             draft.gap(
                 one.place, str(one), "lb does not read the PROXY protocol yet", "send X-Forwarded-For to lb"
             )
         elif word == "quic":
             draft.gap(one.place, str(one), "lb does not speak HTTP/3")
-        elif not word.startswith(
+        elif word == "http2":
+            if "ssl" not in words:  # what ends TLS in front speaks it
+                draft.gap(one.place, str(one), "lb speaks HTTP/1.1")
+        elif word in ("reuseport", "deferred") or word.startswith(
             ("backlog=", "ipv6only=", "so_keepalive=", "fastopen=", "rcvbuf=", "sndbuf=")
         ):
+            draft.needless(one.place, str(one))
+        else:
             draft.gap(one.place, str(one), f"lb has no {word} of a listener")
     return Listen(place, "ssl" in words, bool(words & {"default_server", "default"}), one)
 

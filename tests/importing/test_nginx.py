@@ -259,6 +259,53 @@ def test_a_return_of_a_server_comes_after_what_stands_before_it(tmp_path):
     assert [gap.line for gap in draft.lost] == [3, 4]
 
 
+@pytest.mark.parametrize(
+    ("inside", "named", "expected"),
+    [
+        ("add_header Link a;\nadd_header Link b;", [2], {"response_headers": {"set": {"link": "b"}}}),
+        (
+            "proxy_set_header X-A a;\nproxy_set_header x-a b;",
+            [2],
+            {"request_headers": {"set": {"x-a": "b"}}},
+        ),
+        ("proxy_set_header X-A a;\nproxy_set_header x-a '';", [2], {"request_headers": {"remove": ["x-a"]}}),
+        ("proxy_hide_header X-A;\nproxy_hide_header x-a;", [], {"response_headers": {"remove": ["x-a"]}}),
+        ("proxy_set_header Host a.test;\nproxy_set_header Host $host;", [2], {}),
+    ],
+)
+def test_the_first_of_two_headers_of_a_name_is_named(tmp_path, inside, named, expected):
+    draft = made(tmp_path, f"server {{ location / {{ proxy_pass http://10.0.0.9;\n{inside} }} }}")
+    assert draft.problems() == []
+    assert [gap.line for gap in draft.lost] == named
+    (route,) = draft.routes
+    assert {key: route[key] for key in ("request_headers", "response_headers") if key in route} == expected
+
+
+def test_the_first_of_two_headers_of_an_answer_is_named(tmp_path):
+    text = "add_header X-A a;\nadd_header X-A b;\nadd_header X-B c;\nadd_header X-B d always;"
+    draft = made(tmp_path, f"server {{ location / {{ return 404;\n{text} }} }}")
+    assert draft.routes[0]["response_headers"] == {"set": {"x-b": "d"}}
+    assert [gap.line for gap in draft.lost] == []
+    draft = made(tmp_path, f"server {{ location / {{ return 200;\n{text} }} }}")
+    assert draft.routes[0]["response_headers"] == {"set": {"x-a": "b", "x-b": "d"}}
+    assert [gap.line for gap in draft.lost] == [2, 4]
+
+
+def test_what_a_line_has_besides_is_named(tmp_path):
+    text = """http { access_log /a combined;
+        access_log /b combined;
+        upstream u { random two least_time=header;
+        server 10.0.0.1 fail_timeout=5s; }
+        server { listen 80 http2;
+        listen 81 reuseport;
+        location / { proxy_pass http://u; } } }"""
+    draft = made(tmp_path, text)
+    assert [gap.line for gap in draft.lost] == [2, 3, 5]
+    assert [int(one.split(":")[1]) for one in draft.left_out] == [6]
+    outlier = Routed(draft, tmp_path).spec.services["u"].outlier
+    assert (outlier.consecutive_failures, outlier.ejection) == (1, 5)
+
+
 def test_an_include_without_files_is_named(tmp_path):
     draft = made(tmp_path, "http { include conf.d/*.conf; }")
     assert (1, "include conf.d/*.conf") in directives(draft.lost)
