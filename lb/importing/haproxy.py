@@ -208,8 +208,9 @@ class _File:
             self._draft.add_route(title, {"match": choice.match, **priority, **choice.action})
 
     def _rules(self, proxy: Proxy, acls: Acls, rest: list[Choice]) -> list[Choice]:
-        """HAProxy looks at http-request, then redirect, then use_backend."""
-        lines = [line for line in proxy.lines if line.words[0] == "http-request" and guards(line)]
+        """HAProxy looks at tcp-request, then http-request, then redirect, then use_backend."""
+        lines = [line for line in proxy.lines if line.words[0] in ("tcp-request", "block") and closes(line)]
+        lines += [line for line in proxy.lines if line.words[0] == "http-request" and guards(line)]
         lines += [line for line in proxy.lines if line.words[0] in ("redirect", "monitor-uri")]
         lines += [line for line in proxy.lines if line.words[0] == "use_backend"]
         for line in reversed(lines):

@@ -16,7 +16,7 @@ from lb.importing.result import Draft
 from lb.importing.values import UnmappableError
 
 CONDITIONS = ("if", "unless")
-CLOSING = ("deny", "tarpit", "reject", "silent-drop", "auth")
+CLOSING = ("deny", "tarpit", "reject", "silent-drop", "auth", "block")
 ANSWERING = (*CLOSING, "redirect", "return")
 # What an answer may have besides, and has not in lb.
 _BODY = ("content-type", "string", "lf-string", "file", "lf-file", "errorfile", "errorfiles")
@@ -38,16 +38,21 @@ IN_HEADERS = {"src", "hdr(host)", "req.hdr(host)", "path", "unique-id"}
 _IN_REDIRECTS = set(_FIELDS) - {"src", "unique-id"}
 
 
+def verb(words: Sequence[str]) -> str:
+    """What a rule does: its first word, or that behind those that say when it is looked at."""
+    at = {"http-request": 1, "tcp-request": 2}.get(words[0], 0)
+    return words[at] if len(words) > at else ""
+
+
 def guards(line: Line) -> bool:
     """Whether it ends what becomes of a request, and does not only change it."""
-    return line.words[1] in ANSWERING
+    return verb(line.words) in ANSWERING
 
 
 def closes(line: Line) -> bool:
     """Whether it refuses requests."""
-    if line.words[0] != "http-request":
-        return False
-    return line.words[1] in CLOSING or (line.words[1] == "return" and _status(line.words[2:]) >= 400)
+    kind = verb(line.words)
+    return kind in CLOSING or (kind == "return" and _status(line.words[2:]) >= 400)
 
 
 def _status(words: Sequence[str]) -> int:
@@ -61,7 +66,8 @@ def is_rate(words: Iterable[str]) -> bool:
 
 def action_of(draft: Draft, line: Line, words: Sequence[str]) -> dict[str, Any]:
     """Of a rule without its condition. Raises UnmappableError."""
-    kind, rest = (words[1], words[2:]) if words[0] == "http-request" else (words[0], words[1:])
+    kind = verb(words)
+    rest = words[words.index(kind) + 1 :]
     given = dict(pairwise(rest))
     for word in MORE.get(kind, ()):
         if word in given:

@@ -397,6 +397,33 @@ def test_conditions_that_multiply_are_refused_before_they_do(tmp_path, condition
     ]
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "tcp-request connection reject if { src 10.0.0.0/8 }",
+        "tcp-request content reject if { src 10.0.0.0/8 }",
+        "tcp-request content silent-drop unless { src 192.168.0.0/16 }",
+        "block if { src 10.0.0.0/8 }",
+    ],
+)
+def test_what_refuses_connections_refuses_requests(tmp_path, rule):
+    draft = ruled(tmp_path, "http-request return status 200 if { path /a }", rule)
+    routed = Routed(draft, tmp_path)
+    assert routed.ask("GET", "http://x/a", client="10.1.1.1") == (403, "")
+    assert routed.ask("GET", "http://x/a", client="192.168.1.1") == (200, "")
+    assert draft.lost == []
+
+
+def test_what_refuses_connections_and_does_not_map_closes_what_comes_after_it(tmp_path):
+    rate = "tcp-request connection reject if { src_conn_rate gt 10 }"
+    draft = ruled(tmp_path, "tcp-request connection reject if { src -f /bad }", rate)
+    assert Routed(draft, tmp_path).ask("GET", "http://x/") == (403, "")
+    assert [gap.line for gap in draft.lost] == [5, 4]
+    draft = ruled(tmp_path, rate, "tcp-request content accept if { src 10.0.0.1 }")
+    assert Routed(draft, tmp_path).ask("GET", "http://x/") == ("b", "/")
+    assert [gap.line for gap in draft.lost] == [4, 5]
+
+
 def test_an_address_behind_the_name_of_a_section_is_a_bind(tmp_path):
     text = """defaults
   mode http
