@@ -14,7 +14,7 @@ from lb.importing.haproxyacls import Acls
 from lb.importing.haproxyactions import CONDITIONS, action_of, closes, guards, is_rate
 from lb.importing.haproxyedits import edits
 from lb.importing.haproxylines import SECTIONS, Line, Section, read, words_of
-from lb.importing.haproxyrules import Choice, conditions, put_before, reachable
+from lb.importing.haproxyrules import Choice, alternatives_of, conditions, put_before, reachable
 from lb.importing.haproxyservices import Servers, time
 from lb.importing.result import Draft, UnreadableError, read_text
 from lb.importing.values import UnmappableError
@@ -221,8 +221,9 @@ class _File:
         line.used = True
         acls.at, acls.exact = line, closes(line)
         at = next((at for at, word in enumerate(line.words) if at and word in CONDITIONS), len(line.words))
+        condition = self._without_rates(line, line.words[at:], acls)
         try:
-            found = conditions(line.words[at:], acls)
+            found = conditions(condition, acls)
             if line.words[0] == "use_backend":
                 if line.words[1].startswith("%["):
                     raise UnmappableError("a service has a fixed name in a route")
@@ -232,12 +233,25 @@ class _File:
             action = action_of(self._draft, line, line.words[:at])
             return put_before(found, [Choice({}, action, line.words[1])], rest)
         except UnmappableError as error:
-            if closes(line) and not is_rate(acls.behind(line.words)):
+            if closes(line) and not is_rate(acls.behind(condition)):
                 why = f"{error}; so what comes after it refuses with 403"
                 self._draft.gap(line.place, str(line), why, "write routes with match")
                 return [Choice({}, REFUSED, "closed")]
             self._draft.gap(line.place, str(line), str(error), "write routes with match")
             return rest
+
+    def _without_rates(self, line: Line, words: tuple[str, ...], acls: Acls) -> Sequence[str]:
+        """The condition of a rule that refuses without the parts of it that ask for counters, where others
+        are left."""
+        if not closes(line) or words[:1] != ("if",):
+            return words
+        parts = alternatives_of(words[1:])
+        kept = [part for part in parts if not is_rate(acls.behind(part))]
+        if not kept or len(kept) == len(parts):
+            return words
+        self._draft.gap(line.place, str(line), "lb keeps no counters of clients; the rest of it maps")
+        joined = [word for part in kept for word in ("||", *part)]
+        return ["if", *joined[1:]]
 
     def _default(self, proxy: Proxy) -> list[Choice]:
         line = proxy.last("default_backend")

@@ -42,7 +42,7 @@ def conditions(words: Sequence[str], acls: Acls) -> list[Condition]:
         return ALWAYS
     if words[0] not in ("if", "unless") or len(words) < 2:
         raise UnmappableError(f"{' '.join(words)} is no condition that lb knows")
-    found = [_all_of(part, acls) for part in _alternatives(words[1:])]
+    found = [_all_of(part, acls) for part in alternatives_of(words[1:])]
     if words[0] == "if":
         return found
     if any(one.fails for one in found) and found != [Condition([{}], found[0].fails)]:
@@ -166,7 +166,8 @@ def _below(path: str, prefix: str) -> bool:
     return prefix == "/" or path == prefix or path.startswith(f"{prefix}/")
 
 
-def _alternatives(words: Sequence[str]) -> list[list[str]]:
+def alternatives_of(words: Sequence[str]) -> list[list[str]]:
+    """The parts of a condition, one of which must hold."""
     found: list[list[str]] = [[]]
     for word in words:
         if word in ("or", "||"):

@@ -414,6 +414,18 @@ def test_what_refuses_connections_refuses_requests(tmp_path, rule):
     assert draft.lost == []
 
 
+@pytest.mark.parametrize("word", ["||", "or"])
+def test_of_a_refusal_that_asks_for_rates_too_the_rest_stays(tmp_path, word):
+    rule = f"http-request deny if {{ sc0_http_req_rate gt 9 }} {word} {{ src 10.0.0.0/8 }} {{ path /a }}"
+    draft = ruled(tmp_path, rule)
+    routed = Routed(draft, tmp_path)
+    assert routed.ask("GET", "http://x/a", client="10.1.1.1") == (403, "")
+    assert routed.ask("GET", "http://x/a") == ("b", "/a")
+    assert [gap.line for gap in draft.lost] == [4]
+    draft = ruled(tmp_path, f"http-request deny if {{ sc0_http_req_rate gt 9 }} {word} {{ src -f /bad }}")
+    assert Routed(draft, tmp_path).ask("GET", "http://x/a") == (403, "")
+
+
 def test_what_refuses_connections_and_does_not_map_closes_what_comes_after_it(tmp_path):
     rate = "tcp-request connection reject if { src_conn_rate gt 10 }"
     draft = ruled(tmp_path, "tcp-request connection reject if { src -f /bad }", rate)
