@@ -1,7 +1,8 @@
 """haproxy.cfg as a draft: its sections, listeners, and rules in order.
 
 Lives here: the file as a whole and frontends. Must not live here: conditions (lb.importing.haproxyrules),
-servers (lb.importing.haproxyservices), single actions (lb.importing.haproxyactions).
+servers (lb.importing.haproxyservices), single actions (lb.importing.haproxyactions), lines that nothing came
+of (lb.importing.haproxynamed).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from lb.importing.haproxyacls import Acls
 from lb.importing.haproxyactions import CONDITIONS, action_of, closes, guards, is_rate
 from lb.importing.haproxyedits import edits
 from lb.importing.haproxylines import SECTIONS, Line, Section, read, words_of
+from lb.importing.haproxynamed import ADVICE, FRONT, name_unused
 from lb.importing.haproxyrules import Choice, alternatives_of, conditions, put_before, reachable
 from lb.importing.haproxyservices import Servers, time
 from lb.importing.result import Draft, UnreadableError, read_text
@@ -27,77 +29,11 @@ FRONT_ONLY = (
 )  # a section asked for its servers has no say in it
 REFUSED = {"respond": {"status": 403}}
 UNREACHED = {"respond": {"status": 503}}
-FRONT = "end TLS in front of lb (stunnel, hitch, a CDN) and forward to the address of this listener"
-
-# About how HAProxy works inside, or what lb always does: nothing is lost without them.
-MOOT = {
-    *(
-        "user",
-        "group",
-        "daemon",
-        "chroot",
-        "pidfile",
-        "ulimit-n",
-        "description",
-        "hash-type",
-        "http-reuse",
-        "id",
-    ),
-    *("cpu-map", "master-worker", "spread-checks", "fullconn", "setenv", "presetenv", "insecure-fork-wanted"),
-    *(
-        "option httpchk",
-        "timeout check",
-        "http-check",
-        "mode",
-        "no",
-        "stats socket",
-        "stats timeout",
-        "log global",
-    ),
-    *(
-        "option httplog",
-        "option dontlognull",
-        "option forwardfor",
-        "option http-server-close",
-        "option tcplog",
-    ),
-    *("option http-keep-alive", "option redispatch", "option log-health-checks", "option logasap"),
-    *("option prefer-last-server", "option tcp-smart-accept", "option tcp-smart-connect", "option tcpka"),
-    *(
-        "option splice-auto",
-        "option dontlog-normal",
-        "option clitcpka",
-        "option srvtcpka",
-        "option contstats",
-    ),
-    *("option http-no-delay",),
-}
 RETRIED: dict[str, list[int | str]] = {
     "conn-failure": ["connect"],
     "empty-response": ["reset"],
     "response-timeout": ["timeout"],
     "all-retryable-errors": ["connect", "reset", "timeout", 500, 502, 503, 504],
-}
-ADVICE = {
-    "stats": "admin has /metrics and the dashboard",
-    "stick": "use sticky, or consistent_hash",
-    "stick-table": "use sticky, or consistent_hash; lb keeps no counters of clients",
-    "compression": "let servers compress",
-    "errorfile": "lb answers with short texts of its own",
-    "log-format": "write access_log.format with ${fields}",
-    "log": "lb has one access log",
-    "capture": "access_log.format has header:NAME",
-    "tcp-request": "limits of listeners bound connections",
-    "peers": "lbs share health and orders through cluster",
-    "resolvers": "servers[].resolve asks the system's name servers, discover.dns others",
-    "server-template": "write discover.dns",
-    "userlist": "let servers ask for passwords",
-    "timeout tunnel": "timeout.idle bounds tunnels",
-    "ssl-": FRONT,
-    "tune.ssl": FRONT,
-    "ca-base": FRONT,
-    "crt-base": FRONT,
-    "option httpclose": "lb keeps connections; connections.max_idle: 0 keeps none to servers",
 }
 
 
@@ -190,7 +126,7 @@ class _File:
         self._draft.routes = [_without_empty_match(route) for route in self._draft.routes]
         for line in self._lines:
             if not line.used:
-                _name(self._draft, line)
+                name_unused(self._draft, line)
 
     def _front(self, proxy: Proxy) -> None:
         tls, plain = self._listeners(proxy)
@@ -410,16 +346,3 @@ def _process(draft: Draft, lines: Sequence[Line]) -> None:
             if not where.startswith("/") and path != where:
                 path = f"syslog:udp://{where if ':' in where else f'{where}:514'}"
             draft.top["access_log"] = {"path": path}
-
-
-def _name(draft: Draft, line: Line) -> None:
-    """Says of a line that nothing came of it."""
-    word, both_words = line.words[0], " ".join(line.words[:2])
-    if both_words == "option forwardfor" and "header" in line.words:
-        draft.gap(line.place, str(line), "the header has a fixed name", "write request_headers")
-        return
-    if word in MOOT or both_words in MOOT:
-        draft.needless(line.place, str(line))
-        return
-    family = next((advice for name, advice in ADVICE.items() if word.startswith(name)), "")
-    draft.gap(line.place, str(line), "nothing in lb comes of it", ADVICE.get(both_words) or family)
