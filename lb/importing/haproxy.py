@@ -1,7 +1,8 @@
 """haproxy.cfg as a draft: its sections, listeners, and rules in order.
 
 Lives here: the file as a whole and frontends. Must not live here: conditions (lb.importing.haproxyrules),
-servers (lb.importing.haproxyservices), single actions (lb.importing.haproxyactions).
+servers (lb.importing.haproxyservices), single actions (lb.importing.haproxyactions), lines that nothing came
+of (lb.importing.haproxynamed).
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lb.importing.haproxyacls import Acls
-from lb.importing.haproxyactions import CLOSING, CONDITIONS, action_of, edits, guards, is_rate
+from lb.importing.haproxyactions import CONDITIONS, action_of, closes, guards, is_rate
+from lb.importing.haproxyedits import edits
 from lb.importing.haproxylines import SECTIONS, Line, Section, read, words_of
-from lb.importing.haproxyrules import Choice, conditions, put_before, reachable
+from lb.importing.haproxynamed import ADVICE, FRONT, name_unused
+from lb.importing.haproxyrules import Choice, alternatives_of, conditions, put_before, reachable
 from lb.importing.haproxyservices import Servers, time
 from lb.importing.result import Draft, UnreadableError, read_text
 from lb.importing.values import UnmappableError
@@ -26,71 +29,11 @@ FRONT_ONLY = (
 )  # a section asked for its servers has no say in it
 REFUSED = {"respond": {"status": 403}}
 UNREACHED = {"respond": {"status": 503}}
-FRONT = "end TLS in front of lb (stunnel, hitch, a CDN) and forward to the address of this listener"
-
-# About how HAProxy works inside, or what lb always does: nothing is lost without them.
-MOOT = {
-    *(
-        "user",
-        "group",
-        "daemon",
-        "chroot",
-        "pidfile",
-        "ulimit-n",
-        "description",
-        "hash-type",
-        "http-reuse",
-        "id",
-    ),
-    *("cpu-map", "master-worker", "spread-checks", "fullconn", "setenv", "presetenv", "insecure-fork-wanted"),
-    *(
-        "option httpchk",
-        "timeout check",
-        "http-check",
-        "mode",
-        "no",
-        "stats socket",
-        "stats timeout",
-        "log global",
-    ),
-    *(
-        "option httplog",
-        "option dontlognull",
-        "option forwardfor",
-        "option http-server-close",
-        "option tcplog",
-    ),
-    *("option http-keep-alive", "option redispatch", "option log-health-checks", "option logasap"),
-    *("option prefer-last-server", "option tcp-smart-accept", "option tcp-smart-connect", "option tcpka"),
-    *(
-        "option splice-auto",
-        "option dontlog-normal",
-        "option clitcpka",
-        "option srvtcpka",
-        "option contstats",
-    ),
-    *("option http-no-delay",),
-}
-ADVICE = {
-    "stats": "admin has /metrics and the dashboard",
-    "stick": "use sticky, or consistent_hash",
-    "stick-table": "use sticky, or consistent_hash; lb keeps no counters of clients",
-    "compression": "let servers compress",
-    "errorfile": "lb answers with short texts of its own",
-    "log-format": "write access_log.format with ${fields}",
-    "log": "lb has one access log",
-    "capture": "access_log.format has header:NAME",
-    "tcp-request": "limits of listeners bound connections",
-    "peers": "lbs share health and orders through cluster",
-    "resolvers": "servers[].resolve asks the system's name servers, discover.dns others",
-    "server-template": "write discover.dns",
-    "userlist": "let servers ask for passwords",
-    "timeout tunnel": "timeout.idle bounds tunnels",
-    "ssl-": FRONT,
-    "tune.ssl": FRONT,
-    "ca-base": FRONT,
-    "crt-base": FRONT,
-    "option httpclose": "lb keeps connections; connections.max_idle: 0 keeps none to servers",
+RETRIED: dict[str, list[int | str]] = {
+    "conn-failure": ["connect"],
+    "empty-response": ["reset"],
+    "response-timeout": ["timeout"],
+    "all-retryable-errors": ["connect", "reset", "timeout", 500, 502, 503, 504],
 }
 
 
@@ -183,7 +126,7 @@ class _File:
         self._draft.routes = [_without_empty_match(route) for route in self._draft.routes]
         for line in self._lines:
             if not line.used:
-                _name(self._draft, line)
+                name_unused(self._draft, line)
 
     def _front(self, proxy: Proxy) -> None:
         tls, plain = self._listeners(proxy)
@@ -191,7 +134,7 @@ class _File:
             [line for line in proxy.lines if line.words[0] == "acl"],
             tls,
             plain,
-            lambda line, why: self._draft.note(line.place, str(line), why),
+            self._draft,
         )
         listeners = {"listener": [*plain, *tls]}
         chosen = reachable(self._rules(proxy, acls, self._default(proxy)), listeners)
@@ -201,8 +144,9 @@ class _File:
             self._draft.add_route(title, {"match": choice.match, **priority, **choice.action})
 
     def _rules(self, proxy: Proxy, acls: Acls, rest: list[Choice]) -> list[Choice]:
-        """HAProxy looks at http-request, then redirect, then use_backend."""
-        lines = [line for line in proxy.lines if line.words[0] == "http-request" and guards(line)]
+        """HAProxy looks at tcp-request, then http-request, then redirect, then use_backend."""
+        lines = [line for line in proxy.lines if line.words[0] in ("tcp-request", "block") and closes(line)]
+        lines += [line for line in proxy.lines if line.words[0] == "http-request" and guards(line)]
         lines += [line for line in proxy.lines if line.words[0] in ("redirect", "monitor-uri")]
         lines += [line for line in proxy.lines if line.words[0] == "use_backend"]
         for line in reversed(lines):
@@ -211,10 +155,11 @@ class _File:
 
     def _rule(self, line: Line, proxy: Proxy, acls: Acls, rest: list[Choice]) -> list[Choice]:
         line.used = True
-        acls.at, acls.exact = line, line.words[0] == "http-request" and line.words[1] in CLOSING
+        acls.at, acls.exact = line, closes(line)
         at = next((at for at, word in enumerate(line.words) if at and word in CONDITIONS), len(line.words))
+        condition = self._without_rates(line, line.words[at:], acls)
         try:
-            found = conditions(line.words[at:], acls)
+            found = conditions(condition, acls)
             if line.words[0] == "use_backend":
                 if line.words[1].startswith("%["):
                     raise UnmappableError("a service has a fixed name in a route")
@@ -224,16 +169,25 @@ class _File:
             action = action_of(self._draft, line, line.words[:at])
             return put_before(found, [Choice({}, action, line.words[1])], rest)
         except UnmappableError as error:
-            if (
-                line.words[0] == "http-request"
-                and line.words[1] in CLOSING
-                and not is_rate(acls.behind(line.words))
-            ):
+            if closes(line) and not is_rate(acls.behind(condition)):
                 why = f"{error}; so what comes after it refuses with 403"
                 self._draft.gap(line.place, str(line), why, "write routes with match")
                 return [Choice({}, REFUSED, "closed")]
             self._draft.gap(line.place, str(line), str(error), "write routes with match")
             return rest
+
+    def _without_rates(self, line: Line, words: tuple[str, ...], acls: Acls) -> Sequence[str]:
+        """The condition of a rule that refuses without the parts of it that ask for counters, where others
+        are left."""
+        if not closes(line) or words[:1] != ("if",):
+            return words
+        parts = alternatives_of(words[1:])
+        kept = [part for part in parts if not is_rate(acls.behind(part))]
+        if not kept or len(kept) == len(parts):
+            return words
+        self._draft.gap(line.place, str(line), "lb keeps no counters of clients; the rest of it maps")
+        joined = [word for part in kept for word in ("||", *part)]
+        return ["if", *joined[1:]]
 
     def _default(self, proxy: Proxy) -> list[Choice]:
         line = proxy.last("default_backend")
@@ -250,7 +204,7 @@ class _File:
             self._draft.gap(line.place, str(line), f"{name} has no servers that map; here 503")
             return [Choice({}, UNREACHED, name)]
         both_lines = front.lines if proxy is front else [*front.lines, *proxy.section.lines]
-        action = {"service": name, **edits(self._draft, both_lines), **_times(proxy)}
+        action = {"service": name, **edits(self._draft, both_lines), **_times(self._draft, proxy)}
         sent = [Choice({}, action, name)]
         if proxy is front:
             return sent
@@ -258,7 +212,7 @@ class _File:
             [one for one in proxy.section.lines if one.words[0] == "acl"],
             [],
             [],
-            lambda one, why: self._draft.note(one.place, str(one), why),
+            self._draft,
         )
         inner = [one for one in proxy.section.lines if one.words[0] not in FRONT_ONLY]
         return self._rules(Proxy(proxy.section, inner), own, sent)
@@ -346,7 +300,7 @@ def _limits(proxy: Proxy) -> dict[str, Any]:
     return {"limits": found} if found else {}
 
 
-def _times(proxy: Proxy) -> dict[str, Any]:
+def _times(draft: Draft, proxy: Proxy) -> dict[str, Any]:
     """Time-outs and retries of a route to these servers."""
     waits = {
         key: value
@@ -357,12 +311,21 @@ def _times(proxy: Proxy) -> dict[str, Any]:
     retry: dict[str, Any] = {}
     if line := proxy.last("retries"):
         retry["attempts"] = min(int(line.words[1]), 10)
+        if int(line.words[1]) > 10:
+            draft.gap(line.place, str(line), "lb tries 10 times more at most")
     if line := proxy.last("retry-on"):
-        known = {"conn-failure": ["connect"], "empty-response": ["reset"], "response-timeout": ["timeout"]}
-        on = [
-            one for word in line.words[1:] for one in known.get(word, [int(word)] if word.isdigit() else [])
-        ]
-        retry["on"] = on or ["connect", "reset"]
+        on: list[int | str] = []
+        for word in line.words[1:]:
+            if word == "none":
+                retry["attempts"] = 0
+            elif word.isdigit():
+                on.append(int(word))
+            elif word in RETRIED:
+                on += RETRIED[word]
+            else:
+                draft.gap(line.place, f"retry-on {word}", "lb has no such reason to try again")
+        if on:
+            retry["on"] = on
     return {**({"timeout": waits} if waits else {}), **({"retry": retry} if retry else {})}
 
 
@@ -383,13 +346,3 @@ def _process(draft: Draft, lines: Sequence[Line]) -> None:
             if not where.startswith("/") and path != where:
                 path = f"syslog:udp://{where if ':' in where else f'{where}:514'}"
             draft.top["access_log"] = {"path": path}
-
-
-def _name(draft: Draft, line: Line) -> None:
-    """Says of a line that nothing came of it."""
-    word, both_words = line.words[0], " ".join(line.words[:2])
-    if word in MOOT or both_words in MOOT:
-        draft.needless(line.place, str(line))
-        return
-    family = next((advice for name, advice in ADVICE.items() if word.startswith(name)), "")
-    draft.gap(line.place, str(line), "nothing in lb comes of it", ADVICE.get(both_words) or family)

@@ -1,6 +1,7 @@
 """What rules of HAProxy do, as keys of a route.
 
-Lives here: redirects, fixed answers, edits of headers and paths. Must not live here: when they are done.
+Lives here: redirects, fixed answers, texts with samples. Must not live here: when they are done, edits of
+headers and paths (lb.importing.haproxyedits).
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from typing import Any
 
 from lb.importing.haproxylines import Line
 from lb.importing.result import Draft
-from lb.importing.values import UnmappableError, regex
+from lb.importing.values import UnmappableError
 
 CONDITIONS = ("if", "unless")
-CLOSING = ("deny", "tarpit", "reject", "silent-drop", "auth")
+CLOSING = ("deny", "tarpit", "reject", "silent-drop", "auth", "block")
 ANSWERING = (*CLOSING, "redirect", "return")
+# What an answer may have besides, and has not in lb.
+_BODY = ("content-type", "string", "lf-string", "file", "lf-file", "errorfile", "errorfiles")
+MORE = {"deny": (*_BODY, "hdr"), "tarpit": (*_BODY, "hdr"), "return": ("hdr",)}
 
 _SAMPLE = re.compile(r"%\[([^\]]*)\]")
 _FIELDS = {
@@ -30,14 +34,29 @@ _FIELDS = {
     "query": "query",
     "unique-id": "request_id",
 }
-_IN_HEADERS = {"src", "hdr(host)", "req.hdr(host)", "path", "unique-id"}
+IN_HEADERS = {"src", "hdr(host)", "req.hdr(host)", "path", "unique-id"}
 _IN_REDIRECTS = set(_FIELDS) - {"src", "unique-id"}
-OWN = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port")
+
+
+def verb(words: Sequence[str]) -> str:
+    """What a rule does: its first word, or that behind those that say when it is looked at."""
+    at = {"http-request": 1, "tcp-request": 2}.get(words[0], 0)
+    return words[at] if len(words) > at else ""
 
 
 def guards(line: Line) -> bool:
     """Whether it ends what becomes of a request, and does not only change it."""
-    return line.words[1] in ANSWERING
+    return verb(line.words) in ANSWERING
+
+
+def closes(line: Line) -> bool:
+    """Whether it refuses requests."""
+    kind = verb(line.words)
+    return kind in CLOSING or (kind == "return" and _status(line.words[2:]) >= 400)
+
+
+def _status(words: Sequence[str]) -> int:
+    return int(dict(pairwise(words)).get("status", 200))
 
 
 def is_rate(words: Iterable[str]) -> bool:
@@ -47,15 +66,21 @@ def is_rate(words: Iterable[str]) -> bool:
 
 def action_of(draft: Draft, line: Line, words: Sequence[str]) -> dict[str, Any]:
     """Of a rule without its condition. Raises UnmappableError."""
-    kind, rest = (words[1], words[2:]) if words[0] == "http-request" else (words[0], words[1:])
+    kind = verb(words)
+    rest = words[words.index(kind) + 1 :]
     given = dict(pairwise(rest))
+    for word in MORE.get(kind, ()):
+        if word in given:
+            draft.gap(line.place, str(line), f"an answer of lb has no {word} of the rule")
     if kind == "redirect":
         return {"redirect": _redirect(draft, line, given, rest)}
     if kind == "return":
         text = given.get("string", "")
         if any(word in given for word in ("file", "errorfile", "errorfiles", "lf-string", "lf-file")):
-            raise UnmappableError("respond has a fixed text")
-        answer: dict[str, Any] = {"status": int(given.get("status", 200))}
+            if not closes(line):
+                raise UnmappableError("respond has a fixed text")
+            draft.gap(line.place, str(line), "respond has a fixed text; here none")
+        answer: dict[str, Any] = {"status": _status(rest)}
         headers = {"content-type": given["content-type"]} if "content-type" in given else {}
         return {
             "respond": {
@@ -92,7 +117,9 @@ def translated(value: str, allowed: set[str]) -> str:
     """A text in which %[sample] stands for something, with lb's fields. Raises UnmappableError."""
 
     def put(found: re.Match[str]) -> str:
-        name = re.sub(r",(lower|field\(1,:\)|host_only)", "", found[1]).strip()
+        name = found[1].strip()
+        if name.startswith(("hdr(host)", "req.hdr(host)")):  # which has no case and no port in lb
+            name = re.sub(r",(lower|field\(1,:\)|host_only)", "", name)
         if name not in allowed:
             raise UnmappableError(f"lb has no counterpart of %[{found[1]}] here")
         return f"${{{_FIELDS[name]}}}"
@@ -101,47 +128,3 @@ def translated(value: str, allowed: set[str]) -> str:
     if re.search(r"(?<!%)%[A-Za-z\[]", made):
         raise UnmappableError(f"lb has no counterpart of a field in {value}")
     return made.replace("%%", "%")
-
-
-def edits(draft: Draft, lines: Sequence[Line]) -> dict[str, Any]:
-    """The changes of a route out of rules without a condition."""
-    request: dict[str, Any] = {}
-    response: dict[str, Any] = {}
-    rewrite: dict[str, str] = {}
-    for line in lines:
-        words = line.words
-        if words[0] not in ("http-request", "http-response") or (words[0] == "http-request" and guards(line)):
-            continue
-        line.used = True
-        changed = request if words[0] == "http-request" else response
-        try:
-            if len(words) > 2 and words[1].endswith("-header") and words[2].lower() in OWN:
-                continue  # lb says it by itself
-            if any(word in CONDITIONS for word in words):
-                raise UnmappableError("a route changes all its requests alike")
-            _edit(line, changed, rewrite)
-        except (UnmappableError, IndexError) as error:
-            draft.gap(line.place, str(line), str(error), "write a route with match for it")
-    found = {"rewrite": rewrite, "request_headers": request, "response_headers": response}
-    return {key: value for key, value in found.items() if value}
-
-
-def _edit(line: Line, changed: dict[str, Any], rewrite: dict[str, str]) -> None:
-    words, answer = line.words, line.words[0] == "http-response"
-    kind, name = words[1], words[2].lower() if len(words) > 2 else ""
-    if kind in ("set-header", "add-header"):
-        value = translated(words[3], set() if answer else _IN_HEADERS)
-        if name == "host" and not answer:
-            rewrite["host"] = value
-        else:
-            changed.setdefault(kind.removesuffix("-header"), {})[name] = value
-    elif kind == "del-header":
-        if len(words) > 3:
-            raise UnmappableError("lb removes headers by their whole name")
-        changed.setdefault("remove", []).append(name)
-    elif kind == "set-path" and words[2].endswith("%[path]") and "%" not in words[2][: -len("%[path]")]:
-        rewrite["add_prefix"] = words[2].removesuffix("%[path]").rstrip("/")
-    elif kind == "replace-path":
-        rewrite.update(regex=regex(words[2]), to=translated(words[3], set()))
-    else:
-        raise UnmappableError("lb has no counterpart")

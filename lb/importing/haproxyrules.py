@@ -42,7 +42,7 @@ def conditions(words: Sequence[str], acls: Acls) -> list[Condition]:
         return ALWAYS
     if words[0] not in ("if", "unless") or len(words) < 2:
         raise UnmappableError(f"{' '.join(words)} is no condition that lb knows")
-    found = [_all_of(part, acls) for part in _alternatives(words[1:])]
+    found = [_all_of(part, acls) for part in alternatives_of(words[1:])]
     if words[0] == "if":
         return found
     if any(one.fails for one in found) and found != [Condition([{}], found[0].fails)]:
@@ -58,12 +58,17 @@ def put_before(rules: Iterable[Condition], chosen: Sequence[Choice], rest: Seque
     found = list(rest)
     for one in reversed(list(rules)):
         exempt = _narrowed(one.fails, found)
+        _bound(exempt)
         with suppress(UnmappableError):  # without it there are more routes than needed, which decide the same
             exempt = _narrowed(one.holds, exempt)
         found = exempt + _narrowed(one.holds, chosen) + found
-    if len(found) > MOST:
-        raise UnmappableError(f"it would take more than {MOST} routes")
+        _bound(found)
     return found
+
+
+def _bound(made: Sequence[object]) -> None:
+    if len(made) > MOST:
+        raise UnmappableError(f"it would take more than {MOST} routes")
 
 
 def _narrowed(matches: Iterable[Match], choices: Sequence[Choice]) -> list[Choice]:
@@ -161,7 +166,8 @@ def _below(path: str, prefix: str) -> bool:
     return prefix == "/" or path == prefix or path.startswith(f"{prefix}/")
 
 
-def _alternatives(words: Sequence[str]) -> list[list[str]]:
+def alternatives_of(words: Sequence[str]) -> list[list[str]]:
+    """The parts of a condition, one of which must hold."""
     found: list[list[str]] = [[]]
     for word in words:
         if word in ("or", "||"):
@@ -199,4 +205,5 @@ def _all_of(words: Sequence[str], acls: Acls) -> Condition:
                 for made in [both(one, other)]
                 if made is not None
             ]
+            _bound(holds)
     return Condition(holds, fails)

@@ -104,6 +104,8 @@ class Servers:
                 self._default += words[1:]
             elif words[0] == "balance":
                 self._section["algorithm"] = _algorithm(words[1:])
+                for word in words[3 if words[1] == "url_param" else 2 :]:
+                    self._draft.gap(line.place, str(line), f"lb's algorithm has no {word}")
             elif words[0] == "cookie":
                 self._section["sticky"] = self._sticky(line)
             elif words[:2] == ("option", "httpchk"):
@@ -202,6 +204,8 @@ class Servers:
         host = re.search(r"[Hh]ost:\s*([^\s\\]+)", rest)
         if host:
             self._check["host"] = host[1]
+        if re.sub(r"HTTP/1\.[01]|[Hh]ost:\s*[^\s\\]+|\\[rn]|\s", "", rest):
+            self._draft.gap(line.place, str(line), "its headers are not read", "write health_check.headers")
 
     def _http_check(self, line: Line) -> None:
         words = list(line.words[1:])
@@ -213,6 +217,8 @@ class Servers:
                     self._check["host"] = words[at + 2]
                 elif words[at] == "hdr":
                     self._check.setdefault("headers", {})[words[at + 1].lower()] = words[at + 2]
+                elif words[at] in ("body", "body-lf", "uri-lf", "hdr-lf"):
+                    self._draft.gap(line.place, str(line), f"lb's checks have no {words[at]}")
         elif words[0] == "expect" and words[1] == "status":
             statuses = [int(one) if one.isdigit() else one for one in words[2].split(",")]
             self._check["expect"] = {"status": statuses}
@@ -236,6 +242,10 @@ class Servers:
                 found[key] = time(value) if key == "ttl" else value.lstrip(".")
         if "indirect" in words:
             self._draft.note(line.place, "indirect", "servers see lb's cookie too")
+        for word in sorted({"postonly", "preserve", "dynamic", "attr"} & {*words[2:]}):
+            self._draft.gap(line.place, f"cookie {words[1]} {word}", "lb's cookie has no such option")
+        if "nocache" in words:
+            self._draft.needless(line.place, "nocache")
         if "maxidle" in words:
             self._draft.gap(line.place, "maxidle", "lb's cookie has one life, ttl")
         return found

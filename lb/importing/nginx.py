@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lb.importing.nginxnamed import FRONT, name_unused
-from lb.importing.nginxroutes import Place, add_routes, is_ranked
+from lb.importing.nginxroutes import Place, add_routes
 from lb.importing.nginxservices import add_service
 from lb.importing.nginxvalues import (
     Directive,
@@ -67,7 +67,7 @@ def _map(draft: Draft, found: Sequence[Directive]) -> None:
         draft.gap(
             (draft.source, 0), "http", "there is no server in it", "import the file that includes the servers"
         )
-    _listeners(draft, servers, outer)
+    _listeners(draft, servers)
     name_unused(draft, found)
 
 
@@ -116,6 +116,8 @@ def _process(draft: Draft, main: Settings, http: Settings) -> None:
         draft.top["workers"] = "auto" if one.args[0] == "auto" else int(one.args[0])
     for one in main.found("worker_shutdown_timeout"):
         draft.top["shutdown_grace"] = duration(one.args[0])
+    for one in http.found("access_log")[1:]:
+        draft.gap(one.place, str(one), "lb has one access log")
     for one in http.found("access_log")[:1]:
         if one.args[0] == "off":
             draft.top["access_log"] = "off"
@@ -146,21 +148,26 @@ def _listen(draft: Draft, one: Directive) -> Listen:
         if not colon or place.endswith("]"):
             host, port = place, "80"
         place = f"{host.replace('*', '').replace('localhost', '127.0.0.1')}:{port}"
-    for word in sorted(words - {"ssl", "http2", "default_server", "default", "reuseport", "deferred"}):
+    for word in sorted(words - {"ssl", "default_server", "default"}):
         if word == "proxy_protocol":
             draft.gap(
                 one.place, str(one), "lb does not read the PROXY protocol yet", "send X-Forwarded-For to lb"
             )
         elif word == "quic":
             draft.gap(one.place, str(one), "lb does not speak HTTP/3")
-        elif not word.startswith(
+        elif word == "http2":
+            if "ssl" not in words:  # what ends TLS in front speaks it
+                draft.gap(one.place, str(one), "lb speaks HTTP/1.1")
+        elif word in ("reuseport", "deferred") or word.startswith(
             ("backlog=", "ipv6only=", "so_keepalive=", "fastopen=", "rcvbuf=", "sndbuf=")
         ):
+            draft.needless(one.place, str(one))
+        else:
             draft.gap(one.place, str(one), f"lb has no {word} of a listener")
     return Listen(place, "ssl" in words, bool(words & {"default_server", "default"}), one)
 
 
-def _listeners(draft: Draft, servers: Sequence[Server], http: Settings) -> None:
+def _listeners(draft: Draft, servers: Sequence[Server]) -> None:
     """One listener for all addresses that the same servers share, and the routes of those servers."""
     by_bind: dict[str, list[tuple[Server, Listen]]] = {}
     for server in servers:
@@ -172,7 +179,6 @@ def _listeners(draft: Draft, servers: Sequence[Server], http: Settings) -> None:
         tls = any(listen.tls for _, listen in members)
         identity = tuple(id(server) for server, _ in members), tls, default
         grouped.setdefault(identity, []).append(bind)
-    ranked = "access" in http or any(is_ranked(server.directive.block) for server in servers)
     several = len(grouped) > 1
     for (_, tls, default), binds in grouped.items():
         members = by_bind[binds[0]]
@@ -191,10 +197,12 @@ def _listeners(draft: Draft, servers: Sequence[Server], http: Settings) -> None:
         draft.listeners.append(listener)
         served = [server for server, _ in members]
         for server in served:
-            for place in _places(
-                draft, server, served, server is served[default], [name] if several else [], ranked
-            ):
+            for place in _places(draft, server, served, server is served[default], [name] if several else []):
                 add_routes(draft, server.directive, server.settings, place)
+    conditional = any(one.name == "if" for server in servers for one in server.directive.block)
+    if not conditional and not any("path_regex" in route["match"] for route in draft.routes):
+        for route in draft.routes:  # lb's own order is that of nginx
+            route.pop("priority", None)
 
 
 def _inside(bind: str, taken: set[str]) -> str:
@@ -207,7 +215,7 @@ def _inside(bind: str, taken: set[str]) -> str:
 
 
 def _places(
-    draft: Draft, server: Server, served: Sequence[Server], default: bool, listeners: list[str], ranked: bool
+    draft: Draft, server: Server, served: Sequence[Server], default: bool, listeners: list[str]
 ) -> list[Place]:
     exact = [name.removeprefix(".") for name in server.names if not name.startswith(("~", "*", "."))]
     exact += [name.removeprefix(".") for name in server.names if name.startswith(".")]
@@ -228,11 +236,11 @@ def _places(
     )
     if not alone:
         if exact:
-            places.append(Place(listeners, exact, 100_000, ranked, known))
+            places.append(Place(listeners, exact, 100_000, known))
         for name in wild:
-            places.append(Place(listeners, [name], 1000 + 100 * name.count("."), ranked, known))
+            places.append(Place(listeners, [name], 1000 + 100 * name.count("."), known))
     if default:
-        places.append(Place(listeners, None, 0, ranked, known))
+        places.append(Place(listeners, None, 0, known))
     if not places:
         draft.gap(
             server.directive.place, "server", "no request reaches it: no name that maps, and not the default"

@@ -5,7 +5,7 @@ Lives here: header edits, time-outs, retries. Must not live here: which requests
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lb.importing.nginxvalues import IN_HEADERS, Directive, Settings, duration, has_variable, translated
@@ -36,7 +36,7 @@ def edits(
     changes: dict[str, Any] = {}
     removed: list[str] = []
     host: str | None = default_host
-    for one in settings.found("proxy_set_header"):
+    for one in _last(draft, settings.found("proxy_set_header")).values():
         name, value = one.args[0].lower(), one.args[1]
         try:
             if name == "host":
@@ -84,23 +84,34 @@ def _response_headers(draft: Draft, settings: Settings) -> dict[str, Any]:
         if "always" not in one.args:
             draft.note(one.place, str(one), "lb sets it whatever the status, and once")
     changes = {name: one.args[1] for name, one in added.items()}
-    return _edits(changes, [name for name in removed if name not in changes])
+    return _edits(changes, [name for name in dict.fromkeys(removed) if name not in changes])
 
 
 def fixed_headers(draft: Draft, settings: Settings, status: int) -> dict[str, Any]:
     """Of an answer that nginx gives by itself."""
-    added = _added(draft, settings)
-    held = {name: one for name, one in added.items() if status in WITH_HEADERS or "always" in one.args}
-    return _edits({name: one.args[1] for name, one in held.items()}, [])
+    return _edits({name: one.args[1] for name, one in _added(draft, settings, status).items()}, [])
 
 
-def _added(draft: Draft, settings: Settings) -> dict[str, Directive]:
-    found = {}
+def _added(draft: Draft, settings: Settings, status: int = 200) -> dict[str, Directive]:
+    found = []
     for one in settings.found("add_header"):
         if has_variable(one.args[1]):
             draft.gap(one.place, str(one), "a response header has no variables in lb")
-        elif one.args[1]:
-            found[one.args[0].lower()] = one
+        elif one.args[1] and (status in WITH_HEADERS or "always" in one.args):
+            found.append(one)
+        else:
+            draft.needless(one.place, str(one))  # nginx does not add it either
+    return _last(draft, found)
+
+
+def _last(draft: Draft, directives: Iterable[Directive]) -> dict[str, Directive]:
+    """The last one of each header's name."""
+    found: dict[str, Directive] = {}
+    for one in directives:
+        name = one.args[0].lower()
+        if before := found.get(name):
+            draft.gap(before.place, str(before), "a route sets one line of a name: the last")
+        found[name] = one
     return found
 
 

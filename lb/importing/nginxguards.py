@@ -7,6 +7,7 @@ Lives here: who may, and the same place in other words. Must not live here: the 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lb.importing.nginxvalues import Directive, Settings
@@ -22,11 +23,28 @@ UNCHECKED = (
     "secure_link",
     "ssl_verify_client",
 )
-GUARDS = (*UNCHECKED, "limit_except", "allow", "deny")
 GUARDED = "lb cannot check it, so the route refuses with 403"
 
 
-def unchecked(settings: Settings) -> Directive | None:
+def admitted(draft: Draft, layers: Iterable[tuple[Settings, Settings]]) -> dict[str, Any] | None:
+    """The match of those who may; None: everybody; {}: nobody. `layers`: the locations that a request comes
+    through, each as what holds in it and what it says itself."""
+    match: dict[str, Any] = {}
+    for settings, own in layers:
+        found = _admitted(draft, settings, own)
+        if found == {}:
+            return {}
+        for key, value in (found or {}).items():
+            if match.setdefault(key, value) != value:
+                said = own["limit_except"] if key == "method" else settings["access"]
+                _refuse(
+                    draft, said, f"two locations ask for it, each in its own way; {GUARDED}", f"match.{key}"
+                )
+                return {}
+    return match or None
+
+
+def _unchecked(settings: Settings) -> Directive | None:
     """What guards there and does not map."""
     for name in UNCHECKED:
         for one in settings.get(name, ()):
@@ -36,19 +54,21 @@ def unchecked(settings: Settings) -> Directive | None:
     return None
 
 
-def refusing_condition(own: Settings) -> Directive | None:
-    for one in own.found("if"):
-        if any(inner.name == "return" and inner.args[0][:1] == "4" for inner in one.block):
-            return one
-    return None
+def refuses(condition: Directive) -> bool:
+    return any(inner.name == "return" and inner.args[0][:1] == "4" for inner in condition.block)
 
 
-def admitted(draft: Draft, settings: Settings, own: Settings) -> dict[str, Any] | None:
-    """The match of those who may; None: everybody; {}: nobody."""
+def _admitted(draft: Draft, settings: Settings, own: Settings) -> dict[str, Any] | None:
+    guard = next(filter(refuses, own.found("if")), None)
+    if guard is None and "return" in own:  # which nginx does before it asks who may
+        return None
+    if guard := guard or _unchecked(settings):
+        draft.gap(guard.place, str(guard), GUARDED, "ask a server for it, or change the route")
+        return {}
     match: dict[str, Any] = {}
     for one in own.found("limit_except"):
         if [(inner.name, inner.args) for inner in one.block] != [("deny", ("all",))]:
-            draft.gap(one.place, str(one), f"only deny all in it maps; {GUARDED}", "write it as match.method")
+            _refuse(draft, [one], f"only deny all in it maps; {GUARDED}", "match.method")
             return {}
         methods = [name.upper() for name in one.args]
         match["method"] = [*methods, "HEAD"] if "GET" in methods and "HEAD" not in methods else methods
@@ -68,13 +88,12 @@ def _networks(draft: Draft, settings: Settings) -> list[str] | None:
     simple = rules[-1].name == "deny" and rules[-1].args == ("all",) and len(denied) == 1
     if simple and not {"all", "unix:"} & set(allowed):
         return allowed
-    draft.gap(
-        rules[0].place,
-        "; ".join(str(one) for one in rules),
-        f"only allow … and then deny all maps; {GUARDED}",
-        "write it as match.client_ip",
-    )
+    _refuse(draft, rules, f"only allow … and then deny all maps; {GUARDED}", "match.client_ip")
     return []
+
+
+def _refuse(draft: Draft, rules: Sequence[Directive], why: str, instead: str) -> None:
+    draft.gap(rules[0].place, "; ".join(map(str, rules)), why, f"write it as {instead}")
 
 
 def disguises(match: dict[str, Any], whole: bool) -> str:
@@ -84,8 +103,10 @@ def disguises(match: dict[str, Any], whole: bool) -> str:
     if text == "/":
         return ""
     fuzzy = "".join("(/|%2[fF])+" if char == "/" else f"({_plain(char)}|{_escaped(char)})" for char in text)
-    end = "$" if "path" in match else "(/|%2[fF]|$)" if whole else ""
-    return f"^(?!{re.escape(text)}{'$' if 'path' in match else '(/|$)' if whole else ''}){fuzzy}{end}"
+    end, plain = ("(/|%2[fF]|$)", "(/|$)") if whole else ("", "(?!%2[fF])")
+    if "path" in match:
+        end = plain = "$"
+    return f"^(?!{re.escape(text)}{plain}){fuzzy}{end}"
 
 
 def _plain(char: str) -> str:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from lb.importing.nginxactions import NOWHERE, REFUSED, proxied, returned
-from lb.importing.nginxguards import GUARDED, GUARDS, admitted, disguises, refusing_condition, unchecked
+from lb.importing.nginxguards import admitted, disguises, refuses
 from lb.importing.nginxvalues import IN_REDIRECTS, Directive, Settings, settings_of, translated
 from lb.importing.result import Draft
 from lb.importing.values import UnmappableError, regex
@@ -22,19 +23,23 @@ PLAIN, REGEX, FIRM, EXACT, SERVER, CONDITION = 0, 10, 20, 40, 50, 60
 CONDITION_HOST = re.compile(r"\$(?:host|http_host)\Z")
 
 
+# What holds in a location, and what it says itself.
+Layer = tuple[Settings, Settings]
+
+
 class Place(NamedTuple):
     """Where a server is found: `hosts` None: by every host; `base`: what its routes have over other servers'
-    of the same listeners, 0 where nothing needs priorities."""
+    of the same listeners."""
 
     listeners: Sequence[str]
     hosts: Sequence[str] | None
     base: int
-    ranked: bool
     names: Mapping[str, str]
 
 
 class Location(NamedTuple):
-    """One location with what it inherits. `rank`: its place among those of its server."""
+    """One location with what it inherits. `rank`: its place among those of its server; `named`: the named
+    locations of that server."""
 
     match: dict[str, Any]
     rank: int
@@ -42,56 +47,49 @@ class Location(NamedTuple):
     own: Settings
     directive: Directive
     title: str
-    server: Sequence[Directive]
+    named: Mapping[str, Layer]
 
 
 def add_routes(draft: Draft, server: Directive, settings: Settings, place: Place) -> None:
     """The routes of one server at one place."""
     own = settings_of(server.block)
     host = place.hosts[0] if place.hosts else ""
+    for one in takewhile(lambda one: one.name != "return", server.block):
+        if one.name == "if":
+            one.used = True
+            _condition(draft, one, place, host)
+        elif one.name == "rewrite":
+            one.used = True
+            _server_rewrite(draft, one, place, host)
     if "return" in own:
         action = returned(draft, settings, own, place.names)
-        _add(draft, place, host or "all", {"path_prefix": "/"}, SERVER, action)
+        _add(draft, place, host or "all", {"path_prefix": "/"}, PLAIN, action)
         return
-    for condition in own.found("if"):
-        _condition(draft, condition, place, host)
-    for one in own.found("rewrite"):
-        _server_rewrite(draft, one, place, host)
-    locations = _locations(draft, server.block, settings, server.block)
+    named = {
+        one.args[0]: (settings_of(one.block, settings), settings_of(one.block))
+        for one in server.block
+        if one.name == "location" and one.args[0].startswith("@")
+    }
+    locations = _locations(draft, server.block, settings, named)
     for location in _ranked(draft, locations):
         _route(draft, location, place, host)
     if not any(one.match == {"path_prefix": "/"} for one in locations):
-        rest = Directive("location", ("/",), server.file, server.line)
-        tried = _tried(draft, server.block, settings)
-        action = (
-            proxied(draft, rest, *tried, {"path_prefix": "/"}, place.names) if tried else {"respond": NOWHERE}
-        )
-        _add(draft, place, f"{host}/", {"path_prefix": "/"}, PLAIN, action)
+        tries = Settings({"try_files": own.get("try_files", [])})
+        directive = Directive("location", ("/",), server.file, server.line)
+        rest = Location({"path_prefix": "/"}, PLAIN, settings, tries, directive, "/", named)
+        if _tried(rest):
+            _route(draft, rest, place, host)
+        else:
+            _add(draft, place, f"{host}/", {"path_prefix": "/"}, PLAIN, {"respond": NOWHERE})
 
 
-def _tried(draft: Draft, block: Sequence[Directive], settings: Settings) -> tuple[Settings, Settings] | None:
-    """Of the named location that `try_files` ends with: its own settings, and those with what it inherits."""
-    for one in settings.get("try_files", ()):
-        for named in block:
-            if named.name == "location" and named.args == one.args[-1:] and named.args[0].startswith("@"):
-                one.used = True
-                why = f"lb serves no files; here all requests go to {named.args[0]}"
-                draft.gap(one.place, str(one), why, "put a web server behind lb for the files")
-                return settings_of(named.block), settings_of(named.block, settings)
-    return None
-
-
-def is_ranked(block: Sequence[Directive]) -> bool:
-    """Whether any location in it needs a rank of its own."""
-    return any(
-        one.name in ("if", *GUARDS)
-        or (one.name == "location" and (len(one.args) > 1 or is_ranked(one.block)))
-        for one in block
-    )
+def _tried(one: Location) -> Layer | None:
+    """The named location that its `try_files` ends with."""
+    return next((one.named.get(tries.args[-1]) for tries in one.own.get("try_files", ())), None)
 
 
 def _locations(
-    draft: Draft, block: Sequence[Directive], settings: Settings, server: Sequence[Directive], outer: str = ""
+    draft: Draft, block: Sequence[Directive], settings: Settings, named: Mapping[str, Layer], outer: str = ""
 ) -> list[Location]:
     found: list[Location] = []
     for one in block:
@@ -112,8 +110,8 @@ def _locations(
             draft.note(one.place, str(one), "as path_prefix it takes whole segments only")
         elif kind in ("", "^~") and path != "/" and "proxy_pass" not in own:
             draft.note(one.place, str(one), "as path_prefix it takes the path without the final slash too")
-        found.append(Location(match, rank, inner, own, one, path, server))
-        found += _locations(draft, one.block, inner, server, path if kind in ("", "^~") else outer)
+        found.append(Location(match, rank, inner, own, one, path, named))
+        found += _locations(draft, one.block, inner, named, path if kind in ("", "^~") else outer)
     return found
 
 
@@ -148,20 +146,15 @@ def _ranked(draft: Draft, locations: Sequence[Location]) -> list[Location]:
 
 def _route(draft: Draft, one: Location, place: Place, host: str) -> None:
     title = f"{host}{one.title}" if one.title.startswith("/") else f"{host}:{one.title}"
-    admits: dict[str, Any] | None = None
-    action: dict[str, Any]
-    if "return" in one.own:
-        exact = one.title if "path" in one.match else ""
-        action = returned(draft, one.settings, one.own, place.names, exact)
-    elif guard := unchecked(one.settings) or refusing_condition(one.own):
-        draft.gap(guard.place, str(guard), GUARDED, "ask a server for it, or change the route")
-        action = {"respond": REFUSED}
-    else:
-        admits = admitted(draft, one.settings, one.own)
-        action = {"respond": REFUSED} if admits == {} else _sent(draft, one, place)
+    layers = [(one.settings, one.own)]
+    if "return" not in one.own and (tried := _tried(one)):
+        layers.append(tried)
+    admits = admitted(draft, layers)
+    action = {"respond": REFUSED} if admits == {} else _sent(draft, one, layers, place)
     if action == {"respond": REFUSED}:
-        for name in one.own:
-            one.own.found(name)  # it has no servers to ask in any way
+        for _, own in layers:
+            for name in own:
+                own.found(name)  # it has no servers to ask in any way
     if admits:
         _add(draft, place, title, {**one.match, **admits}, one.rank, action)
         title, action = f"{title}:denied", {"respond": REFUSED}
@@ -170,18 +163,23 @@ def _route(draft: Draft, one: Location, place: Place, host: str) -> None:
         _closed(draft, one, place, title)
 
 
-def _sent(draft: Draft, one: Location, place: Place) -> dict[str, Any]:
-    for condition in one.own.found("if"):
-        draft.gap(
-            condition.place, str(condition), "conditions are routes in lb", "write a route with a match"
-        )
+def _sent(draft: Draft, one: Location, layers: Sequence[Layer], place: Place) -> dict[str, Any]:
+    for _, own in layers:
+        for condition in own.found("if"):
+            why = "conditions are routes in lb"
+            draft.gap(condition.place, str(condition), why, "write a route with a match")
+    settings, own = layers[-1]
+    if len(layers) > 1:
+        tries = one.own.found("try_files")[0]
+        why = f"lb serves no files; here all requests go to {tries.args[-1]}"
+        draft.gap(tries.place, str(tries), why, "put a web server behind lb for the files")
+    if "return" in own:
+        return returned(draft, settings, own, place.names, one.title if "path" in one.match else "")
     if "proxy_pass" in one.own and one.rank in (PLAIN, FIRM) and one.title.endswith("/") and one.title != "/":
         host = place.hosts[0] if place.hosts else ""
         to = {"to": f"{one.title}?${{query}}", "status": 301}
         title = f"{host}{one.title.rstrip('/')}"
         _add(draft, place, title, {"path": one.title.rstrip("/")}, EXACT, {"redirect": to})
-    tried = None if "proxy_pass" in one.own else _tried(draft, one.server, one.settings)
-    own, settings = tried or (one.own, one.settings)
     return proxied(draft, one.directive, own, settings, one.match, place.names)
 
 
@@ -214,7 +212,7 @@ def _condition(draft: Draft, one: Directive, place: Place, host: str) -> None:
             action = returned(draft, Settings(), settings_of(one.block), named.names)
             _add(draft, named, f"{words[2]}:if", {"path_prefix": "/"}, CONDITION, action)
         return
-    if refusing_condition(Settings({"if": [one]})):
+    if refuses(one):
         draft.gap(one.place, str(one), "lb cannot check it, so the server refuses with 403", "write a route")
         _add(draft, place, f"{host}:if", {"path_prefix": "/"}, CONDITION, {"respond": REFUSED})
     else:
@@ -245,6 +243,6 @@ def _add(
     if place.hosts:
         where["host"] = list(place.hosts)
     route: dict[str, Any] = {"match": {**where, **match}}
-    if place.ranked and place.base + rank:
+    if place.base + rank:
         route["priority"] = place.base + rank
     draft.add_route(title, {**route, **action})

@@ -58,7 +58,8 @@ def address(value: str) -> str:
 
 def _server(draft: Draft, one: Directive, service: dict[str, Any], watched: dict[str, Any]) -> dict[str, Any]:
     server: dict[str, Any] = {"address": address(one.args[0])}
-    limits = {"max_fails": 0, "fail_timeout": "10s"}
+    given = any(word.startswith("fail_timeout=") for word in one.args[1:])
+    limits = {"max_fails": 1 if given else 0, "fail_timeout": "10s"}
     for word in one.args[1:]:
         name, _, value = word.partition("=")
         if name == "weight":
@@ -111,6 +112,8 @@ def _setting(draft: Draft, one: Directive, service: dict[str, Any]) -> None:
         service["algorithm"] = found
     elif one.name == "random":
         service["algorithm"] = "power_of_two" if "two" in one.args else "weighted_random"
+        if one.args[1:] not in ((), ("least_conn",)):
+            draft.gap(one.place, str(one), "of two servers lb takes that with fewer connections")
     elif one.name == "least_time":
         service["algorithm"] = "ewma"
     elif one.name == "keepalive":

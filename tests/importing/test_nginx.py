@@ -154,6 +154,158 @@ def test_what_try_files_ends_with_gets_all_requests(tmp_path):
     assert [gap.directive for gap in draft.lost] == [*["try_files $uri @app"] * 2, "try_files $uri @none"]
 
 
+ASK = "auth_basic staff;"
+OFFICE = "allow 10.0.0.0/8; deny all;"
+LEADING = "location / { %s try_files $uri @app; } location @app { %s proxy_pass http://10.0.0.9; }"
+CONDITION = "if ($arg_a) { return 403; }"
+
+
+@pytest.mark.parametrize(
+    ("inside", "why"),
+    [
+        (f"{ASK} try_files $uri @app; location @app {{ proxy_pass http://10.0.0.9; }}", "auth_basic staff"),
+        (f"try_files $uri @app; location @app {{ {ASK} proxy_pass http://10.0.0.9; }}", "auth_basic staff"),
+        (LEADING % ("", ASK), "auth_basic staff"),
+        (LEADING % (ASK, ""), "auth_basic staff"),
+        (LEADING % ("", CONDITION), "if $arg_a"),
+        (LEADING % ("", "limit_except GET { allow 10.0.0.1; deny all; }"), "limit_except GET"),
+        (LEADING % (OFFICE, "allow 10.1.0.0/16; deny all;"), "allow 10.1.0.0/16; deny all"),
+        (f"location / {{ {CONDITION} return 200; }}", "if $arg_a"),
+    ],
+)
+def test_what_guards_the_way_to_a_named_location_and_does_not_map_closes_it(tmp_path, inside, why):
+    draft = made(tmp_path, f"server {{ {inside} }}")
+    routed = Routed(draft, tmp_path)
+    assert routed.ask("GET", "http://x/a", client="10.1.1.1") == (403, "")
+    assert [gap.directive for gap in draft.lost if "refuses with 403" in gap.why] == [why]
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        f"{OFFICE} try_files $uri @app; location @app {{ proxy_pass http://10.0.0.9; }}",
+        f"try_files $uri @app; location @app {{ {OFFICE} proxy_pass http://10.0.0.9; }}",
+        LEADING % ("", OFFICE),
+        LEADING % (OFFICE, ""),
+        LEADING % (OFFICE, OFFICE),
+    ],
+)
+def test_who_may_come_to_a_named_location(tmp_path, inside):
+    routed = Routed(made(tmp_path, f"server {{ {inside} }}"), tmp_path)
+    assert routed.ask("GET", "http://x/a", client="10.1.1.1") == ("10.0.0.9", "/a")
+    assert routed.ask("GET", "http://x/a") == (403, "")
+
+
+def test_methods_and_addresses_of_two_locations_hold_together(tmp_path):
+    text = LEADING % ("limit_except GET { deny all; }", OFFICE)
+    routed = Routed(made(tmp_path, f"server {{ {text} }}"), tmp_path)
+    assert routed.ask("GET", "http://x/a", client="10.1.1.1") == ("10.0.0.9", "/a")
+    assert routed.ask("POST", "http://x/a", client="10.1.1.1") == (403, "")
+    assert routed.ask("GET", "http://x/a") == (403, "")
+
+
+def test_try_files_is_of_its_own_block_alone_and_comes_before_proxy_pass(tmp_path):
+    text = """server { try_files $uri @app; location @app { proxy_pass http://10.0.0.9; }
+        location /in/ { }
+        location /both/ { try_files $uri @app;
+        proxy_pass http://10.0.0.8; }
+        location /answer/ { try_files $uri @answer; }
+        location @answer { return 410;
+        if ($arg_a) { set $b 1; } } }"""
+    draft = made(tmp_path, text)
+    routed = Routed(draft, tmp_path)
+    assert routed.ask("GET", "http://x/a") == ("10.0.0.9", "/a")
+    assert routed.ask("GET", "http://x/in/a") == (404, "")
+    assert routed.ask("GET", "http://x/both/a") == ("10.0.0.9", "/both/a")
+    assert routed.ask("GET", "http://x/answer/a") == (410, "")
+    assert {(4, "proxy_pass http://10.0.0.8"), (7, "if $arg_a")} <= {*directives(draft.lost)}
+
+
+PLAIN = "location / { proxy_pass http://10.0.0.9; }"
+
+
+@pytest.mark.parametrize("inside", ["return 403;", "return 404;", "root /srv;", "deny all;"])
+def test_the_same_place_in_other_words_is_refused_too(tmp_path, inside):
+    draft = made(tmp_path, f"server {{ {PLAIN} location /admin {{ {inside} }} }}")
+    routed = Routed(draft, tmp_path)
+    refused = routed.ask("GET", "http://x/admin/a")
+    assert refused in ((403, ""), (404, ""))
+    for path in ("//admin/a", "/%61dmin/a", "/admin%2fa"):
+        assert routed.ask("GET", f"http://x{path}") == (403, "")
+    assert routed.ask("GET", "http://x/a") == ("10.0.0.9", "/a")
+
+
+def test_priorities_are_where_the_order_of_lb_is_another_alone(tmp_path):
+    draft = made(tmp_path, f"server {{ server_name a *.a; {PLAIN} location = /a {{ return 200; }} }}")
+    assert not any("priority" in route for route in draft.routes)
+
+
+def test_a_rewrite_of_a_server_comes_before_its_locations(tmp_path):
+    draft = made(tmp_path, f"server {{ rewrite ^/old$ http://new.test/ permanent; {PLAIN} }}")
+    routed = Routed(draft, tmp_path)
+    assert routed.ask("GET", "http://x/old") == (301, "http://new.test/")
+    assert routed.ask("GET", "http://x/a") == ("10.0.0.9", "/a")
+
+
+def test_a_return_of_a_server_comes_after_what_stands_before_it(tmp_path):
+    text = """server { server_name a;
+        if ($host = a) { return 301 https://$host$request_uri; } return 404; }
+        server { server_name b; if ($arg_a) { return 403; } rewrite ^/x$ http://c/; return 200 open;
+        if ($host = b) { return 301 https://$host$request_uri; } }"""
+    draft = made(tmp_path, text)
+    routed = Routed(draft, tmp_path)
+    assert routed.ask("GET", "http://a/x") == (301, "https://${host}${uri}")
+    assert routed.ask("GET", "http://b/x") == (403, "")
+    assert [gap.line for gap in draft.lost] == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("inside", "named", "expected"),
+    [
+        ("add_header Link a;\nadd_header Link b;", [2], {"response_headers": {"set": {"link": "b"}}}),
+        (
+            "proxy_set_header X-A a;\nproxy_set_header x-a b;",
+            [2],
+            {"request_headers": {"set": {"x-a": "b"}}},
+        ),
+        ("proxy_set_header X-A a;\nproxy_set_header x-a '';", [2], {"request_headers": {"remove": ["x-a"]}}),
+        ("proxy_hide_header X-A;\nproxy_hide_header x-a;", [], {"response_headers": {"remove": ["x-a"]}}),
+        ("proxy_set_header Host a.test;\nproxy_set_header Host $host;", [2], {}),
+    ],
+)
+def test_the_first_of_two_headers_of_a_name_is_named(tmp_path, inside, named, expected):
+    draft = made(tmp_path, f"server {{ location / {{ proxy_pass http://10.0.0.9;\n{inside} }} }}")
+    assert draft.problems() == []
+    assert [gap.line for gap in draft.lost] == named
+    (route,) = draft.routes
+    assert {key: route[key] for key in ("request_headers", "response_headers") if key in route} == expected
+
+
+def test_the_first_of_two_headers_of_an_answer_is_named(tmp_path):
+    text = "add_header X-A a;\nadd_header X-A b;\nadd_header X-B c;\nadd_header X-B d always;"
+    draft = made(tmp_path, f"server {{ location / {{ return 404;\n{text} }} }}")
+    assert draft.routes[0]["response_headers"] == {"set": {"x-b": "d"}}
+    assert [gap.line for gap in draft.lost] == []
+    draft = made(tmp_path, f"server {{ location / {{ return 200;\n{text} }} }}")
+    assert draft.routes[0]["response_headers"] == {"set": {"x-a": "b", "x-b": "d"}}
+    assert [gap.line for gap in draft.lost] == [2, 4]
+
+
+def test_what_a_line_has_besides_is_named(tmp_path):
+    text = """http { access_log /a combined;
+        access_log /b combined;
+        upstream u { random two least_time=header;
+        server 10.0.0.1 fail_timeout=5s; }
+        server { listen 80 http2;
+        listen 81 reuseport;
+        location / { proxy_pass http://u; } } }"""
+    draft = made(tmp_path, text)
+    assert [gap.line for gap in draft.lost] == [2, 3, 5]
+    assert [int(one.split(":")[1]) for one in draft.left_out] == [6]
+    outlier = Routed(draft, tmp_path).spec.services["u"].outlier
+    assert (outlier.consecutive_failures, outlier.ejection) == (1, 5)
+
+
 def test_an_include_without_files_is_named(tmp_path):
     draft = made(tmp_path, "http { include conf.d/*.conf; }")
     assert (1, "include conf.d/*.conf") in directives(draft.lost)

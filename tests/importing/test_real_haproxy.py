@@ -56,6 +56,7 @@ FRONT = [
     Ask("/old/a/b?c", headers={"X-Canary": "1"}),
     Ask("/closed", headers={"X-Canary": "1"}),
     Ask("/x?v=9"),
+    Ask("/x?v=9", headers={"X-Many": "0", "X-Gone": "0", "X-Late": "0"}),
     Ask("/x?v=91"),
     Ask("/static/x"),
     Ask("/img/x"),
@@ -66,12 +67,40 @@ FRONT = [
     Ask("/x", method="POST", body=b"x" * 100),
     Ask("/x", headers={"X-Secret": "1", "X-Edge": "client", "X-Trace": "c", "X-Real-IP": "6.6.6.6"}),
     Ask("/x?say=500"),
+    # what refuses, in other words
+    Ask("/PRIVATE/x"),
+    Ask("/privately"),
+    *(
+        Ask("/x", headers={name: value})
+        for name in ("X-A", "X-B", "X-C")
+        for value in (
+            "bad",
+            "BAD",
+            "good, bad",
+            "good ,  worse , x",
+            "a, bad7, b",
+            "a bad",
+            "badly",
+            "b, bad ",
+        )
+    ),
+    Ask("/x", headers={"X-D": "bad"}),
+    Ask("/x", headers={"X-D": "badly"}),
+    Ask("/x?w=bad"),
+    Ask("/x?w=good&w=bad", differs="lb looks at the first of that name"),
 ]
 
 
 @pytest.mark.parametrize("ask", FRONT, ids=str)
 def test_rules(front: Alike, ask: Ask) -> None:
     compared(front, ask)
+
+
+def test_servers_are_told_the_scheme_that_a_rule_says(front: Alike) -> None:
+    for side in ("real", "lb"):
+        told = front.seen(side, Ask("/x?v=9"))
+        assert told["forwarded"]["x-forwarded-proto"] == "https", side
+        assert dict(told["sent"])["x-forwarded-port"] == "443", side
 
 
 POOLS = [

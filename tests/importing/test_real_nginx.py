@@ -35,6 +35,13 @@ def site() -> Iterator[Alike]:
     alike.close()
 
 
+@pytest.fixture(scope="module")
+def guards() -> Iterator[Alike]:
+    alike = Alike("nginx", "guards.nginx.conf", import_nginx)
+    yield alike
+    alike.close()
+
+
 SHOP = [
     # names
     Ask("/a", "nowhere.test"),
@@ -142,6 +149,26 @@ SITE = [
 @pytest.mark.parametrize("ask", SITE, ids=str)
 def test_a_file_of_conf_d(site: Alike, ask: Ask) -> None:
     compared(site, ask)
+
+
+GUARDS = [
+    Ask("/a"),
+    Ask("/asked/a", differs="lb cannot check it, so the route refuses with 403"),
+    Ask("/office/a"),
+    Ask("/elsewhere/a"),
+    Ask("/read/a"),
+    Ask("/read/a", method="POST", body=b"x"),
+    Ask("/gone/a"),
+    Ask("/below/a"),
+    Ask("/both/a"),
+    Ask("/a", "office.test"),
+    Ask("/a", "elsewhere.test"),
+]
+
+
+@pytest.mark.parametrize("ask", GUARDS, ids=str)
+def test_guards_of_named_locations(guards: Alike, ask: Ask) -> None:
+    compared(guards, ask)
 
 
 GROUPS = [
