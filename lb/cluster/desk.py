@@ -22,7 +22,7 @@ import msgspec
 from lb.cluster.contract import MOST_WRITES, Conflict, EngineError, Entry, Term, Write, is_key
 from lb.cluster.heard import Heard
 from lb.cluster.memory import Memory
-from lb.cluster.ordering import Decide
+from lb.cluster.ordering import OBEYED, Decide
 from lb.cluster.records import HEAD, Answer, CorruptError, Revision, Stage, Wish, cut, decode, encode
 from lb.cluster.rollout import Rollout
 from lb.cluster.shared import Head, Shared
@@ -127,10 +127,10 @@ class Desk:
     async def _watch(self, epoch: int) -> None:
         head = await self._shared.head()
         staged = head.revision
-        if staged is None or staged.stage is None or staged.revision != self._memory.seen.revision:
+        if staged is None or staged.stage is None or self._stuck == staged.revision:
             return
-        if self._stuck == staged.revision:
-            return
+        if staged.revision != max(self._memory.seen.revision, self._heard.revision):
+            return  # the store lost what came after it
         verdict = await self._rollout.look(epoch, staged, staged.stage)
         if verdict.way is Way.WAIT:
             return
@@ -289,6 +289,9 @@ class Desk:
             if _since(key, entry) < limit:
                 old.append(key)
         old += [f"nodes/{one.node}" for one in await self._shared.nodes() if self._wall() - one.at > GONE]
+        # Of a node without a report; one that lives lays it there again.
+        nodes = {one.node for one in await self._shared.nodes()}
+        old += [key for key in await engine.list(OBEYED) if key.partition("/")[2] not in nodes]
         old += await self._orphaned(limit)
         await self._remove(epoch, [key for key in old if is_key(key)])
         self._unpublished = {}
@@ -316,11 +319,11 @@ def _writes(revision: Revision, head: Head) -> list[Write]:
 
 
 def _overtaken(base: int, latest: int, now: Revision | None) -> str:
-    who = ""
-    if now is not None and now.revision == latest:
-        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now.at))
-        said = f": {now.message}" if now.message else ""
-        who = f", by {now.author or 'somebody'} at {when}{said}"
+    if now is None or now.revision != latest:
+        return f"revision {latest} was seen, though the store does not have it; this one is based on {base}"
+    when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now.at))
+    said = f": {now.message}" if now.message else ""
+    who = f", by {now.author or 'somebody'} at {when}{said}"
     return f"revision {latest} is in force{who}; this one is based on revision {base}"
 
 

@@ -4,7 +4,8 @@ Lives here: reading it out of the reports. Must not live here: reporting it (lb.
 (lb.cluster.desk), campaigning (lb.cluster.elector), orders (lb.cluster.ordering).
 
 A store that lost its last writes (a replica of Redis that took over) may have a leader that saw none of them,
-while another node did, and refuses what is not above. So revisions and epochs go on above what any node saw.
+while another node did, and refuses what is not above. So revisions go on above what any node saw, and no
+epoch is below.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from lb.cluster.shared import Shared
 
 
 class Heard:
-    """One per node; the leader's desk has it look. The numbers only grow, and any thread may read them."""
+    """One per node; the leader's desk has it look. Any thread may read the numbers."""
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
@@ -22,6 +23,6 @@ class Heard:
 
     async def look(self) -> None:
         """Raises EngineError."""
-        for report in await self._shared.nodes():
-            self.revision = max(self.revision, report.seen)
-            self.epoch = max(self.epoch, report.seen_epoch)
+        reports = await self._shared.nodes()
+        self.revision = max((report.seen for report in reports), default=0)
+        self.epoch = max((report.seen_epoch for report in reports), default=0)

@@ -23,6 +23,7 @@ from lb.cluster.records import CorruptError, Orders, encode
 
 FILE = "orders.json"
 POLL = 5.0  # seconds between two looks where nothing is heard
+SPACING = 0.1  # seconds between two looks, at the least: engines tell of writes to other keys, too
 AGAIN = 1.0  # seconds after a look that failed: the engine told of the change already
 
 
@@ -68,7 +69,7 @@ class Obeying:
         self.trouble = ""  # why what the store says is not what holds; "" where it is
         self._engine = engine
         self._key = f"{OBEYED}/{node}"
-        self._laid = False  # it may be there
+        self._laid = True  # it may be there, from the life before
         self._remembered = remembered
         self._apply = apply
         self._told = told
@@ -88,7 +89,8 @@ class Obeying:
         while True:
             await self.step()
             wait = self.expire()
-            await self._wait(min(wait, AGAIN) if self.reached.error else wait)
+            await asyncio.sleep(SPACING)
+            await self._wait(max(0.0, (min(wait, AGAIN) if self.reached.error else wait) - SPACING))
 
     async def step(self) -> None:
         """Look once, and obey what is new."""
@@ -123,7 +125,7 @@ class Obeying:
         if found == latest:
             self.trouble = ""
             return
-        if found.number <= latest.number or found.epoch < latest.epoch:
+        if not _above(found, latest):
             return self._distrust(
                 f"the store says orders {found.number} of epoch {found.epoch}; "
                 f"{latest.number} of epoch {latest.epoch} were seen before"
@@ -137,15 +139,16 @@ class Obeying:
         self.expire()
 
     async def _lay(self, found: Orders) -> None:
-        """Where the store says something older, lay there what is obeyed here: its leader may have seen less,
-        and what it orders next takes the place of all. Taken off when the store has it again."""
+        """Where the store says what is not obeyed, lay there what is: its leader may have seen less, and what
+        it orders next takes the place of all. Taken off when the store has it again."""
         latest = self.latest
-        older = (found.number, found.epoch) < (latest.number, latest.epoch)
-        value = encode(latest) if older else None
-        if not older and not self._laid:
+        refused = found != latest and not _above(found, latest)
+        value = encode(latest) if refused else None
+        if not refused and not self._laid:
             return
         if value is not None and len(value) > self._engine.value_limit:
             return  # kept by an engine that took more
+        self._laid = True
         try:
             entry = await self._engine.get(self._key)
             if (entry.value if entry is not None else None) != value:
@@ -153,7 +156,7 @@ class Obeying:
         except EngineError as error:
             self.reached = self.reached._replace(error=str(error))
             return
-        self._laid = older
+        self._laid = refused
 
     def _distrust(self, text: str) -> None:
         text = f"{text}; orders {self.latest.number} hold on"
@@ -168,3 +171,7 @@ class Obeying:
         except EngineError as error:
             self.reached = self.reached._replace(error=str(error))
             await asyncio.sleep(max(0.0, min(1.0, seconds - (self._now() - before))))
+
+
+def _above(orders: Orders, others: Orders) -> bool:
+    return orders.number > others.number and orders.epoch >= others.epoch

@@ -62,7 +62,8 @@ class Ordering:
         except CorruptError:
             stored = Orders()  # every node refuses it too: what is remembered takes its place
         known = [stored, self._remembered(), *await self._obeyed()]
-        latest = max(known, key=lambda one: (one.number, one.epoch))
+        # Where the store lost some and went on, what the later leader ordered holds; the number is above all.
+        latest = max(known, key=lambda one: (one.epoch, one.number))
         held = [one for one in latest.orders if not over(one, now)]
         before = find(Orders(orders=held), order.service, order.address)
         if wish.base is not None and wish.base != (before.number if before is not None else 0):
@@ -71,7 +72,7 @@ class Ordering:
             return self._refused(
                 "no_override", f"nothing is ordered everywhere of {order.service}/{order.address}", latest
             )
-        number = latest.number + 1
+        number = max(one.number for one in known) + 1
         kept = [one for one in held if one is not before]
         if wish.kind == "override":
             kept.append(msgspec.structs.replace(order, number=number))

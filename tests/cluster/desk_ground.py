@@ -52,7 +52,10 @@ class One:
         self.memory = Memory(folder, Path.write_bytes)
         self.problems, self.wall, self.refuses = [], NOW, ""
         self.runs, self.said, self.orders = [], [], Orders()
-        self.desk = Desk(self.shared, self.leader, self.memory, self.check, wall=lambda: self.wall)
+        self.desk = Desk(
+            self.shared, self.leader, self.memory, self.check, wall=lambda: self.wall,
+            now=asyncio.get_running_loop().time,
+        )  # fmt: skip
         self.follower = Follower(
             self.shared, node, self.memory, self.apply, lambda: len(self.runs),
             told=lambda reason, text: self.said.append((reason, text)),

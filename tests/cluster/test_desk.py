@@ -9,7 +9,7 @@ import pytest
 from lb.cluster.contract import Conflict, Deposed, EngineError, Write
 from lb.cluster.desk import GONE, HISTORY, LATE, LITTER, POLL
 from lb.cluster.memory import Mark
-from lb.cluster.records import HEAD, MOST_TEXT, Report, encode
+from lb.cluster.records import HEAD, MOST_TEXT, Orders, Report, Stage, encode
 from lb.cluster.shared import MOST_BYTES, digest_of
 from tests.cluster.desk_ground import NOW, One
 from tests.cluster.virtual import run
@@ -187,11 +187,38 @@ async def test_the_next_revision_is_above_what_any_node_saw(one):
         report = Report(node=node, revision=1, epoch=1, generation=1, at=NOW, seen=seen, seen_epoch=1)
         await one.put(f"nodes/{node}", encode(report))
     said = await one.push(b"b", base=1)
-    assert (
-        said.error == "conflict" and "revision 7 is in force; this one is based on revision 1" in said.message
-    )
+    assert said.error == "conflict" and "revision 7 was seen, though" in said.message
     assert (await one.push(b"b", base=7)).revision == 8
     assert (await one.shared.head()).revision.previous == 7
+
+
+@leading
+async def test_a_rollout_that_the_store_lost_the_end_of_is_over(one):
+    """A node saw what came after it: what the leader makes of it would be given a second time."""
+    await one.push(b"a")
+    await one.follower.step()
+    await one.push(b"b", stage=Stage(first=["lb-1"], watch=1, requests=0), name="staged")
+    await one.follower.step()
+    report = Report(node="lb-2", revision=3, epoch=1, generation=1, at=NOW, seen=3, seen_epoch=1)
+    await one.put("nodes/lb-2", encode(report))
+    for _ in range(5):
+        await one.desk.step()
+        await asyncio.sleep(1)
+        await one.follower.step()
+    assert (await one.shared.head()).revision.revision == 2
+    await one.wish("on", kind="promote")
+    assert (await one.answer("on")).error == "no_rollout"
+    assert (await one.push(b"c", name="next")).revision == 4
+
+
+@leading
+async def test_what_a_node_obeys_is_thrown_away_when_the_node_is(one):
+    for node in ("lb-2", "lb-3"):
+        await one.put(f"obeyed/{node}", encode(Orders()))
+    report = Report(node="lb-2", revision=0, epoch=0, generation=1, at=NOW)
+    await one.put("nodes/lb-2", encode(report))
+    await one.push(b"a")
+    assert [key for key in one.store.entries if key.startswith("obeyed")] == ["obeyed/lb-2"]
 
 
 @leading

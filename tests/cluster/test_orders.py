@@ -198,8 +198,8 @@ def test_the_next_order_is_above_what_any_node_saw(tmp_path):
     async def work(leads, one):
         await one.order("a:1")
         await asyncio.sleep(1)
-        report = Report(node="n3", revision=0, epoch=0, generation=1, at=one.wall(), seen_epoch=2)
-        await one.engines[1].put(Write("nodes/n3", encode(report)))
+        for name in ("n3", "n4"):
+            await saw(one, name, 2)
         await one.engines[1].put(Write("obeyed/n3", b"?"))
         there = Orders(5, 2, [Order(service="app", address="c:1", mode="maintenance", number=5)])
         await one.engines[1].put(Write("obeyed/n4", encode(there)))
@@ -209,6 +209,61 @@ def test_the_next_order_is_above_what_any_node_saw(tmp_path):
         await asyncio.sleep(1)
         assert leads.held == one.held == {"b:1": "drain", "c:1": "maintenance"}
         assert {node.remembered.orders.epoch for node in (leads, one)} == {3}, "n3 would refuse it"
+
+    simulated(work, tmp_path, count=2)
+
+
+@pytest.mark.parametrize(
+    ("number", "epoch", "holds"),
+    [
+        (9, 1, {"b:1": "drain", "z:1": "drain"}),  # of a leader before the one that gave what holds
+        (1, 9, {"a:1": "maintenance", "z:1": "drain"}),  # of one after it
+    ],
+)
+def test_after_a_fork_what_the_later_leader_ordered_holds(tmp_path, number, epoch, holds):
+    """A node was away while a store that had lost some went on: nothing old comes back with it."""
+
+    async def work(leads, one):
+        await saw(leads, "n7", 4)
+        await asyncio.sleep(10)
+        await one.order("b:1")
+        await asyncio.sleep(1)
+        assert one.remembered.orders.epoch == 5
+        await saw(leads, "n7", epoch)
+        there = Orders(number, epoch, [Order(service="app", address="a:1", mode="maintenance", number=1)])
+        await leads.engines[1].put(Write("obeyed/n7", encode(there)))
+        await asyncio.sleep(10)
+        answer = await one.order("z:1")
+        assert (answer.error, answer.revision) == ("", max(number, 1) + 1)
+        await asyncio.sleep(1)
+        assert leads.held == one.held == holds
+
+    simulated(work, tmp_path, count=2)
+
+
+async def saw(node, name, epoch):
+    """The report of a node that is not in the test."""
+    report = Report(node=name, revision=0, epoch=0, generation=1, at=node.wall(), seen_epoch=epoch)
+    await node.engines[1].put(Write(f"nodes/{name}", encode(report)))
+
+
+def test_a_node_lays_what_it_obeys_where_the_store_went_on_without_it(tmp_path):
+    async def work(leads, one):
+        for _ in range(3):
+            await one.order("a:1")
+        one.cut()
+        other = [Order(service="app", address="b:1", mode="drain", number=2)]
+        await leads.engines[1].put(Write(KEY, encode(Orders(2, 9, other))))
+        await saw(leads, "n9", 9)
+        await saw(leads, "n1", 1)
+        one.cut(False)
+        await asyncio.sleep(10)
+        obeyed = decode("obeyed", leads.store.entries["obeyed/n1"].value, Orders)
+        assert obeyed == one.remembered.orders and obeyed.number == 3
+        assert (await leads.order("c:1")).revision == 4
+        await asyncio.sleep(10)
+        assert leads.held == one.held == {"b:1": "drain", "c:1": "drain"}
+        assert one.obeying.trouble == "" and "obeyed/n1" not in leads.store.entries
 
     simulated(work, tmp_path, count=2)
 

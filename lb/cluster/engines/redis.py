@@ -20,6 +20,7 @@ nothing. Leases run by the clock of the Redis machine.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import Awaitable, Mapping, Sequence
@@ -29,7 +30,7 @@ from urllib.parse import urlsplit
 import redis.asyncio as aioredis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ReadOnlyError, RedisError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
 from lb.cluster import contract
 from lb.cluster.contract import Conflict, Deposed, EngineError, Entry, Holder, Term, Write
@@ -220,18 +221,26 @@ class RedisEngine:
         except (TypeError, ValueError):
             raise EngineError(f"{self._where}: the answer makes no sense") from None
 
+    async def _answered(self, call: Awaitable[T]) -> T:
+        """A primary that became a replica keeps its connections, though its name may lead elsewhere: so they
+        are left. Before Redis 7 a script's error has the word in its text alone."""
+        try:
+            return await call
+        except ResponseError as error:
+            if isinstance(error, ReadOnlyError) or "READONLY" in str(error):
+                with contextlib.suppress(RedisError, OSError):
+                    await self._redis.connection_pool.disconnect()
+            raise
+
     async def _bounded(self, call: Awaitable[T], wait: float = 0.0) -> T:
         """The answer, or EngineError after the time-out (and `wait`, where the answer may take so long)."""
         before = _cancelled()
         try:
             async with asyncio.timeout(self._timeout + wait):
-                return await call
+                return await self._answered(call)
         except TimeoutError:
             raise EngineError(f"{self._where}: no answer in {self._timeout + wait:g} s") from None
         except (RedisError, OSError, ValueError) as error:
-            if isinstance(error, ReadOnlyError):
-                # A primary that became a replica keeps its connections, though its name may lead elsewhere.
-                await self._redis.connection_pool.disconnect()
             raise EngineError(f"{self._where}: {error or type(error).__name__}") from None
         finally:
             if (
