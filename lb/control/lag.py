@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-TICK = 0.1  # seconds between measurements, as in a worker
+TICK = 0.5  # seconds between measurements: each wakes control, which may share a core with a worker
 
 
 class Lag:

@@ -26,6 +26,9 @@ OF_CLIENTS = MOST // 2  # beyond so many, none of a failure that a client caused
 # 1 % of 50,000 requests a second was 5 % more CPU and 15 % more p99; more would only push out older ones.
 SAMPLED = 1
 TRACED = 50  # and so many that were traced, which drive out none of the others
+# Ticks that what is in the sample alone waits for others: each telling wakes control, which may share a core
+# with a worker, and ten a second are what one request in a hundred waits for.
+PATIENCE = 10
 _MOST_TEXT = 1024  # bytes of a target or host that are kept
 _PROTOCOLS = ("HTTP/1.0", "HTTP/1.1")
 _WORDS = {word.value: "" if word == Word.NONE else word.name.lower() for word in Word}
@@ -57,6 +60,8 @@ class Keeping:
         self.sampled = self.traced = self.others = 0  # since the last tick
         self.decisions: list[Decision] = []
         self.left_out: dict[int, int] = {}
+        self.urgent = False  # not all of them are in the sample alone
+        self.waited = 0  # ticks
 
     def configure(self, plan: DecisionsPlan) -> None:
         """The rules of a generation."""
@@ -70,15 +75,28 @@ class Keeping:
         """These look on from now on."""
         self.core.tails = [Tail(plan) for plan in tails] or None
 
+    def due(self) -> bool:
+        """Once a tick: whether what is kept is to be taken now."""
+        self.waited += 1
+        if self.urgent or self.waited >= PATIENCE:
+            return True
+        self._renew()
+        return False
+
     def take(self) -> tuple[list[Decision], dict[int, int]]:
         """What was kept since the last call, and how many more each tail would have shown."""
         taken = self.decisions, self.left_out
-        self.sampled = self.traced = self.others = 0
         if self.decisions or self.left_out:
             self.decisions, self.left_out = [], {}
+        self.urgent, self.waited = False, 0
+        self._renew()
+        return taken
+
+    def _renew(self) -> None:
+        """A tick is over: its bounds begin anew."""
+        self.sampled = self.traced = self.others = 0
         for tail in self.core.tails or ():
             tail.refill()
-        return taken
 
     def lose(self, decisions: Sequence[Decision]) -> None:
         """These could not be told."""
@@ -127,6 +145,7 @@ class Keeping:
             if self._full(exchange.outcome):
                 why &= _ELSEWHERE
         if why:
+            self.urgent = self.urgent or why != SAMPLE
             self.decisions.append(self._decision(exchange, duration, why, tails))
 
     def _full(self, outcome: int) -> bool:
@@ -153,6 +172,7 @@ class Keeping:
                 shown.append(tail.plan.id)
             else:
                 self.left_out[tail.plan.id] = self.left_out.get(tail.plan.id, 0) + 1
+                self.urgent = True
         return tuple(shown)
 
     def _decision(
@@ -178,6 +198,7 @@ class Keeping:
         if self._full(outcome):
             return
         now = self.core.epoch + self.core.now
+        self.urgent = True
         self.decisions.append(
             Decision(
                 now, now, "", address, rules.name, "", "", "", "", "", "", "", status, 0, 0, 0.0, -1.0, -1.0,

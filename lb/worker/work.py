@@ -70,6 +70,7 @@ class Keeping(Protocol):
     """Who keeps decisions; lb.proxy.keeping.Keeping is the real one."""
 
     def watch(self, tails: Sequence[TailPlan]) -> None: ...
+    def due(self) -> bool: ...
     def take(self) -> tuple[list[Decision], dict[int, int]]: ...
     def lose(self, decisions: Sequence[Decision]) -> None: ...
 
@@ -336,7 +337,8 @@ class Worker:
         if self.file is not None:
             self.plane.flush_log()
             self.file.tick()
-        self._tell_decisions()
+        if self.plane.keeping.due():
+            self._tell_decisions()
         if self.draining:
             self._watch_drain(self.loop.time())
         if not self.ended.done():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from lb.control.lag import Lag
+from lb.control.lag import TICK, Lag
 
 
 def test_a_loop_that_was_held_up_was_late():
@@ -13,7 +13,7 @@ def test_a_loop_that_was_held_up_was_late():
         lag = Lag()
         running = asyncio.create_task(lag.run())
         await asyncio.sleep(0)
-        time.sleep(0.4)
+        time.sleep(TICK + 0.3)
         async with asyncio.timeout(10):
             while not lag.most:
                 await asyncio.sleep(0)

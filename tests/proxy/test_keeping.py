@@ -10,6 +10,7 @@ from lb.decisions import Select
 from lb.outcomes import Outcome
 from lb.plan import DecisionsPlan, MatchPlan, RetryPlan, TailPlan
 from lb.proxy import keeping
+from lb.proxy.core import TICK
 from lb.proxy.keeping import Keeping
 from lb.telemetry import layout
 from lb.telemetry.condition import read_condition
@@ -115,6 +116,44 @@ def test_the_sample_is_bounded_between_two_ticks_and_what_went_wrong_is_not_of_i
         made.core.slow = float("inf")
         assert [Kept(one.kept) for one in kept.take()[0]] == [Kept.SAMPLE] * 2 + [Kept.SAMPLE | Kept.SLOW]
     assert made.cells.get(layout.WORKER_DECISIONS_DROPPED) == 0  # it is a sample, nobody misses the rest
+
+
+def test_what_is_in_the_sample_alone_waits_for_others_up_to_a_second():
+    """Control need not be woken ten times a second for it."""
+    made, kept = house(DecisionsPlan(slow=0.0, sample=1.0), respond=_respond())
+    for _ in range(2):
+        due = []
+        for _ in range(keeping.PATIENCE):
+            made.ask()
+            made.ask()  # one a tick
+            due.append(kept.due())
+        assert due == [False] * (keeping.PATIENCE - 1) + [True]
+        assert [Kept(one.kept) for one in kept.take()[0]] == [Kept.SAMPLE] * keeping.PATIENCE
+    assert keeping.PATIENCE * TICK == 1.0
+
+
+def test_what_went_wrong_or_is_waited_for_is_told_with_the_next_tick():
+    made, kept = house(DecisionsPlan(slow=0.0, sample=1.0), respond=_respond())
+
+    def due():
+        """Once: then all is taken."""
+        found = [kept.due(), bool(kept.take()[0]), kept.due()]
+        assert found[1:] == [True, False]
+        return found[0]
+
+    made.ask()
+    assert not kept.due()
+    made.core.slow = 1e-9
+    made.ask()
+    assert due()
+    made.core.slow = float("inf")
+    kept.refused(made.core.listeners["web"], "192.0.2.1", Outcome.BAD_REQUEST, 400)
+    assert due()
+    kept.watch([TailPlan(7, read_condition("status=200"), 10)])
+    made.ask()
+    assert due()
+    made.ask()
+    assert due(), "what a tail is not shown is told it"
 
 
 def test_a_tail_sees_what_it_asked_for_and_is_told_what_it_does_not_see():

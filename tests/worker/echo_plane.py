@@ -56,6 +56,9 @@ class EchoPlane:
     def keeping(self) -> EchoPlane:
         return self
 
+    def due(self) -> bool:
+        return True
+
     def take(self) -> tuple[list[Decision], dict[int, int]]:
         """It keeps nothing."""
         return [], {}
