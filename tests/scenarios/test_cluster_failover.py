@@ -75,21 +75,29 @@ def push(s, letter, origin, base):
     return ended.returncode, ended.stdout + ended.stderr
 
 
-def test_a_replica_that_missed_a_revision_takes_over(pair, monkeypatch):
-    primary, replica = pair
+@contextlib.contextmanager
+def front(port, monkeypatch):
+    """Two nodes with the Redis at this port, by name; the origins of their documents, by letter; and the wait for
+    both to answer with a letter."""
     origins = {letter: Origin(answer(OK % letter.encode())) for letter in "bcd"}
     with contextlib.ExitStack() as stack:
         nodes = {}
         for node in ("one", "two"):
             others = origins if not nodes else {}
-            s = Scenario(OWN % (node, primary.port), quiet=True, a=Origin(), **others)
+            s = Scenario(OWN % (node, port), quiet=True, a=Origin(), **others)
             monkeypatch.setenv("LB_TEST_WEB", s.names["web"])
             nodes[node] = stack.enter_context(s)
-        one, two = nodes.values()
 
         def all_answer(letter):
-            eventually(lambda: {s.get().body.decode() for s in (one, two)} == {letter}, 20, "they differ")
+            eventually(lambda: {s.get().body.decode() for s in nodes.values()} == {letter}, 20, "they differ")
 
+        yield nodes, origins, all_answer
+
+
+def test_a_replica_that_missed_a_revision_takes_over(pair, monkeypatch):
+    primary, replica = pair
+    with front(primary.port, monkeypatch) as (nodes, origins, all_answer):
+        one, two = nodes.values()
         eventually(lambda: status(one)["leader"], 10, "nobody leads")
         code, said = push(one, "b", origins["b"], "0")
         assert code == 0, said
@@ -127,19 +135,8 @@ def test_a_replica_that_missed_a_revision_takes_over(pair, monkeypatch):
 def test_a_leader_that_missed_what_others_saw_goes_on_above_it(pair, monkeypatch):
     """Of a revision and an order, the replica that takes over has nothing, and the node that leads then saw nothing."""
     primary, replica = pair
-    origins = {letter: Origin(answer(OK % letter.encode())) for letter in "bcd"}
-    with contextlib.ExitStack() as stack:
-        wire = stack.enter_context(wired(primary.port))
-        nodes = {}
-        for node in ("one", "two"):
-            others = origins if not nodes else {}
-            s = Scenario(OWN % (node, wire.port), quiet=True, a=Origin(), **others)
-            monkeypatch.setenv("LB_TEST_WEB", s.names["web"])
-            nodes[node] = stack.enter_context(s)
+    with wired(primary.port) as wire, front(wire.port, monkeypatch) as (nodes, origins, all_answer):
         one, two = nodes.values()
-
-        def all_answer(letter):
-            eventually(lambda: {s.get().body.decode() for s in (one, two)} == {letter}, 20, "they differ")
 
         def leads(s):
             eventually(lambda: status(s)["role"] == "leader", 20, "it does not lead")
