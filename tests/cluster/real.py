@@ -8,6 +8,7 @@ they fail.
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 import struct
@@ -25,6 +26,7 @@ JARS = (
     "zookeeper zookeeper-jute slf4j-api slf4j-nop netty-all metrics-core snappy-java jackson-core commons-cli"
 )
 START = 30.0  # seconds
+LEAST_PORT = 10_000
 
 
 class Server:
@@ -163,9 +165,18 @@ def _program(name: str) -> str:
 
 
 def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
+    """Of those that the kernel gives to nobody who takes any: until the server listens, and while it is down,
+    another process would get one of the others, for a connection or a server of its own."""
+    given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    sockets: list[socket.socket] = []
+    while len(sockets) < count:
+        one = socket.socket()
+        try:
+            one.bind(("127.0.0.1", secrets.choice(range(LEAST_PORT, given)) if given > LEAST_PORT else 0))
+        except OSError:
+            one.close()
+        else:
+            sockets.append(one)
     ports = [one.getsockname()[1] for one in sockets]
     for one in sockets:
         one.close()

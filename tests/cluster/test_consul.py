@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
+
 import aiohttp
 import pytest
 
-from tests.cluster.ground import LONG
+from tests.cluster.ground import LONG, until
 from tests.cluster.real import running
 from tests.cluster.remote import RemoteSuite
 
 
 @pytest.fixture(scope="module")
 def consul_server():
-    yield from running("consul")
+    for server in running("consul"):  # it listens before it leads
+        asyncio.run(until(partial(ask, server.port, "GET", "status/leader"), 20))
+        yield server
 
 
 async def ask(port, method, path, body=None):

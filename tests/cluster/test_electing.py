@@ -30,7 +30,7 @@ def test_a_loop_that_stands_still_costs_no_term(tmp_path):
     """Other work in control, computing or blocked, for three leases: the lock is renewed all the while."""
 
     async def life():
-        ttl = 1.0
+        ttl = 2.0
         electing = Electing(lambda: Elector(LocalEngine(tmp_path), "one", ttl))
         rival = Electing(lambda: Elector(LocalEngine(tmp_path), "two", ttl))
         await electing.start()

@@ -13,12 +13,14 @@ from lb.cluster.engines.http import Http
 from tests.cluster.http_server import Served
 
 GOOD = (200, {}, b"{}")
+KEPT = []  # ports where nobody listens, nor anybody else can
 
 
 def closed_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    one = socket.socket()
+    one.bind(("127.0.0.1", 0))
+    KEPT.append(one)
+    return one.getsockname()[1]
 
 
 def with_servers(answers, test, timeout=1.0):

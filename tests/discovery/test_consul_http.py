@@ -113,15 +113,15 @@ def test_an_agent_that_never_answers(monkeypatch):
 
 
 def test_a_question_that_blocks_has_time_for_the_spread(monkeypatch):
-    monkeypatch.setattr(consul_http, "ANSWER_TIME", 0.1)
+    monkeypatch.setattr(consul_http, "ANSWER_TIME", 1.0)
 
     async def late(request):
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.1)
         return said([], 9)
 
     async def run():
         async with playing(said(ONE, 7), late) as agent:
-            assert len(await words(provider(agent, wait=0.25), 2)) == 2
+            assert len(await words(provider(agent, wait=1.0), 2)) == 2
 
     asyncio.run(run())
 

@@ -19,6 +19,7 @@ from lb.discovery.dns import DnsProvider, DnsQuery, ResolvedServer, ResolveProvi
 from tests.discovery.suite import ProviderSuite
 
 NAME = "api.test."
+OWN = f"127.53.{os.getpid() % 250}.2"  # where nobody has the same port for TCP, which is tried first
 
 
 class NameServer(asyncio.DatagramProtocol):
@@ -65,9 +66,9 @@ class NameServer(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def serving(host: str = "127.0.0.1") -> AsyncIterator[tuple[NameServer, tuple[str, int]]]:
+async def serving() -> AsyncIterator[tuple[NameServer, tuple[str, int]]]:
     loop = asyncio.get_running_loop()
-    transport, server = await loop.create_datagram_endpoint(NameServer, (host, 0))
+    transport, server = await loop.create_datagram_endpoint(NameServer, (OWN, 0))
     try:
         yield server, transport.get_extra_info("sockname")
     finally:
@@ -150,7 +151,7 @@ def targets(count):
 
 
 def test_a_target_that_fails_or_is_silent_hurts_no_other(monkeypatch):
-    monkeypatch.setattr(subject, "PATIENCE", 0.3)
+    monkeypatch.setattr(subject, "PATIENCE", 1.0)
 
     async def go():
         async with serving() as (server, place):
@@ -163,12 +164,12 @@ def test_a_target_that_fails_or_is_silent_hurts_no_other(monkeypatch):
     assert word.silent == ("t0.test", "t1.test")
     reasons = {one.entry: one.reason for one in word.unusable}
     assert set(reasons) == {"t0.test:80", "t1.test:80"}
-    assert "SERVFAIL" in reasons["t0.test:80"] and "no answer within 0.3s" in reasons["t1.test:80"]
+    assert "SERVFAIL" in reasons["t0.test:80"] and "no answer within 1s" in reasons["t1.test:80"]
     assert all("what was known of it stays" in reason for reason in reasons.values())
 
 
 def test_targets_are_asked_together(monkeypatch):
-    monkeypatch.setattr(subject, "PATIENCE", 0.3)
+    monkeypatch.setattr(subject, "PATIENCE", 1.0)
 
     async def go():
         async with serving() as (server, place):
@@ -185,8 +186,7 @@ def test_where_tcp_gets_lost_it_is_waited_for_once(monkeypatch):
     monkeypatch.setattr(subject, "PATIENCE", 1.0)
 
     async def go():
-        own = f"127.53.{os.getpid() % 250}.2"  # where no other process has the same port for TCP
-        async with serving(own) as (server, place):
+        async with serving() as (server, place):
             server.records = targets(3)
             ended = asyncio.Event()
 
@@ -207,7 +207,7 @@ def test_where_tcp_gets_lost_it_is_waited_for_once(monkeypatch):
 
 
 def test_targets_that_fail_all_are_no_answer(monkeypatch):
-    monkeypatch.setattr(subject, "PATIENCE", 0.3)
+    monkeypatch.setattr(subject, "PATIENCE", 1.0)
 
     async def go():
         async with serving() as (server, place):

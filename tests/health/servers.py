@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import socket
 import struct
@@ -16,6 +17,7 @@ from lb.health.plan import AgentState, CheckPlan
 from lb.health.probe import run
 
 NOTHING = AgentState()
+KEPT = socket.socket()
 
 
 def play(coroutine):
@@ -78,11 +80,11 @@ def dripping(answer: bytes, pause: float):
     return talk
 
 
+@functools.cache
 def refusing() -> str:
-    """An address where nobody listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{sock.getsockname()[1]}"
+    """An address where nobody listens, nor anybody else can: the port stays ours."""
+    KEPT.bind(("127.0.0.1", 0))
+    return f"127.0.0.1:{KEPT.getsockname()[1]}"
 
 
 async def probed(address, probe, timeout=5.0, before=NOTHING, service="app"):

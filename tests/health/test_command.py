@@ -72,14 +72,14 @@ def test_it_is_killed_with_its_children(tmp_path, eventually, how):
     async def test():
         before = sockets()
         probe = CommandProbe(("/bin/sh", "-c", script))
-        task = asyncio.create_task(probed("a:1", probe, timeout=1.0 if how == "timed out" else 60))
+        task = asyncio.create_task(probed("a:1", probe, timeout=3.0 if how == "timed out" else 60))
         while not (tmp_path / "pids").exists():
             await asyncio.sleep(0.01)
         if how == "cancelled":
             task.cancel()
         await asyncio.wait([task])
         if how == "timed out":
-            assert task.result() == (False, "no end of the command within 1s", None)
+            assert task.result() == (False, "no end of the command within 3s", None)
         else:
             assert task.cancelled()
         await gone(before)

@@ -84,8 +84,9 @@ def test_nothing_outlives_a_harness_that_is_killed(arguments, count, eventually)
 
         try:
             eventually(started, timeout=100)
-            with contextlib.suppress(ProcessLookupError):
-                held += [os.pidfd_open(pid) for pid in found]
+            for pid in found:
+                with contextlib.suppress(ProcessLookupError):
+                    held.append(os.pidfd_open(pid))
             assert len(held) >= count - 1
             harness.kill()
             harness.wait()
