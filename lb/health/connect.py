@@ -72,14 +72,17 @@ async def connect(
 def tls_settings(tls: TlsSettings, protocol: str) -> ssl.SSLContext:
     """Made once for equal settings (reading the system's certificates takes some 20 ms), and again when the
     file of `ca` changed. Raises OSError."""
-    stamp = 0
-    if tls.ca is not None:
-        stamp = os.stat(tls.ca).st_mtime_ns
-    return _tls_settings(tls, protocol, stamp)
+    return _tls_settings(tls, protocol, None if tls.ca is None else stamp(tls.ca))
+
+
+def stamp(path: str) -> tuple[int, int, int]:
+    """Another one when the file changed, by a replacement of the same date too. Raises OSError."""
+    found = os.stat(path)
+    return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 @lru_cache(maxsize=256)
-def _tls_settings(tls: TlsSettings, protocol: str, _stamp: int) -> ssl.SSLContext:
+def _tls_settings(tls: TlsSettings, protocol: str, _stamp: tuple[int, int, int] | None) -> ssl.SSLContext:
     made = ssl.create_default_context(cafile=tls.ca)
     if not tls.verify:
         made.check_hostname = False

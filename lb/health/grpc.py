@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lb.health.attempt import Attempt, Outcome
-from lb.health.connect import PlaceError, place
+from lb.health.connect import PlaceError, place, stamp
 from lb.health.plan import GrpcProbe, TlsSettings
 
 METHOD = "/grpc.health.v1.Health/Check"
@@ -92,12 +92,12 @@ def _channel(grpc: Any, address: str, tls: TlsSettings | None) -> Any:
         options.append(("grpc.ssl_target_name_override", tls.server_name))
     elif address.startswith("unix:"):
         raise PlaceError("TLS on a Unix socket needs tls: {server_name: …} to know whom to expect")
-    roots = None if tls.ca is None else _roots(tls.ca, os.stat(tls.ca).st_mtime_ns)
+    roots = None if tls.ca is None else _roots(tls.ca, stamp(tls.ca))
     return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(roots), options=options)
 
 
 @lru_cache(maxsize=64)
-def _roots(ca: str, _stamp: int) -> bytes:
+def _roots(ca: str, _stamp: tuple[int, int, int]) -> bytes:
     return Path(ca).read_bytes()
 
 
