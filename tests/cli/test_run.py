@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -272,12 +273,17 @@ def test_sigusr1_reopens_the_access_log(start_lb, tmp_path, eventually):
     )
     lb.get("/one")
     eventually(lambda: "/one" in log.read_text())
-    log.rename(tmp_path / "old.log")
+    old = log.rename(tmp_path / "old.log")
     lb.signal(signal.SIGUSR1)
     eventually(log.exists)
+    eventually(lambda: not any(has_open(pid, old) for pid in lb.workers()))  # any of them may get the next
     lb.get("/two")
     eventually(lambda: "/two" in log.read_text())
-    assert "/two" not in (tmp_path / "old.log").read_text()
+    assert "/two" not in old.read_text()
+
+
+def has_open(pid, path):
+    return any(os.path.realpath(fd) == str(path) for fd in Path(f"/proc/{pid}/fd").iterdir())
 
 
 def run(*args):
