@@ -9,7 +9,7 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +74,12 @@ def eventually() -> Callable[..., Any]:
 
 
 @pytest.fixture
-def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nobody listened on a moment ago; for processes that cannot be
-    given a socket. Where port 0 can be asked for, ask for port 0."""
+def free_port() -> Iterator[int]:
+    """A TCP port on 127.0.0.1 that nobody listens on, and that the system gives to nobody else; for
+    processes that cannot be given a socket and bind with SO_REUSEADDR. Where port 0 can be asked for, ask
+    for port 0."""
     with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+        yield int(sock.getsockname()[1])

@@ -11,8 +11,11 @@ import pytest
 
 from bench import machine
 
-# A parent with one child; the child burns CPU, then says so and stays.
-CHILD = "x = 0\nfor i in range(3_000_000): x += i\nprint('done', flush=True)\nimport time\ntime.sleep(60)"
+# A parent with one child; the child waits for a line, burns CPU, then says so and stays.
+CHILD = (
+    "input()\nx = 0\nfor i in range(3_000_000): x += i\n"
+    "print('done', flush=True)\nimport time\ntime.sleep(60)"
+)
 PARENT = "import subprocess, sys\nsubprocess.run([sys.executable, '-c', sys.argv[1]])"
 
 
@@ -20,14 +23,17 @@ PARENT = "import subprocess, sys\nsubprocess.run([sys.executable, '-c', sys.argv
 def family(tmp_path):
     command = [sys.executable, "-c", PARENT, CHILD]
     core = min(os.sched_getaffinity(0))
-    process = machine.start(command, core, cwd=tmp_path, stdout=subprocess.PIPE)
+    process = machine.start(command, core, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     yield process
     machine.stop(process)
+    process.stdin.close()
     process.stdout.close()
 
 
 def test_a_tree_is_measured_whole_and_ends_whole(family):
     before = machine.cpu_time(family.pid)
+    family.stdin.write(b"\n")
+    family.stdin.flush()
     assert family.stdout.readline() == b"done\n"
     members = machine.tree(family.pid)
     assert len(members) == 2

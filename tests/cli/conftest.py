@@ -163,9 +163,9 @@ def servers(request):
         found = []
         for number in range(count):
             with socket.socket() as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
                 sock.bind(("127.0.0.1", 0))
-                port = sock.getsockname()[1]
-            started.append(Server(f"server-{number + 1}", port))
+                started.append(Server(f"server-{number + 1}", sock.getsockname()[1]))
             found.append(started[-1].address)
         return found
 

@@ -11,6 +11,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import struct
 import subprocess
 import termios
@@ -206,7 +207,7 @@ class Admin(http.server.ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, port=0):
+    def __init__(self, port):
         super().__init__(("127.0.0.1", port), Answering)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.shown = shown()
@@ -232,9 +233,12 @@ class Answering(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def admin():
-    found = Admin()
-    yield found
-    found.end()
+    with socket.socket() as held:  # the port stays its own while it is away
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        found = Admin(held.getsockname()[1])
+        yield found
+        found.end()
 
 
 class Terminal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from types import SimpleNamespace
 
 import pytest
@@ -212,6 +213,7 @@ async def test_an_engine_that_is_silent_costs_one_timeout(node, reloader, events
         await gate.wait()
         raise EngineError("no answer")
 
+    node.shared = copy.copy(node.shared)  # the view's own: the desk asks too, as long as a rollout is tried
     node.shared.engine.holder = lambda: silent("holder")
     node.shared.nodes = lambda: silent("nodes")
     node.shared.progress = lambda _: silent("progress")

@@ -305,6 +305,7 @@ def test_servers_that_are_names_are_what_dns_says_and_stay_while_it_fails(play, 
                 source, "_resolver", partial(lambda made, _: made((place,)), source._resolver)
             )
             monkeypatch.setattr(source, "SHORTEST", 0.01)
+            monkeypatch.setattr(module, "FIRST_ANSWERS", 10.0)  # this source answers
             spec = loads(RESOLVED)
             await found.prepare(spec)
             plan = make_plan(spec, 1, Ledger(), members=found.members).services[0]

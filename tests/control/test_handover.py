@@ -114,12 +114,10 @@ def test_what_nobody_takes_is_named_and_closed():
 
 
 def test_a_wider_address_may_become_a_narrower_one_in_an_upgrade():
-    (before,) = listening()
-    port = before.getsockname()[1]
-    before.close()
-    wide = bind(f"0.0.0.0:{port}", "listener web", 1)
+    wide = bind("0.0.0.0:0", "listener web", 1)
+    port = wide.sockets[0].getsockname()[1]
     listeners = Listeners(1)
-    listeners.inherited.add(wide.sockets[0].dup(), wide.address)
+    listeners.inherited.add(wide.sockets[0].dup(), wide.shown)
     listeners.open_missing([ListenerPlan("web", (f"127.0.0.1:{port}",))])
     assert listeners.inherited.close() == [f"0.0.0.0:{port}"]
     listeners.close()

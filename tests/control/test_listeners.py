@@ -122,6 +122,7 @@ def test_a_set_is_bound_whole_or_not_at_all(free_port):
         listeners.open_missing(plans)
     assert listeners.bound == {}
     with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # only where nobody listens
         sock.bind(("127.0.0.1", free_port))
 
 

@@ -36,11 +36,14 @@ exec {python} -m lb "$@"
 
 @pytest.fixture
 def ports():
-    socks = [socket.create_server(("127.0.0.1", 0)) for _ in PORTS]
-    found = dict(zip(PORTS, (str(sock.getsockname()[1]) for sock in socks), strict=True))
-    for sock in socks:
-        sock.close()
-    return found
+    """Held until the end: whoever binds with SO_REUSEADDR gets them, and nobody by chance."""
+    with contextlib.ExitStack() as held:
+        socks = [held.enter_context(socket.socket()) for _ in PORTS]
+        for sock in socks:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            sock.bind(("127.0.0.1", 0))
+        yield dict(zip(PORTS, (str(sock.getsockname()[1]) for sock in socks), strict=True))
 
 
 @pytest.fixture
