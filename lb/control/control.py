@@ -290,8 +290,9 @@ class Control:
     # ------------------------------------------------------------------------------- commands
 
     async def _reload(self, trigger: str) -> None:
+        await self.ready.wait()
         await self.succession.upgrading.over()
-        if not self.supervisor.stopping and self.reloader.plan is not None:
+        if not self.supervisor.stopping:
             reloading()
             await self.reloader.reload(trigger)
             notify("READY=1")

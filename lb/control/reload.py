@@ -89,17 +89,18 @@ class Reloader:
 
     async def start(self) -> Plan:
         """The first generation. Raises BindError, PlanRefusedError, WorkerFailedError or OSError."""
-        whole = await self.prepare(self.spec)
-        plan = self.make_plan(whole)
-        self.listeners.open_missing(plan.listeners)
-        warn(self.reading)
-        self.reconcile(whole, plan, True)
-        self._whole = whole
-        await self.supervisor.start(plan)
-        self.plan = plan
-        self.since = time.time()
-        self.last = Reload(True, plan.generation, self.since, "start")
-        return plan
+        async with self._one_at_a_time:  # the admin API answers by now: who asks it for a reload waits
+            whole = await self.prepare(self.spec)
+            plan = self.make_plan(whole)
+            self.listeners.open_missing(plan.listeners)
+            warn(self.reading)
+            self.reconcile(whole, plan, True)
+            self._whole = whole
+            await self.supervisor.start(plan)
+            self.plan = plan
+            self.since = time.time()
+            self.last = Reload(True, plan.generation, self.since, "start")
+            return plan
 
     async def reload(self, trigger: str) -> Reload:
         """Read the files and put them in force, all or nothing. While one reload runs, all further
@@ -111,6 +112,8 @@ class Reloader:
     async def _when_free(self, trigger: str) -> Reload:
         async with self._one_at_a_time:
             self._next = None
+            if self.plan is None:
+                return Reload(False, 0, time.time(), trigger, error="lb cannot start")
             return await self._guarded(trigger, self.shared)
 
     def make_update(self, plan: Plan, names: Collection[str]) -> Update:

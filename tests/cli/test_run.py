@@ -141,6 +141,19 @@ def test_a_reload_is_logged_as_a_diff(start_lb, servers):
     lb.until("  service app: server 127.0.0.1:9002 added")
 
 
+def test_a_signal_during_the_start_reloads_after_it(servers, tmp_path):
+    path = tmp_path / "lb.yaml"
+    path.write_text(config(servers(1)))
+    lb = Process(*PYTHON, "run", str(path))
+    try:
+        lb.until(" starts ", 30)
+        lb.signal(signal.SIGHUP)
+        lb.until("reload: nothing changed trigger=signal generation=1", 30)
+        assert [line for line in lb.lines if " ready " in line]
+    finally:
+        lb.end()
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -58,6 +58,60 @@ def test_wishes_that_come_at_once_are_one_reload_and_those_during_it_one_more(re
     assert reloader.spec.routes[0].respond.body == "third"
 
 
+@pytest.fixture
+def starting(house, tmp_path):
+    """One that begins to start, its workers held up until `go` is set."""
+    lb = house(2)
+    path = tmp_path / "lb.yaml"
+    path.write_text(TEXT % "first")
+    made, start, go = Reloader(path, read_valid(path), lb.supervisor), lb.supervisor.start, asyncio.Event()
+
+    async def held_up(plan):
+        await go.wait()
+        await start(plan)
+
+    lb.supervisor.start = held_up
+    made.lb, made.go = lb, go
+    return made
+
+
+def test_a_reload_that_is_asked_for_during_the_start_comes_after_it(starting):
+    async def play():
+        first = asyncio.create_task(starting.start())
+        await until(lambda: starting.listeners.bound)
+        starting.path.write_text(TEXT % "second")
+        second = asyncio.create_task(starting.reload("api"))
+        await asyncio.sleep(0.05)
+        assert not second.done()
+        starting.go.set()
+        return await first, await second
+
+    plan, result = starting.lb.run(play())
+    assert (plan.generation, result.ok, result.generation) == (1, True, 2)
+    assert {ask(starting.lb.port()).split()[1] for _ in range(20)} == {"2"}
+
+
+def test_a_reload_that_waited_for_a_start_that_failed_says_so(starting):
+    async def fail(plan):
+        await starting.go.wait()
+        raise PlanRefusedError("no")
+
+    starting.supervisor.start = fail
+
+    async def play():
+        first = asyncio.create_task(starting.start())
+        await until(lambda: starting.listeners.bound)
+        second = asyncio.create_task(starting.reload("api"))
+        await asyncio.sleep(0)
+        starting.go.set()
+        with pytest.raises(PlanRefusedError):
+            await first
+        return await second
+
+    result = starting.lb.run(play())
+    assert (result.ok, result.generation, result.error) == (False, 0, "lb cannot start")
+
+
 def test_a_file_that_says_the_same_changes_nothing(reloader):
     since = reloader.since
     assert since == reloader.last.at
