@@ -47,7 +47,7 @@ class Incident:
     def player(self, number: int) -> Player:
         """A server process; a subclass may put it elsewhere."""
         address, held = free_address()
-        held.close()
+        self._held.append(held)  # nobody else gets it while the server is killed or refuses
         return Player(address, f"s{number}")
 
     def config_with(self, *addresses: str) -> str:
@@ -67,6 +67,8 @@ class Incident:
     def _close(self) -> None:
         for server in self.servers:
             server.close()
+        for held in self._held:
+            held.close()
 
     @property
     def lb(self):

@@ -28,7 +28,8 @@ DETECTED = 3.0  # seconds: two probes, each with its interval and its time-out, 
 
 
 def gone(incident: Incident, server) -> bool:
-    return incident.status(server) not in ("eligible", "up")
+    seen = incident.status(server).split("/")  # several, while the workers see it differently
+    return not {"eligible", "up"} & set(seen)
 
 
 def back(incident: Incident, server) -> bool:

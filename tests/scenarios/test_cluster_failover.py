@@ -135,7 +135,10 @@ def test_a_replica_that_missed_a_revision_takes_over(pair, monkeypatch):
 def test_a_leader_that_missed_what_others_saw_goes_on_above_it(pair, monkeypatch):
     """Of a revision and an order, the replica that takes over has nothing, and the node that leads then saw nothing."""
     primary, replica = pair
-    with wired(primary.port) as wire, front(wire.port, monkeypatch) as (nodes, origins, all_answer):
+    with (
+        wired(primary.port) as (wire, loop),
+        front(wire.port, monkeypatch) as (nodes, origins, all_answer),
+    ):
         one, two = nodes.values()
 
         def leads(s):
@@ -147,19 +150,21 @@ def test_a_leader_that_missed_what_others_saw_goes_on_above_it(pair, monkeypatch
         order(replica, "REPLICAOF", "127.0.0.1", one.names["closed"].rpartition(":")[2])
         eventually(lambda: order(primary, "INFO", "replication")["connected_slaves"] == 0, 10)
 
-        with stopped(two):
+        with contextlib.ExitStack() as standing:
+            standing.enter_context(stopped(two))
             leads(one)
             assert published(one, "c", origins["c"], 1) == 2
             assert ordered(one, 1) is True
             eventually(lambda: status(one)["seen"]["revision"] == 2 and everywhere(one) == {1}, 10)
             epoch = status(one)["seen"]["epoch"]
-        with stopped(one):
-            primary.stop()
-            order(replica, "REPLICAOF", "NO", "ONE")
-            wire.server = replica.port
-            wire.hang_up()
-            leads(two)
-            assert (status(two)["seen"]["revision"], everywhere(two)) == (1, set())
+            with stopped(one):
+                primary.stop()
+                order(replica, "REPLICAOF", "NO", "ONE")
+                wire.server = replica.port
+                loop.call_soon_threadsafe(wire.hang_up)
+                standing.close()  # the other goes on, and finds nothing of what it missed
+                leads(two)
+                assert (status(two)["seen"]["revision"], everywhere(two)) == (1, set())
 
         eventually(lambda: said(two, "one")["seen"] == 2, 20, "what was seen is not told")
         eventually(lambda: order(replica, "HEXISTS", "{lb/front}:values", "obeyed/one"), 20)
@@ -174,13 +179,13 @@ def test_a_leader_that_missed_what_others_saw_goes_on_above_it(pair, monkeypatch
 
 @contextlib.contextmanager
 def wired(port):
-    """A wire to this port, whose other end can be moved."""
+    """A wire to this port, whose other end can be moved, and the loop that it runs in."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     wire = asyncio.run_coroutine_threadsafe(Wire(port).start(), loop).result(10)
     try:
-        yield wire
+        yield wire, loop
     finally:
         asyncio.run_coroutine_threadsafe(wire.stop(), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)

@@ -44,5 +44,5 @@ def test_nothing_is_taken_back_and_the_next_revision_goes_on_above(nodes):  # no
     # A connection that broke with the engine may be noticed by the first push only; 6: it was done all the same.
     eventually(lambda: nodes.cli("push", nodes.document("b"), "--base", "2", "--no-wait")[0] in (0, 6), 20)
     nodes.all_answer("b")
-    assert {nodes.status(node)["running"]["revision"] for node in NODES} == {3}
+    eventually(lambda: {nodes.status(node)["running"]["revision"] for node in NODES} == {3})
     assert not any(nodes.status(node)["trouble"] for node in NODES)

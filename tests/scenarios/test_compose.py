@@ -68,10 +68,9 @@ def placed(consul):
 
 
 def started(name, consul):
-    """A server of the file, and its address."""
+    """A server of the file, and what holds its address until the end."""
     service = SERVICES[name]
     address, held = free_address()
-    held.close()
     file, place = service["volumes"][0].split(":")[:2]
     of_file = {
         place: DOCKER / file,
@@ -80,7 +79,7 @@ def started(name, consul):
     }
     command = [str(of_file.get(word, word)) for word in (*service["entrypoint"], *service["command"])]
     assert command[0] == "python"
-    return subprocess.Popen([sys.executable, *command[1:]], cwd=ROOT, env={"PYTHONPATH": str(ROOT)})
+    return subprocess.Popen([sys.executable, *command[1:]], cwd=ROOT, env={"PYTHONPATH": str(ROOT)}), held
 
 
 def takes_turns(s):
@@ -94,14 +93,16 @@ def test_the_cluster_of_the_file(consul, placed, monkeypatch):
     eventually(lambda: b":" in urlopen(leads, timeout=5).read(), 20, "it is never healthy")
 
     own = placed((DOCKER / "cluster.yaml").read_text())
-    nodes, servers = {}, {}
+    nodes, servers, held = {}, {}, []
     try:
         for node in NODES:
             monkeypatch.setenv("LB_NODE", SERVICES[node]["environment"]["LB_NODE"])
             s = Scenario(own, quiet=True)
             monkeypatch.setenv("LB_TEST_WEB", s.names["web"])
             nodes[node] = s.__enter__()
-        servers = {name: started(name, consul) for name in ("red", "blue")}
+        for name in ("red", "blue"):
+            servers[name], holds = started(name, consul)
+            held.append(holds)
         for s in nodes.values():
             eventually(lambda: takes_turns(s), 20, "not both answer")  # noqa: B023
 
@@ -141,6 +142,8 @@ def test_the_cluster_of_the_file(consul, placed, monkeypatch):
         for server in servers.values():
             server.kill()
             server.wait()
+        for holds in held:
+            holds.close()
         for s in nodes.values():
             s.__exit__(None)
 

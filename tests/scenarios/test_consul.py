@@ -98,7 +98,7 @@ def source(s):
 def failed(load):
     """What was not answered by a server so far; begins to count servers anew."""
     load.failed = getattr(load, "failed", Counter())
-    load.failed.update({word: count for word, count in load.counts.items() if len(word) > 1})
+    load.failed.update({word: count for word, count in list(load.counts.items()) if len(word) > 1})
     load.counts.clear()
     return load.failed
 

@@ -69,7 +69,6 @@ def prometheus(s: Scenario, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder: Path = tmp_path_factory.mktemp("prometheus")
     (folder / "prometheus.yml").write_text(PROMETHEUS.format(target=s.names["admin"]))
     address, held = free_address()
-    held.close()
     said = folder / "said"
     with said.open("wb") as out:
         process = subprocess.Popen(
@@ -91,6 +90,7 @@ def prometheus(s: Scenario, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     finally:
         process.kill()
         process.wait()
+        held.close()
         print(said.read_text(errors="replace")[-3000:])
 
 

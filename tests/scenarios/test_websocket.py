@@ -13,7 +13,7 @@ CONFIG = """
 listeners: [{name: web, bind: "$web"}]
 services: {app: ["$a"]}
 routes:
-  - {name: idle, match: {path_prefix: /idle}, service: app, timeout: {idle: 500ms}}
+  - {name: idle, match: {path_prefix: /idle}, service: app, timeout: {idle: 1s}}
   - {name: all, match: {path_prefix: /}, service: app}
 """
 ASK = {
@@ -138,10 +138,9 @@ def test_a_tunnel_in_use_is_not_idle(s: Scenario) -> None:
     """Traffic in one direction keeps both alive, past several idle time-outs."""
     c, x = tunnel(s, "/idle/used")
     stop = threading.Event()
-    for _ in range(8):
-        assert not stop.wait(
-            0.2
-        )  # the pace of the talk: shorter than the time-out, four times its length in all
+    for _ in range(20):
+        # the pace of the talk: much shorter than the time-out, four times its length in all
+        assert not stop.wait(0.2)
         x.send(b"tick")
         assert c.recv_exactly(4) == b"tick"
     c.close()

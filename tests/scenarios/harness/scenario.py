@@ -125,7 +125,9 @@ class Scenario:
             origin.reset()
 
     def log_text(self) -> str:
-        return self.log.read_text() if self.log.exists() else ""
+        """Its whole lines: a write that is under way may be seen up to the end of a page."""
+        text = self.log.read_text() if self.log.exists() else ""
+        return text[: text.rfind("\n") + 1]
 
     def log_entry(self, path: str) -> dict[str, object]:
         """The access log's entry for this path (a test uses a path once)."""
