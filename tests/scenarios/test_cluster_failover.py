@@ -168,7 +168,8 @@ def test_a_leader_that_missed_what_others_saw_goes_on_above_it(pair, monkeypatch
 
         eventually(lambda: said(two, "one")["seen"] == 2, 20, "what was seen is not told")
         eventually(lambda: order(replica, "HEXISTS", "{lb/front}:values", "obeyed/one"), 20)
-        assert "revision 2 of epoch" in status(one)["trouble"] and everywhere(one) == {1}
+        eventually(lambda: "revision 2 of epoch" in status(one)["trouble"], 20, "nothing is told")
+        assert everywhere(one) == {1}
         assert published(two, "d", origins["d"], 2) == 3
         all_answer("d")
         assert ordered(two, 2) is True
