@@ -22,9 +22,6 @@ PURE := $(wildcard tests/message tests/http1 tests/routing tests/balancing tests
 WAITING := $(wildcard tests/cluster tests/safety tests/scenarios/test_cluster*.py tests/scenarios/test_consul*.py \
 	tests/scenarios/test_rollout.py tests/scenarios/test_compose.py)
 
-# Two engines and six lbs at a time, whose leases are short: nothing beside it.
-ALONE := tests/scenarios/test_availability.py
-
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
 
@@ -35,10 +32,10 @@ test: test-compiled test-interpreted ## every test on the compiled build, then t
 
 test-compiled: install-dev ## the whole suite on the build that is installed
 	@$(BIN)/python -m tests.cluster.packages >/dev/null || true # the suite names what is missing
-	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore=tests/scenarios $(foreach path,$(WAITING),--ignore=$(path)) $(ARGS)
-	$(BIN)/python -m pytest -n 3 --dist loadfile $(filter-out $(WAITING) $(ALONE),$(wildcard tests/scenarios/test_*.py)) $(ARGS)
-	$(BIN)/python -m pytest -n 4 --dist loadfile $(WAITING) $(ARGS)
-	$(BIN)/python -m pytest $(ALONE) $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore=tests/scenarios $(foreach path,$(WAITING),--ignore=$(path)) -m "not alone" $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(filter-out $(WAITING),$(wildcard tests/scenarios/test_*.py)) -m "not alone" $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist loadfile $(WAITING) -m "not alone" $(ARGS)
+	$(BIN)/python -m pytest -m alone $(ARGS)
 
 # The sources without their extensions in a tree of their own: Python takes the package from there.
 test-interpreted: install-dev ## the pure-Python tests on the interpreted build

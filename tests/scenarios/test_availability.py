@@ -16,7 +16,10 @@ from lb.cli import publishing
 from .availability import Days
 from .harness.process import ROOT
 
-pytestmark = pytest.mark.timeout(600)  # the first cell waits for its engine's days
+pytestmark = [
+    pytest.mark.alone,  # two engines and six lbs at a time, whose leases are short
+    pytest.mark.timeout(600),  # the first cell waits for its engine's days
+]
 
 ENGINES = ("local", "consul", "etcd", "zookeeper", "redis")
 AWAY = {"local": ("away",), "redis": ("primary gone", "both gone")}

@@ -249,6 +249,7 @@ def test_an_exchange_ends_on_the_generation_it_began_with() -> None:
         assert c.get().get("x-generation") == "new"
 
 
+@pytest.mark.alone
 def test_a_reload_of_five_thousand_routes_stalls_nobody() -> None:
     def routes(service: str) -> str:
         lines = "".join(

@@ -47,6 +47,7 @@ def test_both_workers_serve() -> None:
         assert min(shares) > 5, shares
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_a_killed_worker_is_replaced_within_a_second(number: signal.Signals) -> None:
     with Scenario(CONFIG, quiet=True) as s:
