@@ -66,7 +66,7 @@ function times(points, width, height, top) {
 // A plot with its caption, its scale at the left and its hour below.
 function charted(caption, draw, points, top, text) {
   const scale = [text(top), text(top / 2), "0"].map((t) => el("span", {}, t));
-  const hour = ["1 h ago", "45 min", "30 min", "15 min", "now"].map((t) => el("span", {}, t));
+  const hour = ["1 h", "45 min", "30 min", "15 min", "now"].map((t) => el("span", {}, t));
   return el("div", {}, el("figcaption", {}, ...caption),
     el("div", { className: "chart" }, el("div", { className: "scale", "aria-hidden": "true" }, ...scale), draw(points, WIDTH, HEIGHT, top)),
     el("div", { className: "hour", "aria-hidden": "true" }, ...hour));
