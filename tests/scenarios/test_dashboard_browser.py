@@ -422,6 +422,20 @@ def test_a_narrow_screen_needs_no_scrolling_sideways(browser: Browser, s: Scenar
     seen.check()
 
 
+@pytest.mark.parametrize("width", [1020, 1200, 1280, 1440, 1920])
+def test_listeners_and_routes_are_whole_on_a_laptop(browser: Browser, s: Scenario, width: int) -> None:
+    page, seen = opened(browser, s, viewport={"width": width, "height": 800})
+    expect(page.locator("#listeners tbody td")).not_to_have_count(0)
+    expect(page.locator("#routes tbody tr")).to_have_count(2)
+    for table in page.locator("#listeners .scroll, #routes .scroll").all():
+        shown, whole = table.evaluate("one => [one.clientWidth, one.scrollWidth]")
+        assert whole <= shown, "columns are hidden to the right"
+    name = page.locator("#routes tbody th").first
+    assert name.bounding_box()["height"] < 40, "a short name is broken in two"
+    page.context.close()
+    seen.check()
+
+
 def test_a_server_that_dies_is_shown(page: Page, s: Scenario) -> None:
     row(page, "app").locator("button.name").click()
     expect(row(page, "app")).to_contain_text("2 up")
