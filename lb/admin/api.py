@@ -67,7 +67,7 @@ async def reload(request: web.Request) -> web.Response:
         count = len(result.problems)
         message = f"the configuration has {count} problem{'s' if count > 1 else ''}; {stays}"
         return failure(422, "invalid_configuration", message, problems=shapes.problems(result.problems))
-    return failure(500, "reload_failed", f"{result.error}; {stays}")
+    return failure(500, "reload_failed", f"{result.error}; {stays}" if result.generation else result.error)
 
 
 async def explain(request: web.Request) -> web.Response:

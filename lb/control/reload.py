@@ -91,6 +91,7 @@ class Reloader:
         """The first generation. Raises BindError, PlanRefusedError, WorkerFailedError or OSError."""
         async with self._one_at_a_time:  # the admin API answers by now: who asks it for a reload waits
             whole = await self.prepare(self.spec)
+            self._changed.clear()
             plan = self.make_plan(whole)
             self.listeners.open_missing(plan.listeners)
             warn(self.reading)
@@ -100,6 +101,10 @@ class Reloader:
             self.plan = plan
             self.since = time.time()
             self.last = Reload(True, plan.generation, self.since, "start")
+            # Sources were heard while workers started; the first words of a catalogue are in `whole`.
+            self._anew = self._anew and await self.prepare(self.spec) is not whole
+            if self._changed or self._anew:
+                self._wish()
             return plan
 
     async def reload(self, trigger: str) -> Reload:
@@ -113,7 +118,7 @@ class Reloader:
         async with self._one_at_a_time:
             self._next = None
             if self.plan is None:
-                return Reload(False, 0, time.time(), trigger, error="lb cannot start")
+                return Reload(False, 0, time.time(), trigger, error="lb ended before it served")
             return await self._guarded(trigger, self.shared)
 
     def make_update(self, plan: Plan, names: Collection[str]) -> Update:

@@ -181,6 +181,9 @@ def test_reload_that_failed_elsewhere(control, ask):
     reply = ask("POST", "/api/v1/reload")
     assert reply.status == 500
     assert "worker 1 did not answer; generation 7 stays" in reply.json()["message"]
+    control.next_reload = Reload(False, 0, 1.0, "api", error="lb ended before it served")
+    reply = ask("POST", "/api/v1/reload")
+    assert (reply.status, reply.json()["message"]) == (500, "lb ended before it served")
 
 
 def test_explain(control, ask):

@@ -26,7 +26,7 @@ JARS = (
     "zookeeper zookeeper-jute slf4j-api slf4j-nop netty-all metrics-core snappy-java jackson-core commons-cli"
 )
 START = 30.0  # seconds
-LEAST_PORT = 10_000
+LEAST_PORT = 10_000  # below are those of well-known services, which a machine may have
 
 
 class Server:
@@ -136,8 +136,10 @@ def running(kind: str, made: Callable[[str], Server] = Server) -> Iterator[Serve
         if os.environ.get("CI") == "true":
             raise
         pytest.skip(f"{kind}: {missing}")
-    yield server
-    server.close()
+    try:
+        yield server
+    finally:
+        server.close()
 
 
 def _has_sessions(connection: socket.socket) -> bool:

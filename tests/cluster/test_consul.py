@@ -15,9 +15,16 @@ from tests.cluster.remote import RemoteSuite
 
 @pytest.fixture(scope="module")
 def consul_server():
-    for server in running("consul"):  # it listens before it leads
-        asyncio.run(until(partial(ask, server.port, "GET", "status/leader"), 20))
+    for server in running("consul"):  # it listens before it leads, and leads before it knows its own node
+        asyncio.run(until(partial(leads, server.port), 20))
         yield server
+
+
+async def leads(port):
+    try:
+        return await ask(port, "GET", "status/leader") and await ask(port, "GET", "catalog/nodes")
+    except (AssertionError, aiohttp.ClientError):  # "No cluster leader" has status 500
+        return False
 
 
 async def ask(port, method, path, body=None):

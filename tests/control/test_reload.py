@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -60,10 +61,10 @@ def test_wishes_that_come_at_once_are_one_reload_and_those_during_it_one_more(re
 
 @pytest.fixture
 def starting(house, tmp_path):
-    """One that begins to start, its workers held up until `go` is set."""
+    """One whose start is held up, before it goes to the workers, until `go` is set."""
     lb = house(2)
     path = tmp_path / "lb.yaml"
-    path.write_text(TEXT % "first")
+    path.write_text(TEXT % "first" + 'services: {app: ["o:1"]}\n')
     made, start, go = Reloader(path, read_valid(path), lb.supervisor), lb.supervisor.start, asyncio.Event()
 
     async def held_up(plan):
@@ -75,41 +76,98 @@ def starting(house, tmp_path):
     return made
 
 
+@contextlib.asynccontextmanager
+async def under_way(starting):
+    """The start as a task, which has come to its workers; it is over at the end."""
+    start = asyncio.create_task(starting.start())
+    try:
+        await until(lambda: starting.listeners.bound)
+        yield start
+    finally:
+        starting.go.set()
+        await asyncio.wait([start])
+
+
 def test_a_reload_that_is_asked_for_during_the_start_comes_after_it(starting):
     async def play():
-        first = asyncio.create_task(starting.start())
-        await until(lambda: starting.listeners.bound)
-        starting.path.write_text(TEXT % "second")
-        second = asyncio.create_task(starting.reload("api"))
-        await asyncio.sleep(0.05)
-        assert not second.done()
-        starting.go.set()
-        return await first, await second
+        async with under_way(starting) as start:
+            starting.path.write_text(TEXT % "second")
+            second = asyncio.create_task(starting.reload("api"))
+            await asyncio.sleep(0.05)
+            assert not second.done()
+            starting.go.set()
+            return await start, await second
 
     plan, result = starting.lb.run(play())
     assert (plan.generation, result.ok, result.generation) == (1, True, 2)
     assert {ask(starting.lb.port()).split()[1] for _ in range(20)} == {"2"}
 
 
-def test_a_reload_that_waited_for_a_start_that_failed_says_so(starting):
-    async def fail(plan):
-        await starting.go.wait()
-        raise PlanRefusedError("no")
-
-    starting.supervisor.start = fail
-
+def test_a_reload_that_waited_for_a_start_that_came_to_nothing_says_so(starting):
     async def play():
-        first = asyncio.create_task(starting.start())
-        await until(lambda: starting.listeners.bound)
-        second = asyncio.create_task(starting.reload("api"))
-        await asyncio.sleep(0)
-        starting.go.set()
-        with pytest.raises(PlanRefusedError):
-            await first
-        return await second
+        async with under_way(starting) as start:
+            second = asyncio.create_task(starting.reload("api"))
+            await asyncio.sleep(0)
+            start.cancel()
+            return await second
 
     result = starting.lb.run(play())
-    assert (result.ok, result.generation, result.error) == (False, 0, "lb cannot start")
+    assert (result.ok, result.generation, result.error) == (False, 0, "lb ended before it served")
+
+
+def servers(reloader):
+    return [server.address for server in reloader.plan.services[0].servers]
+
+
+def test_members_that_change_during_the_start_come_after_it(starting):
+    members = []
+    starting.members = lambda name: tuple(members)
+
+    async def play():
+        async with under_way(starting):
+            members.append(Member("a:1"))
+            starting.refresh("app")
+        await until(lambda: starting.generation == 2)
+
+    starting.lb.run(play())
+    assert servers(starting) == ["o:1", "a:1"]
+
+
+def test_what_a_catalogue_changes_during_the_start_comes_after_it(starting, tmp_path):
+    other = tmp_path / "other.yaml"
+    other.write_text(TEXT % "first" + 'services: {app: ["o:1", "p:1"]}\n')
+    extended = [starting.spec]
+
+    async def prepare(spec):
+        return extended[-1]
+
+    async def play():
+        async with under_way(starting):
+            extended.append(read_valid(other).spec)
+            starting.refresh_all()
+        await until(lambda: starting.generation == 2)
+
+    starting.prepare = prepare
+    starting.lb.run(play())
+    assert servers(starting) == ["o:1", "p:1"]
+
+
+def test_what_is_told_before_the_first_plan_is_made_is_in_it(starting):
+    async def prepare(spec):
+        if not starting.listeners.bound:
+            starting.refresh("app")
+            starting.refresh_all()
+        return spec
+
+    async def play():
+        async with under_way(starting) as start:
+            starting.go.set()
+            await start
+        assert starting._refreshing is None
+
+    starting.prepare = prepare
+    starting.lb.run(play())
+    assert starting.generation == 1
 
 
 def test_a_file_that_says_the_same_changes_nothing(reloader):

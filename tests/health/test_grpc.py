@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 
 import pytest
@@ -100,6 +101,16 @@ def test_over_tls(tmp_path):
             tls = TlsSettings("app.example", str(cert))
             assert (await probed(address, GrpcProbe(tls=tls))).ok
             assert not (await probed(address, GrpcProbe(tls=TlsSettings(ca=str(cert))))).ok
+            ca, new, other = tmp_path / "ca.pem", tmp_path / "new.pem", tmp_path / "other"
+            other.mkdir()
+            ca.write_bytes(certificate(other, "app.example")[0].read_bytes())
+            new.write_bytes(cert.read_bytes())
+            for one in (ca, new):
+                os.utime(one, (0, 0))  # as in test_tcp
+            tls = TlsSettings("app.example", str(ca))
+            assert not (await probed(address, GrpcProbe(tls=tls))).ok
+            new.replace(ca)
+            assert (await probed(address, GrpcProbe(tls=tls))).ok
         assert "verify: false" in lacking(GrpcProbe(tls=TlsSettings(verify=False)))
 
     play(test())

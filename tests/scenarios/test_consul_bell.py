@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from tests.cluster.real import running
-from tests.scenarios.test_consul import SOON, Agent, changed, failed
+from tests.scenarios.test_consul import SOON, Agent, changed
 from tests.scenarios.test_discovery import Load
 
 from .harness import Origin, Scenario, answer, eventually
@@ -66,4 +66,4 @@ def test_services_that_are_polled_change_within_a_second(consul):
         ):
             order()
             assert changed(load, letters, because) <= SOON, because
-        assert not failed(load)
+        assert not load.failed

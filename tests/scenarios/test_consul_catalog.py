@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from tests.cluster.real import running
-from tests.scenarios.test_consul import READ, SOON, Agent, Guarded, changed, failed
+from tests.scenarios.test_consul import READ, SOON, Agent, Guarded, changed
 from tests.scenarios.test_discovery import Load
 
 from .harness import Origin, Scenario, answer, eventually
@@ -100,7 +100,7 @@ def test_tags_are_routes_within_a_second(consul):
         assert "set aside: shop: lb.rotue=/: lb does not know this tag" in said
         explained = command(s, "explain", "GET", "http://shop.test/x/y").stdout
         assert "consul:shop:shop.test/x" in explained and "Consul, service shop, tag lb.route=" in explained
-        assert not failed(load)
+        assert not load.failed
 
 
 def test_a_route_outlives_its_servers_for_a_grace(consul):
@@ -144,7 +144,7 @@ def test_an_agent_that_is_away_or_lost_all_takes_no_route(consul):
             eventually(lambda: s.lb.metric("lb_catalog_age_seconds") > 0)
             shutil.rmtree(consul.server.folder / "data")
             eventually(lambda: sum(load.counts.values()) > 100)
-            assert not failed(load)
+            assert not load.failed
         restart(s)  # a start while it is away begins with what was known
         with Load(s) as load:
             changed(load, "a", "without Consul")
@@ -154,7 +154,7 @@ def test_an_agent_that_is_away_or_lost_all_takes_no_route(consul):
             put(consul, s, "b", "route=/")
             changed(load, "ab", "one is registered again, the other is held", within=10)
             eventually(lambda: not catalog(s)["held"])  # routes and members are heard of one by one
-            assert not failed(load)
+            assert not load.failed
 
 
 def test_a_token_that_loses_its_rights_or_is_gone_takes_no_route(agent, tmp_path):
@@ -185,6 +185,6 @@ def test_a_token_that_loses_its_rights_or_is_gone_takes_no_route(agent, tmp_path
             assert token["SecretID"] not in s.lb.said() + json.dumps(catalog(s))
             assert routes(s) == ["consul:app:/"], routes(s)
             eventually(lambda: sum(load.counts.values()) > 100)
-            assert not failed(load)
+            assert not load.failed
     finally:
         server.close()

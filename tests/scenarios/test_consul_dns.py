@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.cluster.real import running
-from tests.scenarios.test_consul import Agent, changed, failed
+from tests.scenarios.test_consul import Agent, changed
 from tests.scenarios.test_discovery import Load
 
 from .harness import Origin, Scenario, answer, eventually
@@ -67,4 +67,4 @@ def test_all_servers_of_a_name_with_their_weights(consul):
         for letter in "abcd":  # a check of time is critical after a restart
             consul.ask("PUT", f"agent/check/pass/check-{letter}")
         changed(load, "abcd", "it answers again", within=40)
-        assert not failed(load)
+        assert not load.failed

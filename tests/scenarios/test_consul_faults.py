@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from tests.cluster.real import running
-from tests.scenarios.test_consul import CONFIG, Agent, changed, failed, source
+from tests.scenarios.test_consul import CONFIG, Agent, changed, source
 from tests.scenarios.test_discovery import Load
 
 from .harness import Origin, Scenario, answer, eventually
@@ -146,7 +146,7 @@ def test_what_comes_in_place_of_an_answer_costs_nothing(consul, faulty, mode):
             faulty.be("pass")
             changed(load, "abc", "it answers again", within=15)
             assert source(s)["answered"] and s.lb.metric("lb_discovery_age_seconds") == 0
-        assert not failed(load)
+        assert not load.failed
     consul.ask("PUT", "agent/service/deregister/c")
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.faults.network import run
-from tests.scenarios.test_consul import CONFIG, Agent, ClientAgent, Voter, changed, failed, source, three_and
+from tests.scenarios.test_consul import CONFIG, Agent, ClientAgent, Voter, changed, source, three_and
 from tests.scenarios.test_discovery import Load
 
 from .harness import Origin, Scenario, answer, eventually
@@ -77,4 +77,4 @@ def test_an_agent_that_is_cut_from_its_servers_costs_nothing(three):
         eventually(agent.leads, 40, "the agent does not find its servers again")
         agent.register(s, "c")
         changed(load, "abc", "registered after the cut", within=60)
-        assert source(s)["answered"] and not failed(load)
+        assert source(s)["answered"] and not load.failed

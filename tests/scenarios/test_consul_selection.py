@@ -8,7 +8,7 @@ import json
 import pytest
 
 from tests.cluster.real import running
-from tests.scenarios.test_consul import Agent, changed, failed
+from tests.scenarios.test_consul import Agent, changed
 from tests.scenarios.test_discovery import Load
 
 from .harness import Origin, Scenario, answer, eventually
@@ -82,7 +82,7 @@ def test_tags_filters_and_queries_weights_and_zones(consul):
 
         eventually(shared, 5, "one in warning has not the weight for it")
         assert s.lb.metric(r'lb_discovery_age_seconds\{service="app"') == 0
-        assert not failed(load)
+        assert not load.failed
 
 
 def test_a_burst_is_a_few_generations_and_who_comes_and_goes_is_kept_out(consul):
@@ -106,4 +106,4 @@ def test_a_burst_is_a_few_generations_and_who_comes_and_goes_is_kept_out(consul)
             changed(load, "a", "it goes", within=10)
         consul.register(s, "b", Tags=["v2"])
         eventually(lambda: s.names["b"] in sources(s)["app"]["kept_out"], 10)
-        assert not failed(load)
+        assert not load.failed

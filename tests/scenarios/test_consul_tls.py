@@ -10,7 +10,7 @@ import pytest
 
 from tests.cluster.real import Server
 from tests.cluster.test_tls import certificates  # noqa: F401 - a fixture
-from tests.scenarios.test_consul import Agent, changed, failed
+from tests.scenarios.test_consul import Agent, changed
 from tests.scenarios.test_discovery import Load, sources
 
 from .harness import Origin, Scenario, answer, eventually
@@ -103,12 +103,12 @@ def test_over_tls_with_a_certificate_from_two_agents_and_two_datacentres(consuls
         agent.stop()  # its instance goes with it, as Consul finds out: the other agent says so
         Agent(server).register(s, "c")
         eventually(lambda: "c" in load.now(), 20, "the second agent is not asked")
-        assert not failed(load) and sources(s)["answered"]
+        assert not load.failed and sources(s)["answered"]
         # a certificate that Consul does not know: what was known stays, and the reason is told
         s.write(config("good"))
         s.lb.signal(signal.SIGHUP)
         eventually(lambda: not sources(s)["answered"], 20, "the refusal is not told")
-        assert load.now() >= {"b", "c"} and not failed(load)
+        assert load.now() >= {"b", "c"} and not load.failed
 
 
 def _all(s):

@@ -59,10 +59,12 @@ class Scene(Scenario):
 
 
 class Load:
-    """Requests without a pause; counts answers by server, and everything else."""
+    """Requests without a pause; counts answers by server, and everything else. `failed`: what was no server's letter,
+    from the beginning."""
 
     def __init__(self, s: Scene) -> None:
         self.counts: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
         self._s = s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -71,7 +73,10 @@ class Load:
         with self._s.client() as c:
             while not self._stop.is_set():
                 got = c.get()
-                self.counts[got.body.decode() if got.status == 200 else str(got.status)] += 1
+                word = got.body.decode() if got.status == 200 else str(got.status)
+                self.counts[word] += 1
+                if len(word) > 1:
+                    self.failed[word] += 1
 
     def __enter__(self) -> Load:
         self._thread.start()

@@ -243,7 +243,7 @@ def test_a_service_that_is_down_disturbs_nobody() -> None:
 
 
 def test_a_service_that_hangs_disturbs_nobody() -> None:
-    # longer than half of what the clients may take: at most twice as many copies as may be under way are sent
+    # 3 s: in the 5 s below each of the 64 places is taken twice at most, so 72 copies at least are left out
     with Scenario(config(timeout="{response: 3s}"), a=Origin(said()), b=Origin(silent)) as s:
         began = time.monotonic()
         with s.client() as c:
@@ -251,7 +251,7 @@ def test_a_service_that_hangs_disturbs_nobody() -> None:
         assert time.monotonic() - began < 5
         eventually(lambda: nothing_under_way(s))
         found = counts(s)
-        assert found["skipped"] >= 30, "over the limit they are not sent"
+        assert found["skipped"] >= 72, "over the limit they are not sent"
         assert found["failed"] == found["requests"] == 200 - found["skipped"]
 
 

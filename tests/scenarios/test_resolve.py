@@ -13,7 +13,7 @@ import dns.rcode
 import pytest
 
 from tests.discovery.test_dns import NameServer
-from tests.scenarios.test_consul import changed, failed
+from tests.scenarios.test_consul import changed
 from tests.scenarios.test_discovery import Load
 
 from .harness import Origin, Scenario, answer, eventually
@@ -95,7 +95,7 @@ def test_every_address_of_a_name_is_a_server(names):
         changed(load, "b", "it is held")
         server.records[NAME, "A"] = ["127.0.0.1", "127.0.0.2"]
         changed(load, "ab", "it comes back", within=20)
-        assert "dns app.test" in source(s)["source"] and not failed(load)
+        assert "dns app.test" in source(s)["source"] and not load.failed
 
 
 def test_services_of_dns_have_ports_weights_and_priorities(names):
@@ -120,4 +120,4 @@ def test_services_of_dns_have_ports_weights_and_priorities(names):
         changed(load, "b", "one is gone", within=10)
         server.records[name] = [f"1 1 {ports['c']} host.test."]
         changed(load, "c", "the next priority", within=10)
-        assert not failed(load)
+        assert not load.failed
