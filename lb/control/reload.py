@@ -102,7 +102,10 @@ class Reloader:
             self.since = time.time()
             self.last = Reload(True, plan.generation, self.since, "start")
             # Sources were heard while workers started; the first words of a catalogue are in `whole`.
-            self._anew = self._anew and await self.prepare(self.spec) is not whole
+            if self._anew:
+                self._anew = False
+                if await self.prepare(self.spec) is not whole:
+                    self._anew = True
             if self._changed or self._anew:
                 self._wish()
             return plan

@@ -152,6 +152,28 @@ def test_what_a_catalogue_changes_during_the_start_comes_after_it(starting, tmp_
     assert servers(starting) == ["o:1", "p:1"]
 
 
+def test_what_a_catalogue_changes_as_the_start_ends_comes_after_it(starting, tmp_path):
+    other = tmp_path / "other.yaml"
+    other.write_text(TEXT % "first" + 'services: {app: ["o:1", "p:1"]}\n')
+    extended = [starting.spec]
+
+    async def prepare(spec):
+        found = extended[-1]
+        if starting.plan is not None and len(extended) == 1:
+            extended.append(read_valid(other).spec)
+            starting.refresh_all()
+        return found
+
+    async def play():
+        async with under_way(starting):
+            starting.refresh_all()
+        await until(lambda: starting.generation == 2)
+
+    starting.prepare = prepare
+    starting.lb.run(play())
+    assert servers(starting) == ["o:1", "p:1"]
+
+
 def test_what_is_told_before_the_first_plan_is_made_is_in_it(starting):
     async def prepare(spec):
         if not starting.listeners.bound:
