@@ -67,14 +67,17 @@ class Nodes:
         """The one leader, once there is one."""
 
         def find():
-            leading = [node for node in self.live if leads(node)]
+            leading = among(self.live)
+            assert len(set(leading.values())) == len(leading), "one term, two leaders"
             if len(leading) > 1:  # asked one after the other: the first may have handed over in between
-                leading = [node for node in leading if leads(node)]
+                leading = among(leading)
             assert len(leading) < 2, leading
-            return leading
+            return list(leading)
 
-        def leads(node):
-            return self.status(node)["role"] == "leader"
+        def among(nodes):
+            """Those that lead, with the epoch in which they do."""
+            said = {node: self.status(node) for node in nodes}
+            return {node: one["term"]["epoch"] for node, one in said.items() if one["role"] == "leader"}
 
         return eventually(find, within or self.lapse, "nobody leads")[0]
 
